@@ -1,0 +1,350 @@
+//! The people of a history: what they edit, and how the model hears of it.
+
+use anyhow::Result;
+
+use crate::content::{Unit, is_binary, ordered_units};
+use crate::model::{Model, Place, Spot};
+use crate::person::Editor;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// Paths that sources may have. `notes` is now a file and now a directory.
+const SHARED_PATHS: &[&str] = &[
+    "a.md",
+    "b.md",
+    "dir/c.md",
+    "dir/deep/d.md",
+    "dir/e.md",
+    "tool.sh",
+    "data.bin",
+    "notes",
+    "notes/x.md",
+];
+
+/// A file that every origin always has, for an empty origin is not an origin without files but one that is away.
+const ANCHOR: &str = "anchor.md";
+
+/// Paths that no source ever has.
+const OWN_PATHS: &[&str] = &["mine.md", "dir/mine.md", "own/deep/mine.bin"];
+
+/// Whether a run is under way while people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// None is.
+    Quiet,
+    /// One is, so only whole files are put in the place of others.
+    Busy,
+}
+
+/// Writes lines that nobody ever wrote before.
+#[derive(Debug, Default)]
+pub(crate) struct Pen {
+    lines: u32,
+}
+
+impl Pen {
+    fn line(&mut self, place: Place) -> Unit {
+        self.lines += 1;
+        format!("{place} wrote line {:06}\n", self.lines).into_bytes()
+    }
+
+    fn content(&mut self, rng: &mut Rng, place: Place, path: &str) -> Vec<u8> {
+        if is_binary_path(path) {
+            return [b"\0binary ".to_vec(), self.line(place)].concat();
+        }
+        let mut content = first_line(path);
+        for _ in 0..4 + rng.below(8) {
+            content.extend(self.line(place));
+        }
+        content.extend(last_line(path));
+        content
+    }
+
+    fn edit(&mut self, rng: &mut Rng, place: Place, path: &str, bytes: &[u8]) -> Vec<u8> {
+        if is_binary(bytes) || is_binary_path(path) || rng.chance(5) {
+            return self.content(rng, place, path);
+        }
+        let mut lines = ordered_units(bytes);
+        // The first and the last line stay, so that half a file shows.
+        for _ in 0..=rng.below(2) {
+            let inner = lines.len().saturating_sub(2);
+            let at = 1 + rng.below(inner + 1);
+            match rng.below(4) {
+                0 | 1 if inner > 0 && at <= inner => lines[at] = self.line(place),
+                2 if inner > 2 && at <= inner => {
+                    lines.remove(at);
+                }
+                _ if lines.len() >= 2 => lines.insert(at, self.line(place)),
+                _ => return self.content(rng, place, path),
+            }
+        }
+        lines.concat()
+    }
+}
+
+/// Makes what the origins hold at the beginning.
+pub(crate) fn settle_in(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+) -> Result<()> {
+    for number in 0..world.origins.len() {
+        let place = Place::Origin(number);
+        save_new(world, model, pen, rng, &(place, anchor(number)))?;
+        for path in SHARED_PATHS
+            .iter()
+            .filter(|path| !path.starts_with("notes"))
+        {
+            if rng.chance(if number == 0 { 70 } else { 25 }) {
+                save_new(world, model, pen, rng, &(place, (*path).to_owned()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets somebody do something to some file, and returns what, for the log.
+pub(crate) fn act(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    moment: Moment,
+) -> Result<String> {
+    let places = world.places();
+    let place = *rng.pick(&places);
+    match place {
+        Place::Origin(number) => act_upstream(world, model, pen, rng, number, moment),
+        Place::Target(_) => act_in_target(world, model, pen, rng, place, moment),
+    }
+}
+
+fn act_upstream(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    number: usize,
+    moment: Moment,
+) -> Result<String> {
+    let place = Place::Origin(number);
+    let tree = world.read(place)?;
+    let there: Vec<String> = tree
+        .files
+        .keys()
+        .filter(|path| !model.is_own(&(place, (*path).clone())))
+        .cloned()
+        .collect();
+    let deletable: Vec<String> = there
+        .iter()
+        .filter(|path| **path != anchor(number))
+        .cloned()
+        .collect();
+    let choice = rng.below(100);
+    if choice < 60 && !there.is_empty() {
+        let spot = (place, rng_path(rng, &there));
+        return edit(world, model, pen, rng, &spot, moment);
+    }
+    if choice < 75 {
+        let path = (*rng.pick(SHARED_PATHS)).to_owned();
+        return save_new(world, model, pen, rng, &(place, path));
+    }
+    if choice < 85 && !deletable.is_empty() {
+        return delete(world, model, &(place, rng_path(rng, &deletable)));
+    }
+    if choice < 93 && !deletable.is_empty() {
+        let from = (place, rng_path(rng, &deletable));
+        let to = (place, (*rng.pick(SHARED_PATHS)).to_owned());
+        return rename(world, model, &from, &to);
+    }
+    if choice < 96 {
+        // Now and then much goes at once, which the guard must notice.
+        let mut told = String::from("mass deletion:");
+        for path in deletable {
+            told += " ";
+            told += &delete(world, model, &(place, path))?;
+        }
+        return Ok(told);
+    }
+    let spot = (place, rng_path(rng, &there));
+    let executable = !tree.files[&spot.1].executable();
+    change_mode(world, model, &spot, executable)
+}
+
+fn act_in_target(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    place: Place,
+    moment: Moment,
+) -> Result<String> {
+    let tree = world.read(place)?;
+    let there: Vec<String> = tree
+        .files
+        .keys()
+        .filter(|path| !model.is_own(&(place, (*path).clone())))
+        .cloned()
+        .collect();
+    let choice = rng.below(100);
+    if choice < 65 && !there.is_empty() {
+        let spot = (place, rng_path(rng, &there));
+        return edit(world, model, pen, rng, &spot, moment);
+    }
+    if choice < 77 {
+        let path = (*rng.pick(SHARED_PATHS)).to_owned();
+        return save_new(world, model, pen, rng, &(place, path));
+    }
+    if choice < 87 && !there.is_empty() {
+        return delete(world, model, &(place, rng_path(rng, &there)));
+    }
+    if choice < 97 || there.is_empty() {
+        let path = (*rng.pick(OWN_PATHS)).to_owned();
+        let bytes = pen.content(rng, place, &path);
+        let file = world.root(place).join(&path);
+        if world.editor.save(&file, &bytes, false)?.is_some() {
+            model.own_saved((place, path.clone()), bytes, false);
+        }
+        return Ok(format!("{place} keeps its own {path}"));
+    }
+    let spot = (place, rng_path(rng, &there));
+    let executable = !tree.files[&spot.1].executable();
+    change_mode(world, model, &spot, executable)
+}
+
+fn edit(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    spot: &Spot,
+    moment: Moment,
+) -> Result<String> {
+    let file = world.root(spot.0).join(&spot.1);
+    let Ok(bytes) = std::fs::read(&file) else {
+        return Ok(format!("{} loses {} before an edit", spot.0, spot.1));
+    };
+    let executable = is_executable(&file);
+    let new = pen.edit(rng, spot.0, &spot.1, &bytes);
+    let in_place = moment == Moment::Quiet && rng.chance(40);
+    let displaced = if in_place {
+        Editor::overwrite(&file, &new)?
+    } else {
+        world.editor.save(&file, &new, executable)?
+    };
+    if let Some(displaced) = displaced {
+        model.saved(spot, displaced.as_deref(), &new, executable);
+    }
+    Ok(format!(
+        "{} edits {}{}",
+        spot.0,
+        spot.1,
+        if in_place { " in place" } else { "" }
+    ))
+}
+
+fn save_new(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    spot: &Spot,
+) -> Result<String> {
+    let bytes = pen.content(rng, spot.0, &spot.1);
+    let executable = spot.1 == "tool.sh";
+    let file = world.root(spot.0).join(&spot.1);
+    if let Some(displaced) = world.editor.save(&file, &bytes, executable)? {
+        model.saved(spot, displaced.as_deref(), &bytes, executable);
+        return Ok(format!("{} writes a new {}", spot.0, spot.1));
+    }
+    Ok(format!(
+        "{} finds something in the way of {}",
+        spot.0, spot.1
+    ))
+}
+
+fn delete(world: &mut World, model: &mut Model, spot: &Spot) -> Result<String> {
+    let file = world.root(spot.0).join(&spot.1);
+    if let Some(displaced) = world.editor.delete(&file)? {
+        model.deleted(spot, &displaced);
+        // An empty directory goes with its last file, as in a checkout; one that is not empty stays.
+        if let Some(parent) = file
+            .parent()
+            .filter(|parent| **parent != world.root(spot.0))
+        {
+            drop(std::fs::remove_dir(parent));
+        }
+    }
+    Ok(format!("{} deletes {}", spot.0, spot.1))
+}
+
+fn rename(world: &mut World, model: &mut Model, from: &Spot, to: &Spot) -> Result<String> {
+    let file = world.root(from.0).join(&from.1);
+    let told = format!("{} renames {} to {}", from.0, from.1, to.1);
+    let destination = world.root(to.0).join(&to.1);
+    if from.1 == to.1
+        || destination.exists()
+        || destination.starts_with(&file)
+        || file.starts_with(&destination)
+    {
+        return Ok(told + ", which does not go");
+    }
+    let executable = is_executable(&file);
+    let Some(bytes) = world.editor.delete(&file)? else {
+        return Ok(told + ", which is gone");
+    };
+    model.deleted(from, &bytes);
+    if let Some(displaced) = world.editor.save(&destination, &bytes, executable)? {
+        model.saved(to, displaced.as_deref(), &bytes, executable);
+    }
+    Ok(told)
+}
+
+fn change_mode(
+    world: &mut World,
+    model: &mut Model,
+    spot: &Spot,
+    executable: bool,
+) -> Result<String> {
+    if Editor::set_executable(&world.root(spot.0).join(&spot.1), executable)? {
+        model.mode_set(spot, executable);
+    }
+    Ok(format!(
+        "{} sets the mode of {} to {}",
+        spot.0,
+        spot.1,
+        if executable { "755" } else { "644" }
+    ))
+}
+
+fn is_executable(file: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::symlink_metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0)
+}
+
+fn rng_path(rng: &mut Rng, paths: &[String]) -> String {
+    rng.pick(paths).clone()
+}
+
+fn anchor(number: usize) -> String {
+    if number == 0 {
+        ANCHOR.to_owned()
+    } else {
+        format!("second-{ANCHOR}")
+    }
+}
+
+fn is_binary_path(path: &str) -> bool {
+    std::path::Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "bin")
+}
+
+fn first_line(path: &str) -> Unit {
+    format!("= {path} begins\n").into_bytes()
+}
+
+fn last_line(path: &str) -> Unit {
+    format!("= {path} ends\n").into_bytes()
+}

@@ -1,0 +1,152 @@
+//! What the command line tells about the configuration and about itself; no daemon is asked for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiRange, VersionInfo};
+
+/// `homing version --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The version of the command line.
+    pub version: String,
+    /// Interface versions that it speaks.
+    pub api: ApiRange,
+    /// The daemon, when it is running.
+    #[serde(default)]
+    pub daemon: Option<VersionInfo>,
+}
+
+/// `homing config path --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPaths {
+    /// The configuration file.
+    pub config: String,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Where the state is kept.
+    pub data_dir: String,
+    /// The daemon's socket.
+    pub socket: String,
+}
+
+/// `homing config check --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigCheck {
+    /// The configuration file.
+    pub config: String,
+    /// Whether it is valid.
+    pub valid: bool,
+    /// What is wrong, in the order of the file.
+    #[serde(default)]
+    pub diagnostics: Vec<ConfigDiagnostic>,
+}
+
+/// One thing that is wrong in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigDiagnostic {
+    /// The line, from 1; absent when it is about the whole file.
+    #[serde(default)]
+    pub line: Option<usize>,
+    /// The column, from 1, in characters.
+    #[serde(default)]
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// `homing config show --json`: the configuration with its defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigShown {
+    /// The configuration file.
+    pub config: String,
+    /// `[daemon]`.
+    pub daemon: DaemonShown,
+    /// The sources, by name.
+    pub sources: Vec<SourceShown>,
+    /// The targets, by name.
+    pub targets: Vec<TargetShown>,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonShown {
+    /// Where the state is kept.
+    pub data_dir: String,
+    /// The socket.
+    pub socket: String,
+    /// Runs that move files at the same time.
+    pub max_runs: usize,
+    /// A run that does not move for this long is ended.
+    pub stall_timeout_ms: u64,
+    /// A run that takes this long is ended.
+    pub run_timeout_ms: u64,
+    /// How long a stop waits for runs under way.
+    pub shutdown_grace_ms: u64,
+    /// How long history is kept.
+    pub keep_history_ms: u64,
+    /// The filter for the log.
+    pub log: String,
+}
+
+/// `[sources.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceShown {
+    /// Its name.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Where it is.
+    pub root: String,
+    /// Only this subdirectory.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Patterns in gitignore syntax.
+    pub include: Vec<String>,
+    /// Patterns in gitignore syntax.
+    pub exclude: Vec<String>,
+    /// The interval; absent: by hand only.
+    #[serde(default)]
+    pub every_ms: Option<u64>,
+    /// `due`, `always` or `never`.
+    pub at_start: String,
+    /// Absent: three intervals.
+    #[serde(default)]
+    pub stale_after_ms: Option<u64>,
+    /// 0 to 1000; lower wins.
+    pub priority: u16,
+    /// `never` or `direct`.
+    pub push: String,
+    /// `ask`, `ours`, `theirs` or `union`.
+    pub on_conflict: String,
+    /// Bytes of one file, at most.
+    pub max_file_size: u64,
+    /// Bytes of all files together, at most.
+    pub max_total_size: u64,
+    /// Files, at most.
+    pub max_files: u64,
+    /// Whether it is synced at all.
+    pub enabled: bool,
+}
+
+/// `[targets.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetShown {
+    /// Its name.
+    pub id: String,
+    /// Where it is.
+    pub path: String,
+    /// Its sources.
+    pub from: Vec<String>,
+    /// `tree` or `flat`.
+    pub layout: String,
+    /// `restore` or `keep`.
+    pub deletions: String,
+    /// The source that new files go to.
+    #[serde(default)]
+    pub new_files_to: Option<String>,
+    /// Names of active files that may be published.
+    pub allow_active: Vec<String>,
+}

@@ -1,0 +1,35 @@
+//! Wire types, routes and problem kinds of homingd's HTTP interface.
+//!
+//! Timestamps are text, UTC, `2026-01-02T03:04:05.678Z`. Durations are milliseconds in fields that end in `_ms`. Bodies
+//! of requests refuse unknown fields; answers may gain fields and words, which an older client keeps or passes over.
+
+mod config;
+mod conflict;
+mod diff;
+mod problem;
+pub mod routes;
+mod run;
+mod status;
+mod version;
+mod wait;
+mod words;
+
+pub use config::{
+    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SourceShown, TargetShown,
+    Versions,
+};
+pub use conflict::{
+    Conflict, ConflictKind, Conflicts, ConflictsQuery, Hop, ResolveRequest, ResolveWith,
+};
+pub use diff::{
+    Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
+    VerifyRequest, Why, WhyQuery,
+};
+pub use problem::{Exit, Problem, ProblemKind};
+pub use run::{
+    Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
+    RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
+};
+pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use version::{API_MAX, API_MIN, ApiRange, VersionInfo};
+pub use wait::{WaitQuery, format_wait, parse_wait};

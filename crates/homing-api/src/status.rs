@@ -1,0 +1,159 @@
+//! The daemon, its sources and its targets at a glance.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+use crate::{Failure, Run};
+
+words! {
+    /// A state of a source or target; several may hold at once.
+    State {
+        /// All sides agree.
+        Synced = "synced",
+        /// Something was edited here.
+        Modified = "modified",
+        /// Something upstream is not here yet.
+        Outdated = "outdated",
+        /// A person must decide.
+        Conflict = "conflict",
+        /// An undo holds.
+        Held = "held",
+    }
+}
+
+/// A condition of the daemon or of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `StorageFailed`; more may come.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: bool,
+    /// A word for why.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// Since when, where known.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Every source, by name.
+    pub sources: Vec<Source>,
+    /// Every target, by name.
+    pub targets: Vec<Target>,
+}
+
+/// The daemon itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: String,
+    /// The configuration file.
+    pub config_path: String,
+    /// Where it keeps its state.
+    pub data_dir: String,
+    /// Whether repairs after the last stop are done.
+    pub recovered: bool,
+    /// A database that was moved aside, until the rebuild is accepted.
+    #[serde(default)]
+    pub quarantined: Option<String>,
+    /// Its conditions.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+/// `GET /v1/sources`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sources {
+    /// Every source, by name.
+    pub sources: Vec<Source>,
+}
+
+/// One source, `GET /v1/sources/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Where it comes from.
+    pub url: String,
+    /// Whether it is synced at all.
+    pub enabled: bool,
+    /// Its priority; lower wins.
+    pub priority: u16,
+    /// Its states.
+    pub states: Vec<State>,
+    /// Its conditions.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// The origin's revision, where it has one.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Items in its head.
+    pub files: u64,
+    /// Open conflicts.
+    pub conflicts: u64,
+    /// The last attempt.
+    #[serde(default)]
+    pub last_attempt: Option<String>,
+    /// The last success.
+    #[serde(default)]
+    pub last_success: Option<String>,
+    /// The next one by schedule.
+    #[serde(default)]
+    pub next_due: Option<String>,
+    /// The last run, without items.
+    #[serde(default)]
+    pub last_run: Option<Run>,
+    /// The run under way, without items.
+    #[serde(default)]
+    pub current_run: Option<Run>,
+}
+
+/// `GET /v1/targets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// Every target, by name.
+    pub targets: Vec<Target>,
+}
+
+/// One target, `GET /v1/targets/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub id: String,
+    /// Where it is.
+    pub path: String,
+    /// Its sources.
+    pub from: Vec<String>,
+    /// Its states.
+    pub states: Vec<State>,
+    /// Paths that Homing answers for.
+    pub files: u64,
+    /// Open conflicts.
+    pub conflicts: u64,
+    /// Why the last publish failed, when it did.
+    #[serde(default)]
+    pub error: Option<Failure>,
+}
+
+/// `GET /v1/health`: 200 when ready, else 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Whether all is well enough to sync.
+    pub ready: bool,
+    /// Why not.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}

@@ -1,0 +1,297 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use homing_config::parse_duration;
+
+/// Keeps what AI agents live on in step with where it comes from.
+///
+/// Speaks to homingd, which must be running for all but `config` and `version`.
+#[derive(Debug, Parser)]
+#[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 partial (some items failed), 4 daemon not reachable, 5 configuration, \
+6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path";
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Globals {
+    /// Print one JSON document of the daemon's interface instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[arg(
+        help = "The configuration file [env: HOMING_CONFIG]",
+        long,
+        global = true,
+        value_name = "FILE"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    #[arg(
+        help = "Where homingd keeps its state [env: HOMING_DATA_DIR]",
+        long,
+        global = true,
+        value_name = "DIR"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The daemon's socket, when it is not where the configuration says
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every source and target: state, files, last success, next turn
+    Status(StatusArgs),
+    /// Take over what the origins changed, publish it, and push where a source may
+    ///
+    /// Without a NAME: every enabled source.
+    Sync(SyncArgs),
+    /// Take over what the origins changed, and publish it
+    ///
+    /// Without a NAME: every enabled source.
+    Pull(SyncArgs),
+    /// Take back what was edited here, where a source may push
+    ///
+    /// Without a NAME: every enabled source.
+    Push(SyncArgs),
+    /// Show what a sync would do, and what was edited here; writes nothing
+    Diff(DiffArgs),
+    /// List open conflicts, each with the command that decides it
+    Conflicts(ConflictsArgs),
+    /// Decide conflicts
+    Resolve(ResolveArgs),
+    /// List runs, newest first
+    History(HistoryArgs),
+    /// Show or cancel one run
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Put back what the last run (or RUN) changed here, and hold it there
+    Undo(UndoArgs),
+    /// Let held or deleted items follow upstream again
+    Release(ReleaseArgs),
+    /// Compare what is published with what was written
+    Verify(VerifyArgs),
+    /// Tell which source put a file where it is, and what lost
+    Why(WhyArgs),
+    /// Look at the configuration; needs no daemon
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show the versions of this program and of homingd
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only these sources and targets
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Default, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each switch that can be typed"
+)]
+pub(crate) struct SyncArgs {
+    /// The sources; without one, every enabled source
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// Every enabled source, as without a NAME
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only tell what would be done; writes nothing
+    #[arg(long, conflicts_with_all = ["no_wait", "timeout", "filter"])]
+    pub(crate) dry_run: bool,
+    /// Ignore backoff and what is known of the origin; never guards, edits or conflicts
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Do not wait for the runs to end
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+    /// Wait at most this long, for example 60s or 5m; the runs go on
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Only items that match; gitignore syntax, may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) filter: Vec<String>,
+    /// Continue exactly the plan that was blocked for deleting a lot
+    #[arg(long)]
+    pub(crate) accept_deletions: bool,
+    /// A directory was replaced by another one, and that is meant
+    #[arg(long)]
+    pub(crate) accept_root: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The source; without one, every enabled source
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsArgs {
+    /// Only of this source, or in this target
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("with").required(true).args(["ours", "theirs", "union", "file"]))]
+pub(crate) struct ResolveArgs {
+    /// The source or target, as `homing conflicts` shows it
+    pub(crate) name: String,
+    /// The paths as `homing conflicts` shows them, or beginnings of which each fits one; without one, all of NAME
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Keep the local side
+    #[arg(long)]
+    pub(crate) ours: bool,
+    /// Take the other side
+    #[arg(long)]
+    pub(crate) theirs: bool,
+    /// Keep the lines of both
+    #[arg(long)]
+    pub(crate) union: bool,
+    /// Take the bytes of this file; for one conflict
+    #[arg(long, value_name = "F")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Only of this source
+    pub(crate) name: Option<String>,
+    /// At most this many
+    #[arg(short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// Show a run with its items and what failed
+    Show(RunArgs),
+    /// Cancel a run that waits or is under way
+    Cancel(RunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The number, as `homing history` shows it
+    pub(crate) id: i64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// The number of the run; without one, the last that changed something
+    pub(crate) run: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// The source
+    pub(crate) name: String,
+    /// The paths in the source; without one, all that are held or left away
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The target; without one, all
+    pub(crate) name: Option<String>,
+    /// Restore what is missing or damaged, never an edit
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// A file in a target
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Tell whether the configuration is valid, and what is wrong with it
+    Check,
+    /// Tell where the configuration, the state and the socket are
+    Path,
+    /// Show the configuration with its defaults filled in
+    Show,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn globals_go_anywhere() {
+        for line in [
+            "homing --json -q status",
+            "homing status -q --json",
+            "homing run show 3 --quiet --json",
+        ] {
+            let globals = parse(line).unwrap().globals;
+            assert!(globals.json && globals.quiet, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_usage() {
+        for line in [
+            "homing",
+            "homing sync team --all",
+            "homing sync --dry-run --no-wait",
+            "homing sync --dry-run --filter *.md",
+            "homing sync --no-wait --timeout 5s",
+            "homing sync --timeout soon",
+            "homing resolve team",
+            "homing resolve team --ours --theirs",
+            "homing resolve --ours",
+            "homing history -n 0",
+            "homing history -n 1001",
+            "homing run show abc",
+            "homing run show",
+            "homing why",
+            "homing release",
+            "homing unheard-of",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_sync_has_all_its_switches() {
+        let line = "homing pull a b --force --timeout 1m --filter *.md --filter *.txt --accept-deletions --accept-root";
+        let Command::Pull(args) = parse(line).unwrap().command else {
+            panic!("not a pull")
+        };
+        assert_eq!(args.names, ["a", "b"]);
+        assert_eq!(args.filter, ["*.md", "*.txt"]);
+        assert_eq!(args.timeout, Some(Duration::from_mins(1)));
+        assert!(
+            args.force && args.accept_deletions && args.accept_root && !args.all && !args.dry_run
+        );
+    }
+}

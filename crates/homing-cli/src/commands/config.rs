@@ -1,0 +1,353 @@
+//! `homing config check`, `homing config path`, `homing config show`
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use homing_api::{
+    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, Exit, SourceShown,
+    TargetShown,
+};
+use homing_config::{
+    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SourceKind,
+};
+
+use crate::arguments::ConfigCommand;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Report;
+use crate::text::{count, escape, setting, size_setting};
+
+/// Looks at the configuration.
+pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, CliError> {
+    match command {
+        ConfigCommand::Check => Ok(check(context)),
+        ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Show => {
+            let config = Config::load(&context.locations, &context.env)?;
+            let shown = shown(&config, &context.locations);
+            let text = render(&shown);
+            Ok(Report::new(&shown, text))
+        }
+    }
+}
+
+fn check(context: &Context) -> Report {
+    let file = context.locations.config_file.display().to_string();
+    let result = Config::load(&context.locations, &context.env);
+    let (diagnostics, text) = match &result {
+        Ok(config) => {
+            let sources = count(config.sources.len() as u64, "source");
+            let targets = count(config.targets.len() as u64, "target");
+            let missing = if context.locations.config_file.exists() {
+                ""
+            } else {
+                " (it does not exist, so it is empty)"
+            };
+            (
+                Vec::new(),
+                format!(
+                    "{} is valid: {sources}, {targets}{missing}\n",
+                    escape(&file)
+                ),
+            )
+        }
+        Err(error) => (diagnostics(error), told(error)),
+    };
+    let check = ConfigCheck {
+        config: file,
+        valid: result.is_ok(),
+        diagnostics,
+    };
+    let exit = if check.valid {
+        Exit::Done
+    } else {
+        Exit::Config
+    };
+    Report::new(&check, text).ending(exit)
+}
+
+fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
+    match error {
+        ConfigError::Invalid { diagnostics, .. } => diagnostics
+            .iter()
+            .map(|diagnostic| ConfigDiagnostic {
+                line: Some(diagnostic.line),
+                column: Some(diagnostic.column),
+                message: diagnostic.message.clone(),
+                hint: diagnostic.hint.clone(),
+            })
+            .collect(),
+        other => vec![ConfigDiagnostic {
+            line: None,
+            column: None,
+            message: other.to_string(),
+            hint: other.hint(),
+        }],
+    }
+}
+
+/// Returns all that is wrong, with the lines it is about.
+fn told(error: &ConfigError) -> String {
+    let mut text = String::new();
+    for line in error.report().lines() {
+        writeln!(text, "{}", escape(line)).expect("a String takes all");
+    }
+    if !matches!(error, ConfigError::Invalid { .. })
+        && let Some(hint) = error.hint()
+    {
+        writeln!(text, "  hint: {}", escape(&hint)).expect("a String takes all");
+    }
+    text
+}
+
+fn path(locations: &Locations) -> Report {
+    let paths = ConfigPaths {
+        config: locations.config_file.display().to_string(),
+        exists: locations.config_file.exists(),
+        data_dir: locations.data_dir.display().to_string(),
+        socket: locations.socket.display().to_string(),
+    };
+    let missing = if paths.exists {
+        ""
+    } else {
+        " (does not exist)"
+    };
+    let lines = [
+        ("config", &paths.config, missing),
+        ("data", &paths.data_dir, ""),
+        ("socket", &paths.socket, ""),
+    ];
+    let text = lines
+        .map(|(what, path, more)| format!("{what:<7} {}{more}\n", escape(path)))
+        .concat();
+    Report::new(&paths, text)
+}
+
+fn shown(config: &Config, locations: &Locations) -> ConfigShown {
+    let daemon = &config.daemon;
+    ConfigShown {
+        config: locations.config_file.display().to_string(),
+        daemon: DaemonShown {
+            data_dir: daemon.data_dir.display().to_string(),
+            socket: locations.socket.display().to_string(),
+            max_runs: daemon.max_runs,
+            stall_timeout_ms: millis(daemon.stall_timeout),
+            run_timeout_ms: millis(daemon.run_timeout),
+            shutdown_grace_ms: millis(daemon.shutdown_grace),
+            keep_history_ms: millis(daemon.keep_history),
+            log: daemon.log.clone(),
+        },
+        sources: config
+            .sources
+            .iter()
+            .map(|(id, source)| {
+                let SourceKind::Dir { root } = &source.kind;
+                SourceShown {
+                    id: id.to_string(),
+                    kind: "dir".to_owned(),
+                    root: root.display().to_string(),
+                    path: source.path.as_ref().map(ToString::to_string),
+                    include: source.include.clone(),
+                    exclude: source.exclude.clone(),
+                    every_ms: source.every.map(millis),
+                    at_start: match source.at_start {
+                        AtStart::Due => "due",
+                        AtStart::Always => "always",
+                        AtStart::Never => "never",
+                    }
+                    .to_owned(),
+                    stale_after_ms: source.stale_after.map(millis),
+                    priority: source.priority,
+                    push: match source.push {
+                        PushMode::Never => "never",
+                        PushMode::Direct => "direct",
+                    }
+                    .to_owned(),
+                    on_conflict: source.on_conflict.as_str().to_owned(),
+                    max_file_size: source.max_file_size,
+                    max_total_size: source.max_total_size,
+                    max_files: source.max_files,
+                    enabled: source.enabled,
+                }
+            })
+            .collect(),
+        targets: config
+            .targets
+            .iter()
+            .map(|(id, target)| TargetShown {
+                id: id.to_string(),
+                path: target.path.display().to_string(),
+                from: target.from.iter().map(ToString::to_string).collect(),
+                layout: match target.layout {
+                    Layout::Tree => "tree",
+                    Layout::Flat => "flat",
+                }
+                .to_owned(),
+                deletions: match target.deletions {
+                    Deletions::Restore => "restore",
+                    Deletions::Keep => "keep",
+                }
+                .to_owned(),
+                new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
+                allow_active: target.allow_active.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn render(shown: &ConfigShown) -> String {
+    let mut text = format!("{}\n", escape(&shown.config));
+    let mut section = |title: String, lines: Vec<(&str, String)>| {
+        writeln!(text, "\n[{}]", escape(&title)).expect("a String takes all");
+        for (key, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
+            writeln!(text, "{key:<14} {}", escape(&value)).expect("a String takes all");
+        }
+    };
+    let daemon = &shown.daemon;
+    section(
+        "daemon".to_owned(),
+        vec![
+            ("data_dir", daemon.data_dir.clone()),
+            ("socket", daemon.socket.clone()),
+            ("max_runs", daemon.max_runs.to_string()),
+            ("stall_timeout", setting(daemon.stall_timeout_ms)),
+            ("run_timeout", setting(daemon.run_timeout_ms)),
+            ("shutdown_grace", setting(daemon.shutdown_grace_ms)),
+            ("keep_history", setting(daemon.keep_history_ms)),
+            ("log", daemon.log.clone()),
+        ],
+    );
+    for source in &shown.sources {
+        section(
+            format!("sources.{}", source.id),
+            vec![
+                ("kind", source.kind.clone()),
+                ("root", source.root.clone()),
+                ("path", source.path.clone().unwrap_or_default()),
+                ("include", source.include.join(", ")),
+                ("exclude", source.exclude.join(", ")),
+                (
+                    "every",
+                    source
+                        .every_ms
+                        .map_or_else(|| "by hand only".to_owned(), setting),
+                ),
+                ("at_start", source.at_start.clone()),
+                (
+                    "stale_after",
+                    source.stale_after_ms.map(setting).unwrap_or_default(),
+                ),
+                ("priority", source.priority.to_string()),
+                ("push", source.push.clone()),
+                ("on_conflict", source.on_conflict.clone()),
+                ("max_file_size", size_setting(source.max_file_size)),
+                ("max_total_size", size_setting(source.max_total_size)),
+                ("max_files", source.max_files.to_string()),
+                ("enabled", source.enabled.to_string()),
+            ],
+        );
+    }
+    for target in &shown.targets {
+        section(
+            format!("targets.{}", target.id),
+            vec![
+                ("path", target.path.clone()),
+                ("from", target.from.join(", ")),
+                ("layout", target.layout.clone()),
+                ("deletions", target.deletions.clone()),
+                (
+                    "new_files_to",
+                    target.new_files_to.clone().unwrap_or_default(),
+                ),
+                ("allow_active", target.allow_active.join(", ")),
+            ],
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use homing_config::{EXAMPLE, Env};
+
+    use super::*;
+
+    #[test]
+    fn the_example_is_shown_with_its_defaults() {
+        let env = Env::with_home(Path::new("/nowhere/home"));
+        let locations = Locations::find(None, None, &env).unwrap();
+        let config = Config::parse(EXAMPLE, &locations, &env).unwrap();
+        insta::assert_snapshot!(render(&shown(&config, &locations)), @r"
+        /nowhere/home/.config/homing/config.toml
+
+        [daemon]
+        data_dir       /nowhere/home/.local/share/homing
+        socket         /nowhere/home/.local/share/homing/run/homingd.sock
+        max_runs       4
+        stall_timeout  1m
+        run_timeout    2h
+        shutdown_grace 25s
+        keep_history   90d
+        log            info
+
+        [sources.community]
+        kind           dir
+        root           /nowhere/home/checkouts/community-agents
+        path           plugins
+        include        **/*.md
+        exclude        **/README.md
+        every          6h
+        at_start       due
+        priority       100
+        push           never
+        on_conflict    ask
+        max_file_size  1MiB
+        max_total_size 200MiB
+        max_files      10000
+        enabled        true
+
+        [sources.team]
+        kind           dir
+        root           /nowhere/home/team/agents
+        every          15m
+        at_start       due
+        priority       50
+        push           direct
+        on_conflict    ask
+        max_file_size  10MiB
+        max_total_size 1GiB
+        max_files      50000
+        enabled        true
+
+        [targets.claude]
+        path           /nowhere/home/.claude/agents
+        from           team, community
+        layout         tree
+        deletions      restore
+        new_files_to   team
+        ");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_lines() {
+        let env = Env::with_home(Path::new("/nowhere/home"));
+        let locations = Locations::find(None, None, &env).unwrap();
+        let error = Config::parse("[daemon]\nmax_rnus = 3\n", &locations, &env).unwrap_err();
+        insta::assert_snapshot!(told(&error), @r"
+        /nowhere/home/.config/homing/config.toml:2:1: unknown key `max_rnus` in [daemon]
+          |
+        2 | max_rnus = 3
+          | ^^^^^^^^ did you mean `max_runs`?
+        ");
+        assert_eq!(diagnostics(&error)[0].line, Some(2));
+        let missing = ConfigError::NoHome;
+        assert!(told(&missing).contains("hint: set HOME"));
+        assert_eq!(diagnostics(&missing)[0].line, None);
+    }
+}

@@ -1,0 +1,50 @@
+//! One verb, one file.
+
+mod config;
+mod conflicts;
+mod diff;
+mod history;
+mod release;
+mod resolve;
+mod run;
+mod status;
+mod sync;
+mod undo;
+mod verify;
+mod version;
+mod why;
+
+use homing_api::RequestVerb;
+
+use crate::arguments::{Command, RunCommand};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Report;
+
+/// Carries out what was typed.
+pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
+    match command {
+        Command::Config(command) => return config::run(*command, context),
+        Command::Version => return version::run(context).await,
+        _ => {}
+    }
+    let warning = context.client.skew().await?;
+    let report = match command {
+        Command::Status(args) => status::run(args, context).await,
+        Command::Sync(args) => sync::run(RequestVerb::Sync, args, context).await,
+        Command::Pull(args) => sync::run(RequestVerb::Pull, args, context).await,
+        Command::Push(args) => sync::run(RequestVerb::Push, args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
+        Command::Conflicts(args) => conflicts::run(args, context).await,
+        Command::Resolve(args) => resolve::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
+        Command::Run(RunCommand::Show(args)) => run::show(args, context).await,
+        Command::Run(RunCommand::Cancel(args)) => run::cancel(args, context).await,
+        Command::Undo(args) => undo::run(args, context).await,
+        Command::Release(args) => release::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Why(args) => why::run(args, context).await,
+        Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
+    }?;
+    Ok(report.with_warning(warning))
+}

@@ -1,0 +1,46 @@
+//! `homing release`
+
+use homing_api::{ReleaseRequest, Run};
+
+use crate::arguments::ReleaseArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::{Report, Screen};
+use crate::runs::{details, exit_of, problems_of};
+use crate::text::count;
+
+/// Lets held or deleted items follow upstream again.
+pub(super) async fn run(args: &ReleaseArgs, context: &Context) -> Result<Report, CliError> {
+    let request = ReleaseRequest {
+        paths: args.paths.clone(),
+    };
+    let run = context.client.release(&args.name, &request).await?;
+    let text = render(&run, context.screen);
+    let runs = [run];
+    let report = Report::new(&runs[0], text).ending(exit_of(&runs, &[], false));
+    Ok(report.with_problems(problems_of(&runs)))
+}
+
+fn render(run: &Run, screen: Screen) -> String {
+    let changed = run.synced + run.removed;
+    format!(
+        "{}{} brought up to date with upstream\n",
+        details(run, screen),
+        count(changed, "item")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_api::RunStatus;
+
+    use super::*;
+    use crate::runs::tests::run;
+
+    #[test]
+    fn a_release_says_what_it_changed() {
+        insta::assert_snapshot!(render(&run(9, "team", RunStatus::Success), Screen::default()), @r"
+        13 items brought up to date with upstream
+        ");
+    }
+}

@@ -1,0 +1,366 @@
+//! `homing status`
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+use homing_api::{Condition, RunStatus, Source, State, Status, Target};
+use jiff::Timestamp;
+
+use crate::arguments::StatusArgs;
+use crate::context::{Context, unknown_name};
+use crate::error::CliError;
+use crate::output::{RED, Report, Screen, YELLOW};
+use crate::runs::{of_failure, problems_of};
+use crate::table::{Table, plain};
+use crate::text::{count, escape, relative};
+
+/// Conditions that belong beside the states; the others repeat a state or are the rule.
+const SHOWN: &[&str] = &["Syncing", "Stale", "Stalled", "Blocked"];
+
+/// Shows every source and target.
+pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, CliError> {
+    let mut status = context.client.status().await?;
+    select(&mut status, &args.names)?;
+    let text = render(&status, context.now, context.screen);
+    Ok(Report::new(&status, text))
+}
+
+fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    for name in names {
+        let mut ids = status
+            .sources
+            .iter()
+            .map(|source| &source.id)
+            .chain(status.targets.iter().map(|target| &target.id));
+        if !ids.any(|id| id == name) {
+            return Err(unknown_name(name));
+        }
+    }
+    status.sources.retain(|source| names.contains(&source.id));
+    status.targets.retain(|target| names.contains(&target.id));
+    Ok(())
+}
+
+fn render(status: &Status, now: Timestamp, screen: Screen) -> String {
+    let mut text = daemon_trouble(status, screen);
+    if !status.sources.is_empty() {
+        text.push_str(&sources(&status.sources, now, screen));
+        text.push('\n');
+    }
+    if !status.targets.is_empty() {
+        text.push_str(&targets(&status.targets, screen));
+        text.push('\n');
+    }
+    text.push_str(&trouble(status, screen));
+    let daemon = &status.daemon;
+    let conflicts: u64 = status.sources.iter().map(|source| source.conflicts).sum();
+    let see = if conflicts > 0 {
+        " (see `homing conflicts`)"
+    } else {
+        ""
+    };
+    writeln!(
+        text,
+        "{}, {}, {}{see}; homingd {}, started {}",
+        count(status.sources.len() as u64, "source"),
+        count(status.targets.len() as u64, "target"),
+        count(conflicts, "conflict"),
+        escape(&daemon.version),
+        relative(&daemon.started_at, now)
+    )
+    .expect("a String takes all");
+    text
+}
+
+/// Returns what is wrong with the daemon as a whole.
+fn daemon_trouble(status: &Status, screen: Screen) -> String {
+    let mut text = String::new();
+    let conditions = &status.daemon.conditions;
+    let named: Vec<&Condition> = conditions
+        .iter()
+        .filter(|c| c.kind != "Ready" && c.status)
+        .collect();
+    // "Ready" repeats what the others say, unless there are none.
+    let unready = conditions
+        .iter()
+        .filter(|c| named.is_empty() && c.kind == "Ready" && !c.status);
+    for condition in named.iter().copied().chain(unready) {
+        let kind = if condition.kind == "Ready" {
+            "NotReady"
+        } else {
+            &condition.kind
+        };
+        let label = screen.paint(RED, &format!("{}:", escape(kind)));
+        writeln!(text, "{label} {}", escape(&condition.message)).expect("a String takes all");
+    }
+    if let Some(moved) = &status.daemon.quarantined {
+        let said = "the database was damaged and moved aside; nothing is deleted or pushed for now";
+        text.push_str(&screen.warning(&format!("{said}: {moved}")));
+    }
+    if !status.daemon.recovered {
+        text.push_str(&screen.warning("repairs after the last stop are under way"));
+    }
+    text
+}
+
+fn sources(sources: &[Source], now: Timestamp, screen: Screen) -> String {
+    let mut table = Table::new(
+        screen,
+        &["SOURCE", "STATE", ">FILES", "LAST SUCCESS", "NEXT"],
+    );
+    for source in sources {
+        let time = |time: &Option<String>, none: &str| {
+            time.as_ref()
+                .map_or_else(|| none.to_owned(), |time| relative(time, now))
+        };
+        table.row([
+            plain(&source.id),
+            state(source),
+            plain(source.files.to_string()),
+            plain(time(&source.last_success, "never")),
+            plain(if source.enabled {
+                time(&source.next_due, "by hand")
+            } else {
+                "-".to_owned()
+            }),
+        ]);
+    }
+    table.render()
+}
+
+fn state(source: &Source) -> (String, Style) {
+    if !source.enabled {
+        return plain("disabled");
+    }
+    let mut words: Vec<String> = source.states.iter().map(ToString::to_string).collect();
+    let holding = source
+        .conditions
+        .iter()
+        .filter(|condition| condition.status);
+    let shown: Vec<&str> = holding
+        .map(|condition| condition.kind.as_str())
+        .filter(|kind| SHOWN.contains(kind))
+        .collect();
+    words.extend(shown.iter().map(|kind| kind.to_lowercase()));
+    if words.is_empty() {
+        words.push("-".to_owned());
+    }
+    let failed = source
+        .last_run
+        .as_ref()
+        .is_some_and(|run| run.status == RunStatus::Error);
+    if failed {
+        words.push("failed".to_owned());
+    }
+    let style = if failed || shown.contains(&"Stalled") {
+        RED
+    } else if source.states.contains(&State::Conflict)
+        || shown.iter().any(|kind| *kind != "Syncing")
+    {
+        YELLOW
+    } else {
+        Style::new()
+    };
+    (words.join(", "), style)
+}
+
+fn targets(targets: &[Target], screen: Screen) -> String {
+    let mut table = Table::new(screen, &["TARGET", "STATE", ">FILES", "FROM", "PATH"]);
+    for target in targets {
+        let mut words: Vec<String> = target.states.iter().map(ToString::to_string).collect();
+        if target.error.is_some() {
+            words.push("failed".to_owned());
+        }
+        if words.is_empty() {
+            words.push("-".to_owned());
+        }
+        let style = match (&target.error, target.states.contains(&State::Conflict)) {
+            (Some(_), _) => RED,
+            (None, true) => YELLOW,
+            (None, false) => Style::new(),
+        };
+        table.row([
+            plain(&target.id),
+            (words.join(", "), style),
+            plain(target.files.to_string()),
+            plain(target.from.join(", ")),
+            plain(&target.path),
+        ]);
+    }
+    table.render()
+}
+
+/// Returns why sources and targets did not do their work the last time.
+fn trouble(status: &Status, screen: Screen) -> String {
+    let runs: Vec<_> = status
+        .sources
+        .iter()
+        .filter_map(|source| source.last_run.clone())
+        .collect();
+    let failed = status.targets.iter().filter_map(|target| {
+        let failure = target.error.as_ref()?;
+        Some(of_failure(
+            failure,
+            format!("could not publish into target `{}`", target.id),
+        ))
+    });
+    problems_of(&runs)
+        .into_iter()
+        .chain(failed)
+        .map(|problem| screen.problem(&problem))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_api::{Daemon, ProblemKind, Run};
+
+    use super::*;
+    use crate::runs::tests::{failure, run};
+
+    fn condition(kind: &str, status: bool) -> Condition {
+        Condition {
+            kind: kind.to_owned(),
+            status,
+            reason: "Because".to_owned(),
+            message: "config.toml:3:1: unknown key `evry`".to_owned(),
+            since: None,
+        }
+    }
+
+    fn source(id: &str, states: Vec<State>) -> Source {
+        Source {
+            id: id.to_owned(),
+            kind: "dir".to_owned(),
+            url: "/mnt/x".to_owned(),
+            enabled: true,
+            priority: 100,
+            states,
+            conditions: vec![condition("Ready", true), condition("Stale", false)],
+            revision: None,
+            files: 120,
+            conflicts: 0,
+            last_attempt: Some("2026-01-02T03:00:00.000Z".to_owned()),
+            last_success: Some("2026-01-02T03:00:00.000Z".to_owned()),
+            next_due: Some("2026-01-02T03:15:00.000Z".to_owned()),
+            last_run: None,
+            current_run: None,
+        }
+    }
+
+    fn status() -> Status {
+        let target = Target {
+            id: "claude".to_owned(),
+            path: "/home/u/.claude/agents".to_owned(),
+            from: vec!["team".to_owned(), "community".to_owned()],
+            states: vec![State::Synced],
+            files: 140,
+            conflicts: 0,
+            error: None,
+        };
+        Status {
+            daemon: Daemon {
+                version: "0.1.0".to_owned(),
+                pid: 7,
+                started_at: "2026-01-02T00:05:00.000Z".to_owned(),
+                config_path: "/c".to_owned(),
+                data_dir: "/d".to_owned(),
+                recovered: true,
+                quarantined: None,
+                conditions: Vec::new(),
+            },
+            sources: vec![
+                source("community", vec![State::Synced]),
+                source("team", vec![State::Modified, State::Held]),
+            ],
+            targets: vec![target],
+        }
+    }
+
+    fn shown(status: &Status) -> String {
+        render(
+            status,
+            "2026-01-02T03:05:00Z".parse().unwrap(),
+            Screen::default(),
+        )
+    }
+
+    #[test]
+    fn all_is_well() {
+        insta::assert_snapshot!(shown(&status()), @r"
+        SOURCE     STATE           FILES  LAST SUCCESS  NEXT
+        community  synced            120  5m ago        in 10m
+        team       modified, held    120  5m ago        in 10m
+
+        TARGET  STATE   FILES  FROM             PATH
+        claude  synced    140  team, community  /home/u/.claude/agents
+
+        2 sources, 1 target, 0 conflicts; homingd 0.1.0, started 3h ago
+        ");
+    }
+
+    #[test]
+    fn trouble_is_told_with_its_reason() {
+        let mut status = status();
+        status.daemon.conditions =
+            vec![condition("ConfigInvalid", true), condition("Ready", false)];
+        status.daemon.quarantined = Some("/d/state.db.damaged-1".to_owned());
+        status.daemon.recovered = false;
+        let sources = &mut status.sources;
+        sources[0].conditions = vec![condition("Stale", true), condition("Stalled", true)];
+        sources[0].last_run = Some(Run {
+            error: Some(failure(ProblemKind::NotFound)),
+            ..run(3, "community", RunStatus::Error)
+        });
+        sources[0].last_success = None;
+        sources[0].next_due = None;
+        sources[1].states = vec![State::Conflict];
+        sources[1].conflicts = 2;
+        sources.push(Source {
+            enabled: false,
+            ..source("zoo", Vec::new())
+        });
+        status.targets[0].error = Some(failure(ProblemKind::Storage));
+        insta::assert_snapshot!(shown(&status), @r"
+        ConfigInvalid: config.toml:3:1: unknown key `evry`
+        warning: the database was damaged and moved aside; nothing is deleted or pushed for now: /d/state.db.damaged-1
+        warning: repairs after the last stop are under way
+        SOURCE     STATE                           FILES  LAST SUCCESS  NEXT
+        community  synced, stale, stalled, failed    120  never         by hand
+        team       conflict                          120  5m ago        in 10m
+        zoo        disabled                          120  5m ago        -
+
+        TARGET  STATE           FILES  FROM             PATH
+        claude  synced, failed    140  team, community  /home/u/.claude/agents
+
+        error: could not sync source `community`
+          caused by: the root is missing
+          caused by: No such file or directory
+          hint: mount it
+        error: could not publish into target `claude`
+          caused by: the root is missing
+          caused by: No such file or directory
+          hint: mount it
+        3 sources, 1 target, 2 conflicts (see `homing conflicts`); homingd 0.1.0, started 3h ago
+        ");
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_ready_says_why() {
+        let mut status = status();
+        status.daemon.conditions = vec![condition("Ready", false)];
+        assert!(shown(&status).starts_with("NotReady: config.toml:3:1: unknown key `evry`\n"));
+    }
+
+    #[test]
+    fn names_select_and_unknown_ones_are_refused() {
+        let mut some = status();
+        select(&mut some, &["team".to_owned()]).unwrap();
+        assert_eq!((some.sources.len(), some.targets.len()), (1, 0));
+        let error = select(&mut status(), &["nobody".to_owned()]).unwrap_err();
+        assert_eq!(error.exit().code(), 8);
+    }
+}

@@ -1,0 +1,305 @@
+//! `homing sync`, `homing pull`, `homing push`
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use homing_api::{
+    Conflict, ConflictsQuery, Diffs, Exit, ItemAction, ManyRunsRequest, Problem, ProblemKind,
+    RequestVerb, Run, Selection, StartedRuns,
+};
+
+use super::diff;
+use crate::arguments::SyncArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::{Report, Screen};
+use crate::runs::{conflicts, details, exit_of, problems_of, status_style};
+use crate::table::{Table, plain};
+use crate::text::{count, duration};
+
+/// How long one question waits; longer waits ask again.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Starts runs, waits for them and tells how they ended.
+pub(super) async fn run(
+    verb: RequestVerb,
+    args: &SyncArgs,
+    context: &Context,
+) -> Result<Report, CliError> {
+    if args.dry_run {
+        return dry_run(verb, args, context).await;
+    }
+    let began = Instant::now();
+    let started = start(verb, args, context).await?;
+    let unended: Vec<i64> = started
+        .runs
+        .iter()
+        .filter(|run| !run.status.has_ended())
+        .map(|run| run.id)
+        .collect();
+    if args.no_wait {
+        let text = render_started(&started, context.screen);
+        let exit = exit_of(&started.runs, &started.problems, false);
+        let problems = started.problems.clone();
+        return Ok(Report::new(&started, text)
+            .ending(exit)
+            .with_problems(problems));
+    }
+    let open: Vec<Conflict> = context
+        .client
+        .conflicts(&ConflictsQuery::default())
+        .await?
+        .conflicts;
+    let open: Vec<Conflict> = open
+        .into_iter()
+        .filter(|conflict| {
+            started
+                .runs
+                .iter()
+                .any(|run| run.source.as_ref() == Some(&conflict.source))
+        })
+        .collect();
+    let mut exit = exit_of(&started.runs, &started.problems, !open.is_empty());
+    let mut problems = started.problems.clone();
+    problems.extend(problems_of(&started.runs));
+    if !unended.is_empty() {
+        problems.push(too_slow(&unended, args.timeout));
+        exit = if exit == Exit::Done {
+            Exit::Failed
+        } else {
+            exit
+        };
+    }
+    let warning = started
+        .runs
+        .is_empty()
+        .then(|| "nothing to do: no source is configured and enabled".to_owned());
+    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let text = render(verb, &started.runs, &open, took, context.screen);
+    Ok(Report::new(&started, text)
+        .ending(exit)
+        .with_problems(problems)
+        .with_warning(warning))
+}
+
+/// Starts the runs and waits until all have ended or the time that the user gives them has passed.
+async fn start(
+    verb: RequestVerb,
+    args: &SyncArgs,
+    context: &Context,
+) -> Result<StartedRuns, CliError> {
+    let request = ManyRunsRequest {
+        sources: if args.names.is_empty() {
+            Selection::All
+        } else {
+            Selection::Names(args.names.clone())
+        },
+        verb,
+        force: args.force,
+        filter: args.filter.clone(),
+        accept_deletions: args.accept_deletions,
+        accept_root: args.accept_root,
+    };
+    let deadline = if args.no_wait {
+        Some(Duration::ZERO)
+    } else {
+        args.timeout
+    };
+    let deadline = deadline.map(|limit| Instant::now() + limit);
+    let left = || {
+        deadline.map_or(WAIT, |deadline| {
+            deadline.saturating_duration_since(Instant::now()).min(WAIT)
+        })
+    };
+    let mut started = context.client.start_runs(&request, left()).await?;
+    for run in &mut started.runs {
+        while !run.status.has_ended() && !left().is_zero() {
+            *run = context.client.run(run.id, left()).await?;
+        }
+    }
+    Ok(started)
+}
+
+async fn dry_run(
+    verb: RequestVerb,
+    args: &SyncArgs,
+    context: &Context,
+) -> Result<Report, CliError> {
+    let names = if args.names.is_empty() {
+        context.enabled_sources().await?
+    } else {
+        args.names.clone()
+    };
+    let mut diffs = Vec::new();
+    for name in &names {
+        diffs.push(context.client.diff(name, verb).await?);
+    }
+    let waits = diffs.iter().any(|diff| {
+        diff.blocked.is_some()
+            || diff
+                .items
+                .iter()
+                .any(|item| item.action == ItemAction::Conflict)
+    });
+    let text = diff::render(&diffs, context.screen);
+    let exit = if waits { Exit::Waiting } else { Exit::Done };
+    Ok(Report::new(&Diffs { diffs }, text).ending(exit))
+}
+
+fn too_slow(runs: &[i64], timeout: Option<Duration>) -> Problem {
+    let within = timeout
+        .map(|timeout| format!(" within {timeout:?}"))
+        .unwrap_or_default();
+    let detail = format!("{} did not end{within}", count(runs.len() as u64, "run"));
+    let see = runs
+        .iter()
+        .map(|id| format!("`homing run show {id}`"))
+        .next()
+        .unwrap_or_default();
+    let goes_on = if runs.len() == 1 {
+        "it goes on"
+    } else {
+        "they go on"
+    };
+    Problem::new(ProblemKind::Timeout, detail).with_hint(format!("{goes_on}; see {see}"))
+}
+
+fn render_started(started: &StartedRuns, screen: Screen) -> String {
+    let mut table = Table::new(screen, &["SOURCE", "RUN", "STATUS"]);
+    for run in &started.runs {
+        table.row([
+            plain(name(run)),
+            plain(run.id.to_string()),
+            (run.status.to_string(), status_style(&run.status)),
+        ]);
+    }
+    if started.runs.is_empty() {
+        String::new()
+    } else {
+        table.render()
+    }
+}
+
+fn render(
+    verb: RequestVerb,
+    runs: &[Run],
+    open: &[Conflict],
+    took_ms: u64,
+    screen: Screen,
+) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let (title, moved) = match verb {
+        RequestVerb::Push => (">PUSHED", "pushed"),
+        RequestVerb::Sync | RequestVerb::Pull => (">DOWNLOADED", "downloaded"),
+    };
+    let mut table = Table::new(
+        screen,
+        &[
+            "SOURCE", "STATUS", title, ">CACHED", ">REMOVED", ">FAILED", ">TIME",
+        ],
+    );
+    for run in runs {
+        table.row([
+            plain(name(run)),
+            (run.status.to_string(), status_style(&run.status)),
+            plain(run.synced.to_string()),
+            plain(run.cached.to_string()),
+            plain(run.removed.to_string()),
+            plain(run.failed.to_string()),
+            plain(duration(run.duration_ms)),
+        ]);
+    }
+    let mut text = table.render();
+    text.extend(runs.iter().map(|run| details(run, screen)));
+    text.push_str(&conflicts(open, screen));
+    let sum = |number: fn(&Run) -> u64| runs.iter().map(number).sum::<u64>();
+    let total = writeln!(
+        text,
+        "{}: {} {moved}, {} cached, {} removed, {} failed in {}",
+        count(runs.len() as u64, "source"),
+        sum(|run| run.synced),
+        sum(|run| run.cached),
+        sum(|run| run.removed),
+        sum(|run| run.failed),
+        duration(took_ms)
+    );
+    total.expect("a String takes all");
+    text
+}
+
+fn name(run: &Run) -> String {
+    run.source
+        .clone()
+        .or_else(|| run.target.clone())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_api::RunStatus;
+
+    use super::*;
+    use crate::pick::tests::conflict;
+    use crate::runs::tests::{item, run};
+
+    #[test]
+    fn a_sync_ends_with_one_total() {
+        let runs = [
+            run(1, "team", RunStatus::Success),
+            run(2, "community", RunStatus::Success),
+        ];
+        insta::assert_snapshot!(render(RequestVerb::Sync, &runs, &[], 2_345, Screen::default()), @r"
+        SOURCE     STATUS   DOWNLOADED  CACHED  REMOVED  FAILED  TIME
+        team       success          12     300        1       0  1.2s
+        community  success          12     300        1       0  1.2s
+        2 sources: 24 downloaded, 600 cached, 2 removed, 0 failed in 2.3s
+        ");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_between_table_and_total() {
+        let mut partial = run(3, "team", RunStatus::Partial);
+        partial.failed = 2;
+        partial.items = vec![
+            item(
+                "big.md",
+                ItemAction::Failed,
+                Some("over max_file_size (10 MiB)"),
+            ),
+            item("both.md", ItemAction::Conflict, Some("content")),
+        ];
+        let open = [conflict(5, "team", Some("claude"), "both parts.md")];
+        insta::assert_snapshot!(render(RequestVerb::Push, &[partial], &open, 500, Screen::default()), @r"
+        SOURCE  STATUS   PUSHED  CACHED  REMOVED  FAILED  TIME
+        team    partial      12     300        1       2  1.2s
+        failed: claude: big.md: over max_file_size (10 MiB)
+        conflict: claude: both parts.md (content)
+          homing resolve claude 'both parts.md' --ours|--theirs|--union|--file F
+        1 source: 12 pushed, 300 cached, 1 removed, 2 failed in 500ms
+        ");
+    }
+
+    #[test]
+    fn runs_that_were_only_started_are_listed() {
+        let started = StartedRuns {
+            runs: vec![run(4, "team", RunStatus::Queued)],
+            problems: Vec::new(),
+        };
+        insta::assert_snapshot!(render_started(&started, Screen::default()), @r"
+        SOURCE  RUN  STATUS
+        team    4    queued
+        ");
+    }
+
+    #[test]
+    fn runs_that_are_too_slow_go_on() {
+        let problem = too_slow(&[4, 5], Some(Duration::from_mins(1)));
+        assert_eq!(problem.detail, "2 runs did not end within 60s");
+        assert_eq!(
+            problem.hint.as_deref(),
+            Some("they go on; see `homing run show 4`")
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What every command needs.
+
+use std::path::PathBuf;
+
+use homing_api::{Problem, ProblemKind};
+use homing_client::Client;
+use homing_config::{Env, Locations};
+use jiff::Timestamp;
+
+use crate::arguments::Globals;
+use crate::error::CliError;
+use crate::output::Screen;
+
+/// What every command needs.
+pub(crate) struct Context {
+    /// The environment.
+    pub(crate) env: Env,
+    /// Where things are.
+    pub(crate) locations: Locations,
+    /// The daemon.
+    pub(crate) client: Client,
+    /// What the text is for.
+    pub(crate) screen: Screen,
+    /// The time at which the command began.
+    pub(crate) now: Timestamp,
+}
+
+impl Context {
+    /// Finds out where things are.
+    pub(crate) fn new(globals: &Globals, env: &Env, screen: Screen) -> Result<Self, CliError> {
+        let mut locations =
+            Locations::find(globals.config.as_deref(), globals.data_dir.as_deref(), env)?;
+        if let Some(socket) = &globals.socket {
+            locations.socket = env.current_dir.join(socket);
+        }
+        let client = Client::new(locations.socket.clone(), env.uid);
+        Ok(Self {
+            env: env.clone(),
+            locations,
+            client,
+            screen,
+            now: Timestamp::now(),
+        })
+    }
+
+    /// Returns the names of all enabled sources.
+    pub(crate) async fn enabled_sources(&self) -> Result<Vec<String>, CliError> {
+        let status = self.client.status().await?;
+        Ok(status
+            .sources
+            .into_iter()
+            .filter(|source| source.enabled)
+            .map(|source| source.id)
+            .collect())
+    }
+
+    /// Makes sure that a source or target has this name.
+    pub(crate) async fn require_name(&self, name: &str) -> Result<(), CliError> {
+        let status = self.client.status().await?;
+        let sources = status.sources.iter().map(|source| &source.id);
+        if sources
+            .chain(status.targets.iter().map(|target| &target.id))
+            .any(|id| id == name)
+        {
+            return Ok(());
+        }
+        Err(unknown_name(name))
+    }
+
+    /// Returns a path that was typed as an absolute one.
+    pub(crate) fn absolute(&self, path: &std::path::Path) -> PathBuf {
+        let mut absolute = PathBuf::new();
+        for component in self.env.current_dir.join(path).components() {
+            match component {
+                std::path::Component::CurDir => {}
+                std::path::Component::ParentDir => {
+                    absolute.pop();
+                }
+                other => absolute.push(other),
+            }
+        }
+        absolute
+    }
+}
+
+/// Returns the error for a name that no source or target has.
+pub(crate) fn unknown_name(name: &str) -> CliError {
+    Problem::new(
+        ProblemKind::UnknownSource,
+        format!("there is no source or target `{name}`"),
+    )
+    .with_hint("see `homing status` for their names")
+    .into()
+}

@@ -1,0 +1,138 @@
+//! Errors of this program, brought into the form that the daemon's have.
+
+use std::io;
+
+use homing_api::{Exit, Problem, ProblemKind};
+use homing_client::ClientError;
+use homing_config::ConfigError;
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// The daemon could not be asked, or said no.
+    Client(ClientError),
+    /// There is no valid configuration.
+    Config(ConfigError),
+    /// Something else.
+    Own(Box<Problem>),
+}
+
+impl CliError {
+    /// Returns how the command line ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Config(_) => Exit::Config,
+            Self::Own(problem) => problem.kind.exit(),
+        }
+    }
+
+    /// Returns it as the daemon would tell it.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Client(ClientError::Problem(problem)) | Self::Own(problem) => {
+                problem.as_ref().clone()
+            }
+            Self::Client(error) => {
+                let mut problem = Problem::new(ProblemKind::from(error.kind()), error.to_string())
+                    .with_causes(error.causes());
+                problem.hint = error.hint();
+                problem
+            }
+            Self::Config(error) => of_config(error),
+        }
+    }
+}
+
+fn of_config(error: &ConfigError) -> Problem {
+    let mut problem = match error {
+        ConfigError::Invalid { path, diagnostics } => {
+            let causes = diagnostics
+                .iter()
+                .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
+                .collect();
+            Problem::new(ProblemKind::ConfigInvalid, "the configuration is not valid")
+                .with_causes(causes)
+        }
+        ConfigError::Read { source, .. } => {
+            Problem::new(ProblemKind::ConfigInvalid, error.to_string())
+                .with_causes(vec![source.to_string()])
+        }
+        _ => Problem::new(ProblemKind::ConfigInvalid, error.to_string()),
+    };
+    problem.hint = error.hint();
+    problem
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        Self::Own(Box::new(problem))
+    }
+}
+
+impl From<Box<Problem>> for CliError {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Own(problem)
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        Problem::new(
+            ProblemKind::Internal,
+            "the program could not start its work",
+        )
+        .with_causes(vec![error.to_string()])
+        .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_exit_code() {
+        let not_running = ClientError::NotRunning {
+            socket: PathBuf::from("/s"),
+            source: io::Error::from(io::ErrorKind::NotFound),
+        };
+        let forbidden = ClientError::Forbidden {
+            message: "no".to_owned(),
+            hint: "so".to_owned(),
+        };
+        for (error, code) in [
+            (CliError::from(not_running), 4),
+            (CliError::from(forbidden), 6),
+            (CliError::from(ConfigError::NoHome), 5),
+            (
+                CliError::from(ConfigError::Missing {
+                    path: PathBuf::from("/c"),
+                }),
+                5,
+            ),
+            (
+                CliError::from(Problem::new(ProblemKind::UnknownRun, "x")),
+                8,
+            ),
+            (CliError::from(Problem::new(ProblemKind::Guard, "x")), 7),
+            (CliError::from(io::Error::other("x")), 1),
+        ] {
+            assert_eq!(error.exit().code(), code, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The one place that prints.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Effects, Style};
+use homing_api::{Exit, Problem};
+use homing_config::Env;
+use serde::Serialize;
+
+use crate::arguments::Globals;
+use crate::error::CliError;
+use crate::text::escape;
+
+/// What a text is for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Screen {
+    /// Columns of the terminal; `None` when it is none.
+    pub(crate) width: Option<u16>,
+    /// Whether colours are shown.
+    pub(crate) color: bool,
+}
+
+impl Screen {
+    /// Returns `text` in a style, if styles are shown.
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        if self.color {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Returns an error as text: what failed, why, how to mend it.
+    pub(crate) fn problem(self, problem: &Problem) -> String {
+        let mut text = String::new();
+        let mut line = |indent: &str, style: Style, word: &str, rest: &str| {
+            let label = self.paint(style | Effects::BOLD, &format!("{word}:"));
+            writeln!(text, "{indent}{label} {}", escape(rest)).expect("a String takes all");
+        };
+        line("", RED, "error", &problem.detail);
+        for cause in &problem.causes {
+            line("  ", Style::new(), "caused by", cause);
+        }
+        if let Some(hint) = &problem.hint {
+            line("  ", CYAN, "hint", hint);
+        }
+        text
+    }
+
+    /// Returns a warning as a line of text.
+    pub(crate) fn warning(self, warning: &str) -> String {
+        format!(
+            "{} {}\n",
+            self.paint(YELLOW | Effects::BOLD, "warning:"),
+            escape(warning)
+        )
+    }
+}
+
+/// Trouble.
+pub(crate) const RED: Style = AnsiColor::Red.on_default();
+/// What to look at.
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// What can be done.
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// What a command has to say.
+pub(crate) struct Report {
+    json: Vec<u8>,
+    human: String,
+    warnings: Vec<String>,
+    problems: Vec<Problem>,
+    exit: Exit,
+}
+
+impl Report {
+    /// Takes the document of `--json` and the text for people.
+    pub(crate) fn new(document: &impl Serialize, human: impl Into<String>) -> Self {
+        let mut json = serde_json::to_vec_pretty(document).expect("wire types have text keys only");
+        json.push(b'\n');
+        Self {
+            json,
+            human: human.into(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+            exit: Exit::Done,
+        }
+    }
+
+    /// Says how the command ends.
+    pub(crate) fn ending(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds what failed, to be shown like an error.
+    pub(crate) fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.problems.extend(problems);
+        self
+    }
+
+    /// Adds a warning.
+    pub(crate) fn with_warning(mut self, warning: Option<String>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
+}
+
+/// Standard output and standard error of this process.
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    out: Screen,
+    err: Screen,
+}
+
+impl Output {
+    /// Looks at the terminal.
+    pub(crate) fn of_process(globals: &Globals, env: &Env) -> Self {
+        let out = io::stdout().is_terminal();
+        let width = if out {
+            comfy_table::Table::new().width()
+        } else {
+            None
+        };
+        let err = Screen {
+            width: None,
+            color: io::stderr().is_terminal() && !env.no_color,
+        };
+        Self {
+            json: globals.json,
+            quiet: globals.quiet,
+            out: Screen {
+                width,
+                color: out && !env.no_color,
+            },
+            err,
+        }
+    }
+
+    /// Returns what texts are for.
+    pub(crate) fn screen(&self) -> Screen {
+        self.out
+    }
+
+    /// Prints what a command has to say, and returns how it ends.
+    pub(crate) fn report(&self, report: &Report) -> Exit {
+        let mut exit = report.exit;
+        if self.json {
+            exit = print(io::stdout(), &report.json, exit);
+        } else if !self.quiet {
+            exit = print(io::stdout(), report.human.as_bytes(), exit);
+        }
+        let mut text = String::new();
+        if !self.quiet {
+            text.extend(
+                report
+                    .warnings
+                    .iter()
+                    .map(|warning| self.err.warning(warning)),
+            );
+        }
+        if !self.json {
+            text.extend(
+                report
+                    .problems
+                    .iter()
+                    .map(|problem| self.err.problem(problem)),
+            );
+        }
+        print(io::stderr(), text.as_bytes(), exit)
+    }
+
+    /// Prints why a command did not do its work, and returns how it ends.
+    pub(crate) fn error(&self, error: &CliError) -> Exit {
+        let problem = error.problem();
+        if self.json {
+            return self.report(&Report::new(&problem, "").ending(error.exit()));
+        }
+        print(
+            io::stderr(),
+            self.err.problem(&problem).as_bytes(),
+            error.exit(),
+        )
+    }
+}
+
+/// Prints, and returns `exit` unless the text is lost. A reader that went away has seen enough.
+fn print(mut stream: impl Write, text: &[u8], exit: Exit) -> Exit {
+    match stream.write_all(text).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(_) if exit == Exit::Done => Exit::Failed,
+        Ok(()) | Err(_) => exit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_api::ProblemKind;
+
+    use super::*;
+
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+        assert_eq!(
+            print(Broken(io::ErrorKind::BrokenPipe), b"x", Exit::Done),
+            Exit::Done
+        );
+        assert_eq!(
+            print(Broken(io::ErrorKind::StorageFull), b"x", Exit::Done),
+            Exit::Failed
+        );
+        assert_eq!(
+            print(Broken(io::ErrorKind::StorageFull), b"x", Exit::Waiting),
+            Exit::Waiting
+        );
+    }
+
+    #[test]
+    fn an_error_says_what_why_and_how_to_mend_it() {
+        let problem = Problem::new(ProblemKind::Auth, "could not sync source `te\u{1b}[2Jam`")
+            .with_causes(vec!["first\nline".to_owned(), "second".to_owned()])
+            .with_hint("do this");
+        insta::assert_snapshot!(Screen::default().problem(&problem), @r"
+        error: could not sync source `te\u{1b}[2Jam`
+          caused by: first\nline
+          caused by: second
+          hint: do this
+        ");
+        let painted = Screen {
+            width: None,
+            color: true,
+        }
+        .problem(&problem);
+        assert!(painted.contains("\u{1b}[1m"), "{painted:?}");
+        assert!(!painted.contains("\u{1b}[2J"), "{painted:?}");
+    }
+}

@@ -1,0 +1,223 @@
+//! The interface, one method for each question.
+
+use std::time::Duration;
+
+use homing_api::{
+    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, ReleaseRequest, RequestVerb,
+    ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status, Targets,
+    Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
+};
+use hyper::Method;
+
+use crate::connection::Payload;
+use crate::{Client, ClientError};
+
+/// How long a question may take that the daemon answers from memory or its database.
+const QUICK: Option<Duration> = Some(Duration::from_secs(30));
+
+/// Time on top of `?wait=` for the answer to arrive.
+const SLACK: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// `GET /v1/version`.
+    pub async fn version(&self) -> Result<VersionInfo, ClientError> {
+        self.ask(Method::GET, routes::VERSION, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// Returns a warning when the daemon speaks no version of the interface that this client speaks.
+    pub async fn skew(&self) -> Result<Option<String>, ClientError> {
+        let daemon = self.version().await?;
+        Ok((!daemon.api.overlaps(ApiRange::OURS)).then(|| {
+            format!(
+                "homingd {} speaks versions {} to {} of the interface, this program {} to {}",
+                daemon.version,
+                daemon.api.min,
+                daemon.api.max,
+                ApiRange::OURS.min,
+                ApiRange::OURS.max
+            )
+        }))
+    }
+
+    /// `GET /v1/status`.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Method::GET, routes::STATUS, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// `GET /v1/sources/{id}`.
+    pub async fn source(&self, id: &str) -> Result<Source, ClientError> {
+        self.ask(
+            Method::GET,
+            &routes::with_id(routes::SOURCE, id),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `GET /v1/targets`.
+    pub async fn targets(&self) -> Result<Targets, ClientError> {
+        self.ask(Method::GET, routes::TARGETS, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// `POST /v1/runs`: starts runs and waits at most `wait` until all have ended.
+    pub async fn start_runs(
+        &self,
+        request: &ManyRunsRequest,
+        wait: Duration,
+    ) -> Result<StartedRuns, ClientError> {
+        let path = with_wait(routes::RUNS, wait);
+        self.ask(
+            Method::POST,
+            &path,
+            Payload::json(request)?,
+            Some(wait + SLACK),
+        )
+        .await
+    }
+
+    /// `GET /v1/runs/{id}`: waits at most `wait` until it has ended.
+    pub async fn run(&self, id: i64, wait: Duration) -> Result<Run, ClientError> {
+        let path = with_wait(&routes::with_id(routes::RUN, &id.to_string()), wait);
+        self.ask(Method::GET, &path, Payload::Nothing, Some(wait + SLACK))
+            .await
+    }
+
+    /// `GET /v1/runs`.
+    pub async fn runs(&self, query: &RunsQuery) -> Result<Runs, ClientError> {
+        let (limit, before) = (
+            query.limit.map(|n| n.to_string()),
+            query.before.map(|n| n.to_string()),
+        );
+        let pairs = [
+            ("source", query.source.as_deref()),
+            (
+                "status",
+                query.status.as_ref().map(homing_api::RunStatus::as_str),
+            ),
+            ("limit", limit.as_deref()),
+            ("before", before.as_deref()),
+        ];
+        self.ask(
+            Method::GET,
+            &routes::with_query(routes::RUNS, &pairs),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `DELETE /v1/runs/{id}`.
+    pub async fn cancel(&self, id: i64) -> Result<Run, ClientError> {
+        self.ask(
+            Method::DELETE,
+            &routes::with_id(routes::RUN, &id.to_string()),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `GET /v1/sources/{id}/diff`. Takes as long as the survey does.
+    pub async fn diff(&self, source: &str, verb: RequestVerb) -> Result<Diff, ClientError> {
+        let path = routes::with_query(
+            &routes::with_id(routes::SOURCE_DIFF, source),
+            &[("verb", Some(verb.as_str()))],
+        );
+        self.ask(Method::GET, &path, Payload::Nothing, None).await
+    }
+
+    /// `POST /v1/runs/{id}/undo`; `None`: the last run that changed something. Takes as long as the run does.
+    pub async fn undo(&self, run: Option<i64>) -> Result<Run, ClientError> {
+        let id = run.map_or_else(|| routes::LAST.to_owned(), |id| id.to_string());
+        self.ask(
+            Method::POST,
+            &routes::with_id(routes::RUN_UNDO, &id),
+            Payload::Nothing,
+            None,
+        )
+        .await
+    }
+
+    /// `POST /v1/sources/{id}/release`. Takes as long as the run does.
+    pub async fn release(
+        &self,
+        source: &str,
+        request: &ReleaseRequest,
+    ) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::SOURCE_RELEASE, source);
+        self.ask(Method::POST, &path, Payload::json(request)?, None)
+            .await
+    }
+
+    /// `GET /v1/conflicts`.
+    pub async fn conflicts(&self, query: &ConflictsQuery) -> Result<Conflicts, ClientError> {
+        let pairs = [
+            ("source", query.source.as_deref()),
+            ("target", query.target.as_deref()),
+        ];
+        self.ask(
+            Method::GET,
+            &routes::with_query(routes::CONFLICTS, &pairs),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `POST /v1/conflicts/{id}/resolve`. Takes as long as the run does.
+    pub async fn resolve(&self, conflict: i64, with: ResolveWith) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::CONFLICT_RESOLVE, &conflict.to_string());
+        self.ask(
+            Method::POST,
+            &path,
+            Payload::json(&ResolveRequest { with })?,
+            None,
+        )
+        .await
+    }
+
+    /// `POST /v1/conflicts/{id}/content`. Takes as long as the run does.
+    pub async fn resolve_with_content(
+        &self,
+        conflict: i64,
+        content: Vec<u8>,
+    ) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::CONFLICT_CONTENT, &conflict.to_string());
+        self.ask(Method::POST, &path, Payload::Bytes(content), None)
+            .await
+    }
+
+    /// `POST /v1/targets/{id}/verify`. Takes as long as reading the target does.
+    pub async fn verify(
+        &self,
+        target: &str,
+        request: &VerifyRequest,
+    ) -> Result<Verification, ClientError> {
+        let path = routes::with_id(routes::TARGET_VERIFY, target);
+        self.ask(Method::POST, &path, Payload::json(request)?, None)
+            .await
+    }
+
+    /// `GET /v1/why`.
+    pub async fn why(&self, path: &str) -> Result<Why, ClientError> {
+        self.ask(
+            Method::GET,
+            &routes::with_query(routes::WHY, &[("path", Some(path))]),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+}
+
+fn with_wait(path: &str, wait: Duration) -> String {
+    let text = format_wait(wait);
+    routes::with_query(
+        path,
+        &[("wait", (!wait.is_zero()).then_some(text.as_str()))],
+    )
+}

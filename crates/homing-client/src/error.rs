@@ -1,0 +1,111 @@
+//! Why the daemon could not be asked, or what it answered.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use homing_api::{Exit, Problem, ProblemKind};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("homingd is not running")]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+        /// How that was noticed.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket is not one to speak to, or may not be used.
+    #[error("{message}")]
+    Forbidden {
+        /// What is wrong with it.
+        message: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// The daemon answered with an error.
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    /// The daemon did not answer in time.
+    #[error("homingd did not answer within {after:?}")]
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The answer was cut off, or is none that this version understands.
+    #[error("the answer of homingd could not be understood")]
+    Protocol {
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl ClientError {
+    /// Returns how the command line ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotRunning { .. } | Self::Timeout { .. } => Exit::Unreachable,
+            Self::Forbidden { .. } => Exit::Permission,
+            Self::Problem(problem) => problem.kind.exit(),
+            Self::Protocol { .. } => Exit::Failed,
+        }
+    }
+
+    /// Returns the word for what kind of error it is.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::NotRunning { .. } => "not-running",
+            Self::Timeout { .. } => "timeout",
+            Self::Forbidden { .. } => ProblemKind::Forbidden.as_str(),
+            Self::Problem(problem) => problem.kind.as_str(),
+            Self::Protocol { .. } => "protocol",
+        }
+    }
+
+    /// Returns how to mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRunning { .. } => {
+                Some("start it with `homingd`, or with `systemctl --user start homingd`".to_owned())
+            }
+            Self::Forbidden { hint, .. } => Some(hint.clone()),
+            Self::Problem(problem) => problem.hint.clone(),
+            Self::Timeout { .. } => {
+                Some("see what it does in its log, or wait longer with --timeout".to_owned())
+            }
+            Self::Protocol { .. } => Some(
+                "compare the versions with `homing version`; restart homingd after an update"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Returns the causes, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        if let Self::Problem(problem) = self {
+            return problem.causes.clone();
+        }
+        let mut causes = Vec::new();
+        if let Self::NotRunning { socket, source } = self {
+            causes.push(format!("`{}`: {source}", socket.display()));
+            return causes;
+        }
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        causes
+    }
+}
+
+impl From<Problem> for ClientError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}

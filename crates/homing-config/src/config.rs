@@ -1,0 +1,322 @@
+//! The whole configuration, judged.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use homing_core::{IdError, ItemKey, Policy, SourceId, TargetId};
+use toml::de::DeTable;
+
+use crate::diagnostic::Complaints;
+use crate::section::{Section, wrong_type};
+use crate::source::SourceRead;
+use crate::target::{KnownSources, TargetRead};
+use crate::{ConfigError, Env, Locations, daemon, file, places, source, target};
+
+/// The commented tour of the configuration.
+pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
+
+const DEFAULTS: &str = include_str!("../../../config/default.toml");
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The daemon as a whole.
+    pub daemon: DaemonConfig,
+    /// The sources by name.
+    pub sources: BTreeMap<SourceId, SourceConfig>,
+    /// The targets by name.
+    pub targets: BTreeMap<TargetId, TargetConfig>,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// Where the state is kept.
+    pub data_dir: PathBuf,
+    /// The socket.
+    pub socket: PathBuf,
+    /// Runs that move files at the same time.
+    pub max_runs: usize,
+    /// A run that does not move for this long is ended.
+    pub stall_timeout: Duration,
+    /// A run that takes this long is ended.
+    pub run_timeout: Duration,
+    /// How long a stop waits for runs under way.
+    pub shutdown_grace: Duration,
+    /// How long history is kept.
+    pub keep_history: Duration,
+    /// A filter for the log, not yet judged.
+    pub log: String,
+}
+
+/// What kind of place a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Another directory.
+    Dir {
+        /// Where it is; absolute, links not resolved.
+        root: PathBuf,
+    },
+}
+
+/// Whether and how edits go back to the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushMode {
+    /// They stay here.
+    Never,
+    /// They are written to the origin.
+    Direct,
+}
+
+/// Whether a source runs when the daemon starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtStart {
+    /// If it is due, or was never synced.
+    Due,
+    /// Always.
+    Always,
+    /// Not before its next turn.
+    Never,
+}
+
+/// `[sources.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// The kind, with what only that kind has.
+    pub kind: SourceKind,
+    /// Only this subdirectory.
+    pub path: Option<ItemKey>,
+    /// Patterns in gitignore syntax, not yet judged; empty: everything.
+    pub include: Vec<String>,
+    /// Patterns in gitignore syntax, not yet judged.
+    pub exclude: Vec<String>,
+    /// The interval; `None`: by hand only.
+    pub every: Option<Duration>,
+    /// See [`AtStart`].
+    pub at_start: AtStart,
+    /// `None`: three intervals.
+    pub stale_after: Option<Duration>,
+    /// 0 to 1000; lower wins.
+    pub priority: u16,
+    /// See [`PushMode`].
+    pub push: PushMode,
+    /// What becomes of overlapping changes.
+    pub on_conflict: Policy,
+    /// Bytes of one file, at most.
+    pub max_file_size: u64,
+    /// Bytes of all files together, at most.
+    pub max_total_size: u64,
+    /// Files, at most.
+    pub max_files: u64,
+    /// Whether it is synced at all.
+    pub enabled: bool,
+}
+
+/// How keys become paths in a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The path is the key.
+    Tree,
+    /// The path is the key's file name.
+    Flat,
+}
+
+/// What becomes of a published file that the user deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletions {
+    /// It comes back.
+    Restore,
+    /// It stays away until it is released.
+    Keep,
+}
+
+/// `[targets.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetConfig {
+    /// Where it is; absolute, links not resolved.
+    pub path: PathBuf,
+    /// Its sources, at least one, each once.
+    pub from: Vec<SourceId>,
+    /// See [`Layout`].
+    pub layout: Layout,
+    /// See [`Deletions`].
+    pub deletions: Deletions,
+    /// The source that new files go to; it is in `from` and may push.
+    pub new_files_to: Option<SourceId>,
+    /// Names of active files that may be published.
+    pub allow_active: Vec<String>,
+}
+
+impl Config {
+    /// Reads and judges the whole file; one that nobody named and that does not exist is empty.
+    ///
+    /// Looks at the file system to see which directories are the same, and writes nothing.
+    pub fn load(locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
+        let text = match file::read(&locations.config_file, env.uid)? {
+            Some(text) => text,
+            None if locations.config_file_named => {
+                return Err(ConfigError::Missing {
+                    path: locations.config_file.clone(),
+                });
+            }
+            None => String::new(),
+        };
+        Self::parse(&text, locations, env)
+    }
+
+    /// Judges a text as if it were the file.
+    pub fn parse(text: &str, locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
+        let complaints = RefCell::default();
+        let config = read(text, locations, env, &complaints);
+        let diagnostics = complaints.into_inner().locate(text);
+        match config {
+            Some(config) if diagnostics.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid {
+                path: locations.config_file.clone(),
+                diagnostics,
+            }),
+        }
+    }
+}
+
+/// Reads what can be read; all that is wrong is among the complaints, and `None` comes only with one.
+fn read(
+    text: &str,
+    locations: &Locations,
+    env: &Env,
+    complaints: &RefCell<Complaints>,
+) -> Option<Config> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        complaints
+            .borrow_mut()
+            .add(error.span().unwrap_or(0..0), error.message(), None);
+    }
+    if !errors.is_empty() {
+        // What follows a mistake in the syntax would be judged wrongly.
+        return None;
+    }
+    let defaults = DeTable::parse(DEFAULTS).expect("a test reads the defaults");
+    let defaults_of = |name: &str| {
+        defaults
+            .get_ref()
+            .get(name)
+            .and_then(|table| table.get_ref().as_table())
+            .expect("a test reads the defaults")
+    };
+    let nothing = DeTable::new();
+    let top = Section {
+        title: "the file".to_owned(),
+        header: 0..0,
+        table: Some(document.get_ref()),
+        defaults: &nothing,
+        complaints,
+    };
+    top.check_keys(
+        &["daemon", "sources", "targets"],
+        &["webhook", "notify", "hooks"],
+    );
+
+    let (table, header) = top
+        .table("daemon")
+        .map_or((None, 0..0), |(table, span)| (Some(table), span));
+    let section = Section {
+        title: "[daemon]".to_owned(),
+        header,
+        table,
+        defaults: defaults_of("daemon"),
+        complaints,
+    };
+    let daemon = daemon::read(&section, locations, env);
+
+    let mut names = Vec::new();
+    let mut sources: Vec<SourceRead> = Vec::new();
+    for (id, section) in entries(&top, "sources", defaults_of("source")) {
+        let Some(id) = check_id::<SourceId>(id, &section) else {
+            continue;
+        };
+        names.push(id.clone());
+        sources.extend(source::read(id, &section, locations, env));
+    }
+    let known = KnownSources {
+        names: &names,
+        read: &sources,
+    };
+    let mut targets: Vec<TargetRead> = Vec::new();
+    for (id, section) in entries(&top, "targets", defaults_of("target")) {
+        let Some(id) = check_id::<TargetId>(id, &section) else {
+            continue;
+        };
+        targets.extend(target::read(id, &section, &known, locations, env));
+    }
+    places::check(
+        &sources,
+        &targets,
+        locations,
+        env,
+        &mut complaints.borrow_mut(),
+    );
+    Some(Config {
+        daemon,
+        sources: sources
+            .into_iter()
+            .map(|source| (source.id, source.config))
+            .collect(),
+        targets: targets
+            .into_iter()
+            .map(|target| (target.id, target.config))
+            .collect(),
+    })
+}
+
+/// Returns the tables of `[KIND.NAME]`.
+fn entries<'t>(
+    top: &Section<'t>,
+    kind: &str,
+    defaults: &'t DeTable<'t>,
+) -> Vec<(&'t str, Section<'t>)> {
+    let mut entries = Vec::new();
+    for (name, value) in top.table(kind).into_iter().flat_map(|(table, _)| table) {
+        let id = name.get_ref().as_ref();
+        let title = format!("[{kind}.{}]", id.escape_debug());
+        let Some(table) = value.get_ref().as_table() else {
+            let hint = Some(format!("write it as {title}"));
+            top.complain(
+                value.span(),
+                format!("{kind}: {}", wrong_type(value.get_ref(), "a table")),
+                hint,
+            );
+            continue;
+        };
+        let header: Range<usize> = name.span();
+        entries.push((
+            id,
+            Section {
+                title,
+                header,
+                table: Some(table),
+                defaults,
+                complaints: top.complaints,
+            },
+        ));
+    }
+    entries
+}
+
+fn check_id<T: FromStr<Err = IdError>>(id: &str, section: &Section<'_>) -> Option<T> {
+    match id.parse() {
+        Ok(id) => Some(id),
+        Err(error) => {
+            section.complain(
+                section.header.clone(),
+                error.to_string().escape_debug().to_string(),
+                None,
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the environment says: the only place that reads its variables.
+
+use std::env::{current_dir, var_os};
+use std::path::{Path, PathBuf};
+
+use directories::{BaseDirs, ProjectDirs};
+
+/// What the environment says, read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Env {
+    /// The home directory.
+    pub home: Option<PathBuf>,
+    /// The directory that holds the configuration of every program, `~/.config` on Linux.
+    pub config_home: Option<PathBuf>,
+    /// Homing's own directory in it.
+    pub config_dir: Option<PathBuf>,
+    /// Homing's own directory for its state.
+    pub data_dir: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+    /// The directory that a login manager makes for this user, whether it is there or not.
+    pub user_runtime_dir: PathBuf,
+    /// `HOMING_CONFIG`.
+    pub config_file: Option<PathBuf>,
+    /// `HOMING_DATA_DIR`.
+    pub data_dir_override: Option<PathBuf>,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// Where relative paths on the command line begin.
+    pub current_dir: PathBuf,
+    /// The user.
+    pub uid: u32,
+}
+
+impl Env {
+    /// Reads the environment of this process.
+    pub fn from_process() -> Self {
+        let base = BaseDirs::new();
+        let project = ProjectDirs::from("org", "homing", "homing");
+        let uid = rustix::process::getuid().as_raw();
+        let path = |name| {
+            var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let absolute = |path: &Path| path.is_absolute().then(|| path.to_owned());
+        Self {
+            home: base.as_ref().and_then(|base| absolute(base.home_dir())),
+            config_home: base.as_ref().and_then(|base| absolute(base.config_dir())),
+            config_dir: project
+                .as_ref()
+                .and_then(|project| absolute(project.config_dir())),
+            data_dir: project
+                .as_ref()
+                .and_then(|project| absolute(project.data_dir())),
+            runtime_dir: base
+                .as_ref()
+                .and_then(|base| base.runtime_dir())
+                .and_then(absolute),
+            user_runtime_dir: PathBuf::from(format!("/run/user/{uid}")),
+            config_file: path("HOMING_CONFIG"),
+            data_dir_override: path("HOMING_DATA_DIR"),
+            no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            uid,
+        }
+    }
+
+    /// Returns the environment of a user whose home is `home`, as it is when no variable is set.
+    ///
+    /// For tests and demonstrations; the login manager's directory is one that is not there.
+    pub fn with_home(home: &Path) -> Self {
+        Self {
+            home: Some(home.to_owned()),
+            config_home: Some(home.join(".config")),
+            config_dir: Some(home.join(".config/homing")),
+            data_dir: Some(home.join(".local/share/homing")),
+            runtime_dir: None,
+            user_runtime_dir: home.join(".no-login-manager"),
+            config_file: None,
+            data_dir_override: None,
+            no_color: false,
+            current_dir: home.to_owned(),
+            uid: rustix::process::getuid().as_raw(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_process_is_absolute() {
+        let env = Env::from_process();
+        for path in [
+            &env.home,
+            &env.config_home,
+            &env.config_dir,
+            &env.data_dir,
+            &env.runtime_dir,
+        ] {
+            assert!(
+                path.as_ref().is_none_or(|path| path.is_absolute()),
+                "{path:?}"
+            );
+        }
+        assert!(env.current_dir.is_absolute());
+    }
+}

@@ -1,0 +1,26 @@
+//! Homing's configuration file.
+//!
+//! [`Env`] is the only place that reads environment variables. [`Locations`] says where things are, even while the
+//! file is not valid; [`Config::load`] reads and judges the whole file and reports all that is wrong with it.
+
+mod config;
+mod daemon;
+mod diagnostic;
+mod env;
+mod file;
+mod forbidden;
+mod locations;
+mod places;
+mod section;
+mod source;
+mod target;
+mod values;
+
+pub use config::{
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SourceConfig, SourceKind,
+    TargetConfig,
+};
+pub use diagnostic::{ConfigError, Diagnostic};
+pub use env::Env;
+pub use locations::Locations;
+pub use values::{ValueError, parse_duration, parse_size};

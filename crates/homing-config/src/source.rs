@@ -1,0 +1,143 @@
+//! `[sources.NAME]`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use homing_core::{ItemKey, Policy, SourceId};
+
+use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
+use crate::section::{Section, boolean, duration, number, size, text, word};
+use crate::values::{ValueError, expand_path};
+use crate::{Env, Locations};
+
+const KEYS: &[&str] = &[
+    "kind",
+    "root",
+    "path",
+    "include",
+    "exclude",
+    "every",
+    "at_start",
+    "stale_after",
+    "priority",
+    "push",
+    "on_conflict",
+    "max_file_size",
+    "max_total_size",
+    "max_files",
+    "enabled",
+];
+const LATER: &[&str] = &["url", "ref", "watch", "cron", "token", "signature"];
+const LATER_KINDS: &[&str] = &[
+    "http",
+    "github",
+    "git",
+    "agentfs",
+    "cloud-files",
+    "cloud-database",
+    "database",
+];
+const MAX_FILES: u64 = 10_000_000;
+/// A schedule that is denser would keep the disk busy for nothing.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A source and where its root is in the file.
+pub(crate) struct SourceRead {
+    pub(crate) id: SourceId,
+    pub(crate) config: SourceConfig,
+    pub(crate) root_span: Range<usize>,
+}
+
+/// Reads one; `None` when so much is wrong that nothing can be said about its places.
+pub(crate) fn read(
+    id: SourceId,
+    section: &Section<'_>,
+    locations: &Locations,
+    env: &Env,
+) -> Option<SourceRead> {
+    // The keys of another kind are not to be judged.
+    section.require("kind", "\"dir\"", word(&[("dir", ())], LATER_KINDS))?;
+    section.check_keys(KEYS, LATER);
+    let base = locations
+        .config_file
+        .parent()
+        .unwrap_or(&locations.config_file);
+    let root = section.require("root", "\"/mnt/team/agents\"", |value| {
+        expand_path(&text(value)?, base, env.home.as_deref())
+    });
+    let path = section
+        .get("path", |value| subdirectory(&text(value)?))
+        .map(|path| path.value);
+    let every = section.get("every", duration(SHORTEST_INTERVAL));
+    let stale_after = section.get("stale_after", duration(SHORTEST_INTERVAL));
+    if let (Some(every), Some(stale_after)) = (&every, &stale_after)
+        && stale_after.value < every.value
+    {
+        section.complain(
+            stale_after.span.clone(),
+            format!(
+                "stale_after is shorter than every, so `{id}` would be stale before its next turn"
+            ),
+            Some("make stale_after at least as long as every".to_owned()),
+        );
+    }
+    let policies = [Policy::Ask, Policy::Ours, Policy::Theirs, Policy::Union]
+        .map(|policy| (policy.as_str(), policy));
+    let root = root?;
+    let config = SourceConfig {
+        kind: SourceKind::Dir { root: root.value },
+        path,
+        include: section.plain_texts("include"),
+        exclude: section.plain_texts("exclude"),
+        every: every.map(|every| every.value),
+        at_start: section.get_or_default(
+            "at_start",
+            word(
+                &[
+                    ("due", AtStart::Due),
+                    ("always", AtStart::Always),
+                    ("never", AtStart::Never),
+                ],
+                &[],
+            ),
+        ),
+        stale_after: stale_after.map(|stale_after| stale_after.value),
+        priority: u16::try_from(section.get_or_default("priority", number(0, 1000)))
+            .expect("it is at most 1000"),
+        push: section.get_or_default(
+            "push",
+            word(
+                &[("never", PushMode::Never), ("direct", PushMode::Direct)],
+                &["branch", "fork", "pull-request"],
+            ),
+        ),
+        on_conflict: section.get_or_default("on_conflict", word(&policies, &[])),
+        max_file_size: section.get_or_default("max_file_size", size),
+        max_total_size: section.get_or_default("max_total_size", size),
+        max_files: section.get_or_default("max_files", number(1, MAX_FILES)),
+        enabled: section.get_or_default("enabled", boolean),
+    };
+    if config.max_file_size > config.max_total_size {
+        section.complain(
+            section.header.clone(),
+            format!("max_file_size of `{id}` is over its max_total_size"),
+            Some("lower the one or raise the other".to_owned()),
+        );
+    }
+    Some(SourceRead {
+        id,
+        config,
+        root_span: root.span,
+    })
+}
+
+/// Reads the path of a subdirectory below the root.
+fn subdirectory(text: &str) -> Result<ItemKey, ValueError> {
+    ItemKey::new(text.strip_suffix('/').unwrap_or(text)).map_err(|error| ValueError {
+        message: format!(
+            "`{}` is no path below the root: {error}",
+            text.escape_debug()
+        ),
+        hint: Some("write it relative to root, for example \"plugins\"".to_owned()),
+    })
+}

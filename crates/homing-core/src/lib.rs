@@ -1,0 +1,36 @@
+//! The pure heart of Homing: items, plans, order, merges.
+//!
+//! Nothing here reads a file, a clock or a socket. A *side* holds items; a *plan* says what must change for two
+//! sides and their base to agree; *order* makes a plan safe to carry out one operation after the other.
+
+mod conflict;
+mod error;
+mod fold;
+mod guard;
+mod hash;
+mod ids;
+mod item;
+mod key;
+mod manifest;
+mod merge;
+mod order;
+mod plan;
+mod side;
+
+pub use conflict::{ConflictKind, Policy, UnknownWord};
+pub use error::{Problem, ProblemKind, SideError};
+pub use guard::{GUARD, Guard, GuardVerdict};
+pub use hash::{ContentHash, Hasher, ParseHashError};
+pub use ids::{IdError, RunId, SourceId, TargetId};
+pub use item::{Identity, Item, ItemState, UnknownReason, Version};
+pub use key::{ItemKey, KeyError};
+pub use manifest::Manifest;
+pub use merge::{
+    MERGE_LIMIT_BYTES, MERGE_LIMIT_LINES, MergeInput, MergeOutcome, merge, merge_executable,
+};
+pub use order::{Ordered, Step, order};
+pub use plan::{Decision, Direction, PlanInput, PlannedItem, decide, plan};
+pub use side::{
+    BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted,
+    ListRequest, Operation, Outcome, Progress, Recovered, RootIdentity, Scope, Side,
+};

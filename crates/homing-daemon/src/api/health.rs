@@ -1,0 +1,36 @@
+//! `GET /v1/health`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use homing_api::Health;
+
+use super::Api;
+
+/// Tells whether all is well enough to sync: 200, or 503 with the reasons.
+pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Health>) {
+    let mut reasons = Vec::new();
+    match &api.0.engine {
+        Err(problem) => reasons.push(problem.detail.clone()),
+        Ok(serving) => match serving.engine.status().await {
+            Err(error) => reasons.push(error.to_string()),
+            Ok(status) => {
+                if !status.recovered {
+                    reasons.push("repairs after the last stop are under way".to_owned());
+                }
+                if let Some(moved) = status.quarantined {
+                    reasons.push(format!(
+                        "the database was damaged and moved aside to {moved}"
+                    ));
+                }
+            }
+        },
+    }
+    let ready = reasons.is_empty();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(Health { ready, reasons }))
+}

@@ -1,0 +1,138 @@
+//! The HTTP interface: one file for each verb.
+
+mod conflicts;
+mod diff;
+mod extract;
+mod guard;
+mod health;
+mod release;
+mod resolve;
+mod runs;
+mod shutdown;
+mod sources;
+mod status;
+mod targets;
+mod undo;
+mod verify;
+mod version;
+mod why;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use homing_api::{Problem, ProblemKind, routes};
+use homing_core::SourceId;
+use homing_engine::Engine;
+use tokio_util::sync::CancellationToken;
+
+use crate::problem::Refusal;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+/// See [`Api`].
+pub(crate) struct Shared {
+    /// The engine, or why there is none: the configuration is not valid.
+    pub(crate) engine: Result<Serving, Problem>,
+    /// What this daemon is.
+    pub(crate) identity: Identity,
+    /// Cancelled when a client asks the daemon to end.
+    pub(crate) end: CancellationToken,
+}
+
+/// The engine and what of the configuration the handlers need beside it.
+pub(crate) struct Serving {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The configured sources, and whether each is enabled.
+    pub(crate) sources: BTreeMap<SourceId, bool>,
+}
+
+/// What this daemon is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// Another one after every start.
+    pub(crate) boot_id: String,
+    /// When it started, as the interface writes it.
+    pub(crate) started_at: String,
+    /// The configuration file.
+    pub(crate) config_path: PathBuf,
+    /// Where it keeps its state.
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Api {
+    /// Returns what the handlers are to share.
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    fn serving(&self) -> Result<&Serving, Refusal> {
+        self.0
+            .engine
+            .as_ref()
+            .map_err(|problem| problem.clone().into())
+    }
+
+    fn engine(&self) -> Result<&Engine, Refusal> {
+        Ok(&self.serving()?.engine)
+    }
+}
+
+/// Returns the whole interface.
+pub(crate) fn router(api: Api) -> Router {
+    let routes = Router::new()
+        .route(routes::VERSION, get(version::show))
+        .route(routes::STATUS, get(status::show))
+        .route(routes::HEALTH, get(health::show))
+        .route(routes::SHUTDOWN, post(shutdown::end))
+        .route(routes::SOURCES, get(sources::list))
+        .route(routes::SOURCE, get(sources::show))
+        .route(routes::SOURCE_RUNS, post(runs::start))
+        .route(routes::SOURCE_DIFF, get(diff::show))
+        .route(routes::SOURCE_RELEASE, post(release::release))
+        .route(routes::RUNS, get(runs::list).post(runs::start_many))
+        .route(routes::RUN, get(runs::show).delete(runs::cancel))
+        .route(routes::RUN_UNDO, post(undo::undo))
+        .route(routes::CONFLICTS, get(conflicts::list))
+        .route(routes::CONFLICT_RESOLVE, post(resolve::with_word))
+        .route(routes::CONFLICT_CONTENT, post(resolve::with_content))
+        .route(routes::TARGETS, get(targets::list))
+        .route(routes::TARGET, get(targets::show))
+        .route(routes::TARGET_VERIFY, post(verify::verify))
+        .route(routes::WHY, get(why::show))
+        .with_state(api);
+    guarded(routes)
+}
+
+/// Adds what every route has: a problem for what does not exist, and the rules of [`guard`].
+fn guarded(routes: Router) -> Router {
+    routes
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(guard::refuse_browsers))
+        .layer(from_fn(guard::catch_panics))
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(
+        ProblemKind::UnknownRoute,
+        format!("this homingd has no {method} {}", uri.path()),
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(
+        ProblemKind::MethodNotAllowed,
+        format!("{} does not take {method}", uri.path()),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! `POST /v1/sources/{id}/release`
+
+use axum::Json;
+use axum::extract::State;
+use homing_api::{ProblemKind, ReleaseRequest, Run};
+use homing_core::ItemKey;
+
+use super::Api;
+use super::extract::{Body, Id};
+use super::runs::with_items_to_tell;
+use crate::convert;
+use crate::problem::Refusal;
+
+/// Lets held or deleted items follow upstream again.
+pub(super) async fn release(
+    State(api): State<Api>,
+    id: Id,
+    Body(request): Body<ReleaseRequest>,
+) -> Result<Json<Run>, Refusal> {
+    let engine = api.engine()?;
+    let source = id.source()?;
+    let paths = request
+        .paths
+        .iter()
+        .map(|path| key(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let report = engine.release(&source, paths).await?;
+    Ok(Json(convert::run(
+        with_items_to_tell(engine, report).await?,
+    )))
+}
+
+fn key(path: &str) -> Result<ItemKey, Refusal> {
+    ItemKey::new(path).map_err(|error| {
+        Refusal::new(
+            ProblemKind::UnknownPath,
+            format!("no item has the path `{}`: {error}", path.escape_debug()),
+        )
+    })
+}

@@ -1,0 +1,72 @@
+//! `GET /v1/status`
+
+use axum::Json;
+use axum::extract::State;
+use homing_api::{Condition, Daemon, Problem, Status};
+
+use super::Api;
+use crate::convert;
+use crate::problem::Refusal;
+
+/// Tells how the daemon, its sources and its targets are. Answers even when the configuration is not valid.
+pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal> {
+    let serving = match &api.0.engine {
+        Ok(serving) => serving,
+        Err(problem) => return Ok(Json(without_configuration(&api, problem))),
+    };
+    let status = serving.engine.status().await?;
+    let mut daemon = daemon(&api);
+    daemon.recovered = status.recovered;
+    if let Some(moved) = &status.quarantined {
+        daemon.conditions.push(Condition {
+            kind: "StorageFailed".to_owned(),
+            status: true,
+            reason: "Quarantined".to_owned(),
+            message: format!(
+                "the database was damaged and moved aside to {moved}; until `homing db accept-rebuild` nothing is deleted or pushed"
+            ),
+            since: None,
+        });
+    }
+    daemon.quarantined = status.quarantined;
+    Ok(Json(Status {
+        daemon,
+        sources: status.sources.into_iter().map(convert::source).collect(),
+        targets: status.targets.into_iter().map(convert::target).collect(),
+    }))
+}
+
+fn without_configuration(api: &Api, problem: &Problem) -> Status {
+    let mut daemon = daemon(api);
+    let message = std::iter::once(&problem.detail)
+        .chain(&problem.causes)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(": ");
+    daemon.conditions.push(Condition {
+        kind: "ConfigInvalid".to_owned(),
+        status: true,
+        reason: "Invalid".to_owned(),
+        message,
+        since: Some(api.0.identity.started_at.clone()),
+    });
+    Status {
+        daemon,
+        sources: Vec::new(),
+        targets: Vec::new(),
+    }
+}
+
+fn daemon(api: &Api) -> Daemon {
+    let identity = &api.0.identity;
+    Daemon {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started_at: identity.started_at.clone(),
+        config_path: identity.config_path.display().to_string(),
+        data_dir: identity.data_dir.display().to_string(),
+        recovered: true,
+        quarantined: None,
+        conditions: Vec::new(),
+    }
+}

@@ -1,0 +1,26 @@
+//! `POST /v1/runs/{id}/undo`
+
+use axum::Json;
+use axum::extract::State;
+use homing_api::{ProblemKind, Run, routes};
+use homing_core::RunId;
+
+use super::Api;
+use super::extract::Id;
+use super::runs::with_items_to_tell;
+use crate::convert;
+use crate::problem::Refusal;
+
+/// Puts back what a run changed, and holds it there.
+pub(super) async fn undo(State(api): State<Api>, id: Id) -> Result<Json<Run>, Refusal> {
+    let engine = api.engine()?;
+    let run = if id.0 == routes::LAST {
+        None
+    } else {
+        Some(RunId(id.number(ProblemKind::UnknownRun)?))
+    };
+    let report = engine.undo(run).await?;
+    Ok(Json(convert::run(
+        with_items_to_tell(engine, report).await?,
+    )))
+}

@@ -1,0 +1,149 @@
+//! What homingd is started with.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::start::StartError;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+homingd keeps the configured sources in step with their targets and answers `homing` on a Unix socket.
+
+Usage: homingd [OPTIONS]
+
+Options:
+      --config FILE      Reads this configuration instead of the user's own
+      --data-dir DIR     Keeps the database and contents there
+      --check-store      Checks the database, prints what it finds, and ends
+  -h, --help             Prints this help
+  -V, --version          Prints the version
+";
+
+/// What the process is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Action {
+    /// Be the daemon.
+    #[default]
+    Serve,
+    /// Check the database.
+    CheckStore,
+    /// Print the version.
+    Version,
+    /// Print the help.
+    Help,
+}
+
+/// The command line, taken apart.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    /// What to do.
+    pub(crate) action: Action,
+    /// Another configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// Another data directory.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Takes `arguments` apart; the program's own name is not among them.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, StartError> {
+        let mut parsed = Self::default();
+        let mut rest = arguments.into_iter();
+        while let Some(argument) = rest.next() {
+            let text = argument.to_string_lossy().into_owned();
+            let (flag, given) = match text.split_once('=') {
+                Some((flag, _)) if flag.starts_with("--") => {
+                    (flag.to_owned(), value_after_equals(&argument))
+                }
+                _ => (text.clone(), None),
+            };
+            let mut value = |given: Option<OsString>| {
+                given
+                    .or_else(|| rest.next())
+                    .filter(|value| !value.is_empty())
+                    .map(PathBuf::from)
+                    .ok_or_else(|| StartError::Usage {
+                        message: format!("`{flag}` needs a value"),
+                    })
+            };
+            match flag.as_str() {
+                "--config" => parsed.config = Some(value(given)?),
+                "--data-dir" => parsed.data_dir = Some(value(given)?),
+                "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
+                "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
+                "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
+                _ => {
+                    return Err(StartError::Usage {
+                        message: format!("unexpected argument `{}`", text.escape_debug()),
+                    });
+                }
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// Returns what follows the first `=`, byte for byte: a path need not be UTF-8.
+fn value_after_equals(argument: &OsString) -> Option<OsString> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+    let bytes = argument.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    Some(OsString::from_vec(bytes[at + 1..].to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, StartError> {
+        Arguments::parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn values_come_after_a_space_or_an_equals_sign() {
+        let both = Arguments {
+            action: Action::Serve,
+            config: Some("a=b.toml".into()),
+            data_dir: Some("d".into()),
+        };
+        assert_eq!(
+            parse(&["--config", "a=b.toml", "--data-dir=d"]).unwrap(),
+            both
+        );
+        assert_eq!(
+            parse(&["--config=a=b.toml", "--data-dir", "d"]).unwrap(),
+            both
+        );
+    }
+
+    #[test]
+    fn actions_are_told_apart() {
+        assert_eq!(parse(&[]).unwrap().action, Action::Serve);
+        assert_eq!(
+            parse(&["--check-store"]).unwrap().action,
+            Action::CheckStore
+        );
+        assert_eq!(parse(&["-V"]).unwrap().action, Action::Version);
+        assert_eq!(parse(&["--help"]).unwrap().action, Action::Help);
+    }
+
+    #[test]
+    fn what_is_not_known_or_incomplete_is_refused() {
+        for wrong in [
+            &["--confg", "x"][..],
+            &["--config"],
+            &["--config="],
+            &["serve"],
+            &["--version=1"],
+            &["\u{1b}[2J"],
+        ] {
+            let error = parse(wrong).unwrap_err();
+            assert!(
+                matches!(error, StartError::Usage { .. }),
+                "{wrong:?}: {error:?}"
+            );
+            assert!(!error.to_string().contains('\u{1b}'), "{error}");
+        }
+    }
+}

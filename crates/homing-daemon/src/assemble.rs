@@ -1,0 +1,241 @@
+//! From the configuration to what the engine is told to do.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use homing_api::{Problem, ProblemKind};
+use homing_config::{
+    AtStart, Config, ConfigError, Deletions, Layout, PushMode, SourceConfig, SourceKind,
+    TargetConfig,
+};
+use homing_core::{ContentHash, SideError};
+use homing_engine as engine;
+use homing_side_dir::{DirOptions, DirSide, Limits};
+
+/// Builds every side, and with them what the engine is told.
+///
+/// The problem tells what the configuration asks for that cannot be.
+pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Problem> {
+    let settings = engine::Settings {
+        max_runs: config.daemon.max_runs,
+        stall_timeout: config.daemon.stall_timeout,
+        run_timeout: config.daemon.run_timeout,
+        keep_history: config.daemon.keep_history,
+    };
+    let in_section = |section: String| {
+        move |error: SideError| {
+            Problem::new(
+                ProblemKind::ConfigInvalid,
+                format!("{}: [{section}]: {error}", config_file.display()),
+            )
+            .with_hint("mend it and restart homingd")
+        }
+    };
+    let sources = config
+        .sources
+        .iter()
+        .map(|(id, config)| {
+            Ok((
+                id.clone(),
+                source(config).map_err(in_section(format!("sources.{id}")))?,
+            ))
+        })
+        .collect::<Result<_, Problem>>()?;
+    let targets = config
+        .targets
+        .iter()
+        .map(|(id, config)| {
+            Ok((
+                id.clone(),
+                target(config).map_err(in_section(format!("targets.{id}")))?,
+            ))
+        })
+        .collect::<Result<_, Problem>>()?;
+    Ok(engine::Specs {
+        sources,
+        targets,
+        settings,
+    })
+}
+
+/// Returns what a client hears while the configuration is not valid.
+pub(crate) fn config_problem(error: &ConfigError) -> Problem {
+    let mut problem = Problem::new(ProblemKind::ConfigInvalid, error.to_string());
+    if let ConfigError::Invalid { path, diagnostics } = error {
+        let further = diagnostics.iter().skip(1);
+        problem.causes = further
+            .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
+            .collect();
+    } else {
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            problem.causes.push(error.to_string());
+            cause = error.source();
+        }
+    }
+    problem.hint = Some(match error.hint() {
+        Some(hint) => format!("{hint}; then restart homingd"),
+        None => "`homing config check` shows the place; mend it and restart homingd".to_owned(),
+    });
+    problem
+}
+
+fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
+    let SourceKind::Dir { root } = &config.kind;
+    let origin = DirSide::new(DirOptions {
+        root: root.clone(),
+        path: config.path.as_ref().map(ToString::to_string),
+        include: config.include.clone(),
+        exclude: config.exclude.clone(),
+        limits: Limits {
+            max_file_size: config.max_file_size,
+            max_total_size: config.max_total_size,
+            max_files: usize::try_from(config.max_files).unwrap_or(usize::MAX),
+        },
+        create_root: false,
+    })?;
+    Ok(engine::SourceSpec {
+        kind: "dir".to_owned(),
+        url: root.display().to_string(),
+        origin: Arc::new(origin),
+        priority: config.priority,
+        push: match config.push {
+            PushMode::Never => engine::PushMode::Never,
+            PushMode::Direct => engine::PushMode::Direct,
+        },
+        on_conflict: config.on_conflict,
+        selection: selection(config),
+        every: config.every,
+        at_start: match config.at_start {
+            AtStart::Due => engine::AtStart::Due,
+            AtStart::Always => engine::AtStart::Always,
+            AtStart::Never => engine::AtStart::Never,
+        },
+        stale_after: config.stale_after,
+        enabled: config.enabled,
+    })
+}
+
+fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
+    let place = DirSide::new(DirOptions {
+        root: config.path.clone(),
+        limits: Limits::NONE,
+        create_root: true,
+        ..DirOptions::default()
+    })?;
+    Ok(engine::TargetSpec {
+        path: config.path.clone(),
+        place: Arc::new(place),
+        from: config.from.clone(),
+        layout: match config.layout {
+            Layout::Tree => engine::Layout::Tree,
+            Layout::Flat => engine::Layout::Flat,
+        },
+        deletions: match config.deletions {
+            Deletions::Restore => engine::Deletions::Restore,
+            Deletions::Keep => engine::Deletions::Keep,
+        },
+        new_files_to: config.new_files_to.clone(),
+        allow_active: config.allow_active.clone(),
+    })
+}
+
+/// Returns a fingerprint of what decides which items there are: another one means another selection.
+fn selection(config: &SourceConfig) -> String {
+    use std::os::unix::ffi::OsStrExt;
+
+    let SourceKind::Dir { root } = &config.kind;
+    let mut text = Vec::new();
+    let mut add = |part: &[u8]| {
+        // Each part carries its length, so that no two selections look the same.
+        text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        text.extend_from_slice(part);
+    };
+    add(b"dir");
+    add(root.as_os_str().as_bytes());
+    add(config
+        .path
+        .as_ref()
+        .map_or("", |path| path.as_str())
+        .as_bytes());
+    for patterns in [&config.include, &config.exclude] {
+        add(&(patterns.len() as u64).to_le_bytes());
+        patterns.iter().for_each(|pattern| add(pattern.as_bytes()));
+    }
+    ContentHash::of(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_config::{Env, Locations};
+
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        let home = tempfile::tempdir().unwrap();
+        let env = Env::with_home(home.path());
+        let locations = Locations::find(None, None, &env).unwrap();
+        Config::parse(text, &locations, &env).unwrap()
+    }
+
+    #[test]
+    fn what_is_configured_reaches_the_engine() {
+        let config = parse(
+            "[daemon]\nmax_runs = 2\n[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\npush = \"direct\"\npriority = 7\n\
+             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n",
+        );
+        let specs = specs(&config, Path::new("c.toml")).unwrap();
+        assert_eq!(specs.settings.max_runs, 2);
+        let source = specs.sources.values().next().unwrap();
+        assert_eq!(
+            (source.priority, source.push),
+            (7, engine::PushMode::Direct)
+        );
+        assert_eq!(
+            (source.url.as_str(), source.kind.as_str()),
+            ("/somewhere/a", "dir")
+        );
+        assert_eq!(source.every, Some(std::time::Duration::from_mins(15)));
+        let target = specs.targets.values().next().unwrap();
+        assert_eq!(
+            (target.layout, target.deletions),
+            (engine::Layout::Flat, engine::Deletions::Keep)
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_names_its_section() {
+        let config =
+            parse("[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\ninclude = [\"a{b\"]\n");
+        let problem = specs(&config, Path::new("c.toml")).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::ConfigInvalid);
+        assert!(
+            problem.detail.starts_with("c.toml: [sources.a]: "),
+            "{}",
+            problem.detail
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_whatever_selects_and_with_nothing_else() {
+        let with = |line: &str| {
+            let config = parse(&format!(
+                "[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\n{line}\n"
+            ));
+            selection(&config.sources.into_values().next().unwrap())
+        };
+        let plain = with("");
+        assert_eq!(plain, with("priority = 3"));
+        let others = [
+            "path = \"p\"",
+            "include = [\"p\"]",
+            "exclude = [\"p\"]",
+            "include = [\"p\", \"q\"]",
+        ]
+        .map(with);
+        for (at, other) in others.iter().enumerate() {
+            assert_ne!(other, &plain);
+            assert!(!others[at + 1..].contains(other));
+        }
+    }
+}

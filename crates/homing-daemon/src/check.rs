@@ -1,0 +1,206 @@
+//! `--check-store`: examines the database without touching it.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use homing_store::{CheckReport, Store, StoreError, StoreOptions};
+
+use crate::lock::Lock;
+use crate::start::StartError;
+
+/// What makes up the database, in the order in which a copy is consistent: nobody writes, for the lock is held.
+const DATABASE_FILES: [&str; 2] = ["state.db", "state.db-wal"];
+const CONTENTS: &str = "contents";
+
+/// What was found, in words, and whether it is sound.
+pub(crate) struct Checked {
+    /// Lines for standard output.
+    pub(crate) text: String,
+    /// Whether nothing is damaged.
+    pub(crate) sound: bool,
+}
+
+/// Examines the database in `data_dir`: every row, every checksum, the bytes of every content.
+///
+/// [`StartError::Held`] while a daemon runs. Opening a damaged database moves it aside, so a copy is opened instead.
+pub(crate) fn check(data_dir: &Path) -> Result<Checked, StartError> {
+    if !DATABASE_FILES
+        .iter()
+        .any(|name| data_dir.join(name).exists())
+    {
+        return Ok(Checked {
+            text: format!("there is no database in {}\n", data_dir.display()),
+            sound: true,
+        });
+    }
+    let _lock = Lock::acquire(data_dir)?;
+    let copy = Copy::make(data_dir)?;
+    let failed = |source| StartError::Store {
+        data_dir: data_dir.to_owned(),
+        source,
+    };
+    let store = match Store::open(StoreOptions {
+        data_dir: copy.0.clone(),
+    }) {
+        Ok(store) => store,
+        Err(StoreError::Corrupt { what }) => return Ok(damaged(&what)),
+        Err(error) => return Err(failed(error)),
+    };
+    let waiting = data_dir_waits(data_dir);
+    if store.quarantined().is_some() && !waiting {
+        store.close_blocking();
+        return Ok(damaged("it does not pass SQLite's examination"));
+    }
+    let report = store.check_blocking(true);
+    store.close_blocking();
+    Ok(judge(&report.map_err(failed)?))
+}
+
+/// Tells whether an earlier start moved a database aside: then the copy's mark is no news.
+fn data_dir_waits(data_dir: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(data_dir) else {
+        return false;
+    };
+    entries.filter_map(Result::ok).any(|entry| {
+        entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("state.db.corrupt-")
+    })
+}
+
+fn damaged(what: &str) -> Checked {
+    Checked {
+        text: format!("damaged: {what}\n"),
+        sound: false,
+    }
+}
+
+fn judge(report: &CheckReport) -> Checked {
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(report.damage.iter().map(|what| format!("damaged: {what}")));
+    lines.extend(
+        report
+            .broken_references
+            .iter()
+            .map(|what| format!("damaged: {what}")),
+    );
+    lines.extend(
+        report
+            .missing_files
+            .iter()
+            .map(|hash| format!("missing: the file of content {hash}")),
+    );
+    lines.extend(
+        report
+            .damaged_contents
+            .iter()
+            .map(|hash| format!("damaged: content {hash}")),
+    );
+    if report.is_sound() {
+        lines.push(format!(
+            "sound: the database and {} contents",
+            report.contents
+        ));
+    }
+    Checked {
+        text: lines.join("\n") + "\n",
+        sound: report.is_sound(),
+    }
+}
+
+/// A copy of the database with the real contents behind a link, removed when it is dropped.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn make(data_dir: &Path) -> Result<Self, StartError> {
+        let directory = data_dir.join(format!(".check-{}", std::process::id()));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&directory)
+            .map_err(|error| StartError::path("make the directory", &directory, error))?;
+        let copy = Self(directory);
+        for name in DATABASE_FILES {
+            match fs::copy(data_dir.join(name), copy.0.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StartError::path("copy", &data_dir.join(name), error));
+                }
+                _ => {}
+            }
+        }
+        let contents = copy.0.join(CONTENTS);
+        symlink(data_dir.join(CONTENTS), &contents)
+            .map_err(|error| StartError::path("make the link", &contents, error))?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // The link itself is removed, never what it leads to.
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "the copy of the database could not be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreOptions {
+            data_dir: home.path().to_owned(),
+        })
+        .unwrap();
+        store.close_blocking();
+        home
+    }
+
+    #[test]
+    fn a_sound_database_is_sound_and_the_copy_goes() {
+        let home = made();
+        let checked = check(home.path()).unwrap();
+        assert!(checked.sound, "{}", checked.text);
+        let left: Vec<_> = fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert!(
+            !left
+                .iter()
+                .any(|name| name.to_string_lossy().starts_with(".check-")),
+            "{left:?}"
+        );
+    }
+
+    #[test]
+    fn a_truncated_database_is_told_and_stays() {
+        let home = made();
+        let path = home.path().join("state.db");
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        let before = fs::read(&path).unwrap();
+        let checked = check(home.path()).unwrap();
+        assert!(!checked.sound, "{}", checked.text);
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_daemon_that_runs_is_not_disturbed() {
+        let home = made();
+        let _daemon = Lock::take(home.path()).unwrap();
+        assert!(matches!(check(home.path()), Err(StartError::Held { .. })));
+    }
+
+    #[test]
+    fn nothing_to_check_is_no_error_and_makes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let data_dir = home.path().join("none");
+        assert!(check(&data_dir).unwrap().sound);
+        assert!(!data_dir.exists());
+    }
+}

@@ -1,0 +1,224 @@
+//! From the engine's types to those of the wire, so that the protocol can stay while the core moves.
+
+use std::time::Duration;
+
+use homing_api as wire;
+use homing_core::{Problem, Version};
+use homing_engine as engine;
+use jiff::Timestamp;
+
+/// Returns a time as the interface writes it: UTC, milliseconds.
+pub(crate) fn time(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// Returns a run as the interface tells it.
+pub(crate) fn run(report: engine::RunReport) -> wire::Run {
+    wire::Run {
+        id: report.id.0,
+        source: report.source.map(|source| source.to_string()),
+        target: report.target.map(|target| target.to_string()),
+        verb: report.verb.as_str().into(),
+        trigger: report.trigger.as_str().into(),
+        status: report.status.as_str().into(),
+        started_at: time(report.started_at),
+        duration_ms: millis(report.duration),
+        synced: report.synced,
+        cached: report.cached,
+        failed: report.failed,
+        removed: report.removed,
+        bytes: report.bytes,
+        error: report.error.map(failure),
+        problems: report.problems.into_iter().map(notice).collect(),
+        phases: report
+            .phases
+            .into_iter()
+            .map(|(name, duration)| wire::Phase {
+                name,
+                duration_ms: millis(duration),
+            })
+            .collect(),
+        items: report.items.into_iter().map(item).collect(),
+    }
+}
+
+/// Returns a plan as the interface tells it.
+pub(crate) fn diff(source: String, report: engine::DiffReport) -> wire::Diff {
+    wire::Diff {
+        source,
+        items: report.items.into_iter().map(item).collect(),
+        modified: report
+            .modified
+            .into_iter()
+            .map(|item| wire::Modified {
+                source: item.source.to_string(),
+                target: item.target.map(|target| target.to_string()),
+                path: item.path.to_string(),
+            })
+            .collect(),
+        blocked: report.blocked,
+        problems: report.problems.into_iter().map(notice).collect(),
+    }
+}
+
+/// Returns an open conflict as the interface tells it.
+pub(crate) fn conflict(report: engine::ConflictReport) -> wire::Conflict {
+    wire::Conflict {
+        id: report.id,
+        hop: report.hop.into(),
+        source: report.source.to_string(),
+        target: report.target.map(|target| target.to_string()),
+        path: report.path.to_string(),
+        kind: report.kind.as_str().into(),
+        detail: report.detail,
+        since: time(report.since),
+    }
+}
+
+/// Returns a source at a glance as the interface tells it.
+pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
+    wire::Source {
+        id: status.id.to_string(),
+        kind: status.kind,
+        url: status.url,
+        enabled: status.enabled,
+        priority: status.priority,
+        states: states(status.states),
+        conditions: status.conditions.into_iter().map(condition).collect(),
+        revision: status.revision,
+        files: status.files,
+        conflicts: status.conflicts,
+        last_attempt: status.last_attempt.map(time),
+        last_success: status.last_success.map(time),
+        next_due: status.next_due.map(time),
+        last_run: status.last_run.map(run),
+        current_run: status.current_run.map(run),
+    }
+}
+
+/// Returns a target at a glance as the interface tells it.
+pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
+    wire::Target {
+        id: status.id.to_string(),
+        path: status.path,
+        from: status.from.iter().map(ToString::to_string).collect(),
+        states: states(status.states),
+        files: status.files,
+        conflicts: status.conflicts,
+        error: status.error.map(failure),
+    }
+}
+
+/// Returns what a verification found as the interface tells it.
+pub(crate) fn verification(report: engine::VerifyReport) -> wire::Verification {
+    wire::Verification {
+        target: report.target.to_string(),
+        checked: report.checked,
+        drifted: report
+            .drifted
+            .into_iter()
+            .map(|(path, drift, message)| wire::Drifted {
+                path: path.to_string(),
+                drift: drift.as_str().into(),
+                message,
+            })
+            .collect(),
+    }
+}
+
+/// Returns where a file comes from as the interface tells it.
+pub(crate) fn why(report: engine::WhyReport) -> wire::Why {
+    wire::Why {
+        target: report.target.to_string(),
+        path: report.path.to_string(),
+        state: report.state.to_owned(),
+        candidates: report
+            .candidates
+            .into_iter()
+            .map(|candidate| wire::Candidate {
+                source: candidate.source.to_string(),
+                key: candidate.key.to_string(),
+                priority: candidate.priority,
+                version: version(candidate.version),
+                revision: candidate.revision,
+                reason: candidate.reason,
+            })
+            .collect(),
+    }
+}
+
+fn item(report: engine::ItemReport) -> wire::Item {
+    wire::Item {
+        source: report.source.to_string(),
+        target: report.target.map(|target| target.to_string()),
+        path: report.path.to_string(),
+        action: report.action.as_str().into(),
+        before: report.before.map(version),
+        after: report.after.map(version),
+        reason: report.reason,
+    }
+}
+
+fn version(version: Version) -> wire::Version {
+    wire::Version {
+        hash: version.hash.to_string(),
+        executable: version.executable,
+    }
+}
+
+fn failure(failure: engine::Failure) -> wire::Failure {
+    wire::Failure {
+        kind: failure.kind.into(),
+        message: failure.message,
+        causes: failure.causes,
+        hint: failure.hint,
+    }
+}
+
+fn condition(condition: engine::Condition) -> wire::Condition {
+    wire::Condition {
+        kind: condition.kind.to_owned(),
+        status: condition.holds,
+        reason: condition.reason,
+        message: condition.message,
+        since: condition.since.map(time),
+    }
+}
+
+fn states(states: Vec<engine::State>) -> Vec<wire::State> {
+    states
+        .into_iter()
+        .map(|state| state.as_str().into())
+        .collect()
+}
+
+fn notice(problem: Problem) -> wire::Notice {
+    wire::Notice {
+        kind: engine::problem_word(problem.kind).to_owned(),
+        path: problem.path,
+        message: problem.message,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_a_z() {
+        for (given, written) in [
+            ("2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678Z"),
+            ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"),
+            (
+                "2026-01-02T03:04:05.999999+01:00",
+                "2026-01-02T02:04:05.999Z",
+            ),
+        ] {
+            assert_eq!(time(given.parse().unwrap()), written);
+        }
+    }
+}

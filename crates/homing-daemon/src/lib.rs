@@ -1,0 +1,109 @@
+//! homingd: configuration, lock, socket, interface, schedule.
+//!
+//! The only crate that knows axum. It decides nothing about items: that is the engine's.
+
+mod api;
+mod arguments;
+mod assemble;
+mod check;
+mod convert;
+mod daemon;
+mod lock;
+mod log;
+mod problem;
+mod schedule;
+mod server;
+mod signal;
+mod socket;
+mod start;
+mod tasks;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use homing_api::{Problem, ProblemKind};
+use homing_config::{Config, Env, Locations};
+
+use crate::arguments::{Action, Arguments};
+use crate::start::StartError;
+
+/// How long blocking work may take to notice that the daemon has ended.
+const LAST_GRACE: Duration = Duration::from_millis(200);
+
+/// Runs homingd to its end and returns the exit code of the process.
+///
+/// `arguments` are those after the program's name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
+    run(arguments, env).unwrap_or_else(|error| {
+        error.print();
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitCode, StartError> {
+    let arguments = Arguments::parse(arguments)?;
+    match arguments.action {
+        Action::Help => return print(arguments::HELP),
+        Action::Version => return print(concat!("homingd ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Serve | Action::CheckStore => {}
+    }
+    let locations = Locations::find(
+        arguments.config.as_deref(),
+        arguments.data_dir.as_deref(),
+        env,
+    )
+    .map_err(|error| StartError::Usage {
+        message: error.to_string(),
+    })?;
+    if arguments.action == Action::CheckStore {
+        let checked = check::check(&locations.data_dir)?;
+        print(&checked.text)?;
+        let data_dir = locations.data_dir;
+        return if checked.sound {
+            Ok(ExitCode::SUCCESS)
+        } else {
+            Err(StartError::Damaged { data_dir })
+        };
+    }
+    serve(&locations, env)
+}
+
+fn serve(locations: &Locations, env: &Env) -> Result<ExitCode, StartError> {
+    let mut config = Config::load(locations, env).map_err(|error| assemble::config_problem(&error));
+    let filter = match &config {
+        Ok(valid) => log::filter(&valid.daemon.log).or_else(|error| {
+            let file = locations.config_file.display();
+            let detail =
+                format!("{file}: [daemon]: `log` is not a filter such as \"info\": {error}");
+            config = Err(Problem::new(ProblemKind::ConfigInvalid, detail)
+                .with_hint("mend it and restart homingd"));
+            log::filter("info")
+        }),
+        Err(_) => log::filter("info"),
+    };
+    log::start(filter.map_err(|error| StartError::system("could not begin to log", error))?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::system("could not start", error))?;
+    let ended = runtime.block_on(daemon::run(config, locations));
+    runtime.shutdown_timeout(LAST_GRACE);
+    ended
+}
+
+fn print(text: &str) -> Result<ExitCode, StartError> {
+    match io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(StartError::system(
+            "could not write to standard output",
+            error,
+        )),
+    }
+}

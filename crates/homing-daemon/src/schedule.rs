@@ -1,0 +1,154 @@
+//! The pump: asks once a second whose turn has come.
+//!
+//! `tokio-cron-scheduler` is the clock only. What is due is the engine's to say, from wall-clock times in the database,
+//! so a suspended machine or a restart loses no turn.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use homing_engine::{Engine, EngineError, RunRequest, Trigger, Verb};
+use homing_store::Store;
+use jiff::{SignedDuration, Timestamp};
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::tasks::Tasks;
+
+/// How often the store is swept.
+const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// The first sweep waits until the daemon has caught up with its sources.
+const FIRST_SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// The clock, running.
+pub(crate) struct Schedule {
+    scheduler: JobScheduler,
+}
+
+impl Schedule {
+    /// Submits what is due now, and from then on looks every second.
+    pub(crate) async fn start(pump: Pump) -> Result<Self, JobSchedulerError> {
+        pump.submit_due(Timestamp::now(), Trigger::Startup);
+        let scheduler = JobScheduler::new().await?;
+        let pump = Arc::new(pump);
+        let job = Job::new_async("* * * * * *", move |_, _| {
+            let pump = Arc::clone(&pump);
+            Box::pin(async move { pump.tick(Timestamp::now()) })
+        })?;
+        scheduler.add(job).await?;
+        scheduler.start().await?;
+        Ok(Self { scheduler })
+    }
+
+    /// Stops the clock.
+    pub(crate) async fn stop(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::warn!(%error, "the schedule did not stop cleanly");
+        }
+    }
+}
+
+/// What happens at every tick.
+pub(crate) struct Pump {
+    engine: Engine,
+    store: Store,
+    keep_history: Duration,
+    tasks: Tasks,
+    next_sweep: Mutex<Timestamp>,
+}
+
+impl Pump {
+    /// Returns a pump whose first sweep is some minutes from `now`.
+    pub(crate) fn new(
+        engine: Engine,
+        store: Store,
+        keep_history: Duration,
+        tasks: Tasks,
+        now: Timestamp,
+    ) -> Self {
+        let next_sweep = Mutex::new(later(now, FIRST_SWEEP_AFTER));
+        Self {
+            engine,
+            store,
+            keep_history,
+            tasks,
+            next_sweep,
+        }
+    }
+
+    fn tick(&self, now: Timestamp) {
+        if self.tasks.stopping().is_cancelled() {
+            return;
+        }
+        self.submit_due(now, Trigger::Schedule);
+        if self.sweep_is_due(now) {
+            self.sweep(now);
+        }
+    }
+
+    fn submit_due(&self, now: Timestamp, trigger: Trigger) {
+        for source in self.engine.due(now) {
+            match self
+                .engine
+                .submit(&source, RunRequest::new(Verb::Sync, trigger))
+            {
+                Ok(run) => tracing::debug!(%source, %run, "its turn has come"),
+                // It runs already, or was switched off since: the next turn will tell.
+                Err(
+                    EngineError::Busy { .. }
+                    | EngineError::Disabled { .. }
+                    | EngineError::ShuttingDown,
+                ) => {}
+                Err(error) => tracing::warn!(%source, %error, "the run could not be queued"),
+            }
+        }
+    }
+
+    fn sweep_is_due(&self, now: Timestamp) -> bool {
+        let mut next = self
+            .next_sweep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due = is_due(*next, now);
+        if due {
+            *next = later(now, SWEEP_EVERY);
+        }
+        due
+    }
+
+    fn sweep(&self, now: Timestamp) {
+        let (store, keep_history) = (self.store.clone(), self.keep_history);
+        self.tasks.spawn(async move {
+            match store.sweep(keep_history, now).await {
+                Ok(report) => tracing::info!(?report, "old history and contents were swept"),
+                Err(error) => tracing::warn!(%error, "old history and contents could not be swept"),
+            }
+        });
+    }
+}
+
+/// Tells whether `next` has come. A clock that was set back by more than a day makes it due too, for else a wrong
+/// clock at one start would keep the store from being swept for years.
+fn is_due(next: Timestamp, now: Timestamp) -> bool {
+    now >= next || next.duration_since(now) > SWEEP_EVERY
+}
+
+fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
+    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_due_at_its_time_and_after_the_clock_was_set_back() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let next = later(now, FIRST_SWEEP_AFTER);
+        assert!(!is_due(next, now));
+        assert!(is_due(next, next));
+        assert!(is_due(next, later(next, SWEEP_EVERY)));
+        let set_back = now
+            .saturating_sub(SignedDuration::from_hours(24 * 400))
+            .unwrap();
+        assert!(is_due(next, set_back));
+    }
+}

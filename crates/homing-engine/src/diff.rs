@@ -1,0 +1,463 @@
+//! Diff: what a sync would do, found out without writing anything anywhere.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{Cursor, Read};
+use std::sync::{Arc, Mutex};
+
+use homing_core::{
+    ContentHash, ContentReader, Contents, FetchRequest, Hasher, Item, ItemKey, Side, SideError,
+    SourceId, TargetId, Version,
+};
+use homing_store::HeadRow;
+
+use crate::catalog::{Catalog, SourceHead};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::filter::Filter;
+use crate::history;
+use crate::pipeline::plan::publish::{self, PublishInput};
+use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
+use crate::pipeline::plan::push::{self, PushInput};
+use crate::pipeline::plan::{Consent, guard};
+use crate::pipeline::{survey, transfer};
+use crate::report::{DiffReport, ItemAction, ItemReport, ModifiedItem, RunRequest, Trigger, Verb};
+use crate::runs::Run;
+use crate::shared::{Shared, locked};
+use crate::spec::{PushMode, SourceSpec};
+use crate::target::{policies, read_state};
+
+impl Engine {
+    /// Returns what a run of `request` would do. Never writes.
+    pub async fn diff(&self, source: &SourceId, verb: Verb) -> Result<DiffReport, EngineError> {
+        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual))
+            .await
+    }
+
+    /// Returns what exactly this request would do. Never writes.
+    pub async fn dry_run(
+        &self,
+        source: &SourceId,
+        request: &RunRequest,
+    ) -> Result<DiffReport, EngineError> {
+        self.admit()?;
+        let (spec, actor) = self.shared.source(source)?;
+        if !spec.enabled {
+            return Err(EngineError::Disabled(source.clone()));
+        }
+        let _turn = actor.take_turn().await;
+        let run =
+            self.shared
+                .runs
+                .create(Some(source.clone()), None, request.verb, request.trigger);
+        let diff = Diff {
+            shared: &self.shared,
+            id: source,
+            spec,
+            run: &run,
+            request,
+            contents: Arc::new(Scratch::over(self.shared.contents())),
+            report: DiffReport::default(),
+        };
+        let report = diff.find().await;
+        self.shared.runs.remove(run.id);
+        run.announce();
+        report
+    }
+
+    /// Returns the bytes of a kept content.
+    pub async fn content(&self, hash: &ContentHash) -> Result<Vec<u8>, EngineError> {
+        let (contents, hash) = (self.shared.contents(), *hash);
+        let bytes = crate::shared::blocking(move || {
+            let mut bytes = Vec::new();
+            contents
+                .open(&hash)?
+                .read_to_end(&mut bytes)
+                .map_err(|error| SideError::Storage {
+                    message: format!("content {hash} could not be read"),
+                    source: Some(Box::new(error)),
+                })?;
+            Ok::<_, SideError>(bytes)
+        });
+        Ok(bytes.await??)
+    }
+}
+
+struct Diff<'a> {
+    shared: &'a Shared,
+    id: &'a SourceId,
+    spec: &'a SourceSpec,
+    run: &'a Arc<Run>,
+    request: &'a RunRequest,
+    contents: Arc<Scratch>,
+    report: DiffReport,
+}
+
+impl Diff<'_> {
+    async fn find(mut self) -> Result<DiffReport, EngineError> {
+        let id = self.id.clone();
+        let (row, mut head, held) = self
+            .shared
+            .store
+            .read(move |reader| {
+                let held: BTreeSet<ItemKey> = reader.holds(&id)?.into_keys().collect();
+                Ok((reader.source(&id)?, reader.head(&id)?, held))
+            })
+            .await?;
+        let targets = self.shared.targets_of(self.id);
+        let pushes = self.spec.push != PushMode::Never && self.request.verb != Verb::Pull;
+        if self.spec.push != PushMode::Never {
+            for target in &targets {
+                self.capture(target, &mut head, &held).await?;
+            }
+        }
+        let selection_changed = row
+            .as_ref()
+            .and_then(|row| row.selection.as_ref())
+            .is_some_and(|old| *old != self.spec.selection);
+        let rules = survey::RootRules {
+            boot_id: &self.shared.boot_id,
+            accept: self.request.accept_root || selection_changed,
+            read_all: self.request.force,
+        };
+        let place = format!("`{}`", self.spec.url);
+        let settings = &self.shared.specs.settings;
+        let origin = self.spec.origin.as_ref();
+        let listing = survey::origin(
+            self.run,
+            settings,
+            origin,
+            row.as_ref(),
+            &head,
+            rules,
+            &place,
+        )
+        .await?;
+        self.report
+            .problems
+            .extend(listing.problems.iter().cloned());
+        let filter = Filter::new(&self.request.filter)?;
+        if self.request.verb != Verb::Push {
+            let input = PullInput {
+                source: self.id,
+                rows: &head,
+                listing: &listing,
+                policy: self.spec.on_conflict,
+                selection_changed,
+                filter: &filter,
+            };
+            let decisions = pull::decide(&input);
+            let present = head.values().filter(|row| row.head.is_some()).count();
+            let side = format!("source `{}`", self.id);
+            if let Err((error, _)) = guard(&side, &decisions.steps, present, &Consent::default()) {
+                self.report.blocked = Some(error.to_string());
+            }
+            let known: BTreeSet<ItemKey> = decisions.diverged().cloned().collect();
+            let wanted = decisions
+                .fetches
+                .iter()
+                .filter(|fetch| known.contains(&fetch.key))
+                .cloned()
+                .collect();
+            let failed = self.fetch(origin, wanted).await?;
+            let contents = Arc::clone(&self.contents);
+            let plan = tokio::task::block_in_place(|| {
+                pull::resolve(&input, decisions, &failed, contents.as_ref())
+            })?;
+            self.take_in(plan, &mut head, targets.is_empty());
+        }
+        for target in &targets {
+            self.publish(target, &head).await?;
+        }
+        if pushes {
+            let input = PushInput {
+                source: self.id,
+                rows: &head,
+                listing: &listing,
+                held: &held,
+                filter: &filter,
+            };
+            let plan = push::decide(&input);
+            self.report.items.extend(plan.items);
+            for step in plan.steps {
+                self.report.items.push(ItemReport {
+                    source: self.id.clone(),
+                    target: None,
+                    key: step.key.clone(),
+                    path: step.key,
+                    action: ItemAction::Pushed,
+                    before: step.before,
+                    after: step.after,
+                    reason: None,
+                });
+            }
+        }
+        self.report
+            .items
+            .sort_by(|a, b| (&a.target, &a.path).cmp(&(&b.target, &b.path)));
+        Ok(self.report)
+    }
+
+    /// Takes edits into the copy of the head, as a run would into the head itself.
+    async fn capture(
+        &mut self,
+        target: &TargetId,
+        head: &mut BTreeMap<ItemKey, HeadRow>,
+        held: &BTreeSet<ItemKey>,
+    ) -> Result<(), EngineError> {
+        let (spec, _) = self.shared.target(target)?;
+        let state = read_state(self.shared, target).await?;
+        let mut ledger = state.ledger;
+        ledger
+            .retain(|_, row| &row.source == self.id && !row.tombstone && !held.contains(&row.key));
+        if ledger.is_empty() {
+            return Ok(());
+        }
+        let rules = survey::RootRules {
+            boot_id: &self.shared.boot_id,
+            accept: self.request.accept_root,
+            read_all: false,
+        };
+        let settings = &self.shared.specs.settings;
+        let paths = ledger.keys().cloned().collect();
+        let near = survey::target(
+            self.run,
+            settings,
+            spec,
+            state.root.as_ref(),
+            &ledger,
+            paths,
+            rules,
+        )
+        .await?;
+        let edited: Vec<(ItemKey, FetchRequest)> = ledger
+            .values()
+            .filter_map(|row| Some((row, near.items.get(&row.path)?)))
+            .filter(|(row, item)| Some(item.version()) != row.base)
+            .map(|(row, item)| (row.key.clone(), FetchRequest::new(&row.path, item)))
+            .collect();
+        self.fetch(
+            spec.place.as_ref(),
+            edited.iter().map(|(_, request)| request.clone()).collect(),
+        )
+        .await?;
+        for (key, FetchRequest { item, .. }) in edited {
+            if let Some(row) = head.get_mut(&key)
+                && row.head == row.base
+            {
+                row.head = Some(item.version());
+                row.size = item.size;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the copy of the head to where the pull would bring the head.
+    fn take_in(&mut self, plan: PullPlan, head: &mut BTreeMap<ItemKey, HeadRow>, no_target: bool) {
+        for key in plan.deletes {
+            head.remove(&key);
+        }
+        for row in plan.puts {
+            head.insert(row.key.clone(), row);
+        }
+        let told = |item: &ItemReport| {
+            no_target || matches!(item.action, ItemAction::Failed | ItemAction::Conflict)
+        };
+        self.report
+            .items
+            .extend(plan.items.into_iter().filter(told));
+        self.report
+            .modified
+            .extend(plan.modified.into_iter().map(|path| ModifiedItem {
+                source: self.id.clone(),
+                target: None,
+                path,
+            }));
+    }
+
+    async fn publish(
+        &mut self,
+        id: &TargetId,
+        head: &BTreeMap<ItemKey, HeadRow>,
+    ) -> Result<(), EngineError> {
+        let (spec, _) = self.shared.target(id)?;
+        let state = read_state(self.shared, id).await?;
+        let heads: Vec<SourceHead> = state
+            .heads
+            .into_iter()
+            .map(|known| {
+                if &known.source == self.id {
+                    SourceHead {
+                        rows: head.clone(),
+                        ..known
+                    }
+                } else {
+                    known
+                }
+            })
+            .collect();
+        let catalog = Catalog::merge(heads, spec);
+        let paths = state
+            .ledger
+            .keys()
+            .chain(catalog.entries.keys())
+            .cloned()
+            .collect();
+        let rules = survey::RootRules {
+            boot_id: &self.shared.boot_id,
+            accept: self.request.accept_root,
+            read_all: false,
+        };
+        let settings = &self.shared.specs.settings;
+        let near = survey::target(
+            self.run,
+            settings,
+            spec,
+            state.root.as_ref(),
+            &state.ledger,
+            paths,
+            rules,
+        )
+        .await?;
+        let policies = policies(self.shared, spec);
+        let input = PublishInput {
+            target: id,
+            ledger: &state.ledger,
+            catalog: &catalog,
+            near: &near,
+            deletions: spec.deletions,
+            policies: &policies,
+        };
+        let decisions = publish::decide(&input);
+        let failed = self
+            .fetch(spec.place.as_ref(), decisions.fetches.clone())
+            .await?;
+        // A merge needs what upstream has, which was not fetched where the head takes it over as it is.
+        self.fetch_catalog(&catalog, &decisions.fetches).await?;
+        let contents = Arc::clone(&self.contents);
+        let plan = tokio::task::block_in_place(|| {
+            publish::resolve(&input, decisions, &failed, contents.as_ref())
+        })?;
+        let steps: Vec<_> = plan.changes.iter().map(|(step, _)| step.clone()).collect();
+        if let Err((error, _)) = guard(
+            &format!("target `{id}`"),
+            &steps,
+            state.ledger.len(),
+            &Consent::default(),
+        ) {
+            self.report.blocked.get_or_insert(error.to_string());
+        }
+        self.report.items.extend(plan.items);
+        self.report
+            .items
+            .extend(plan.changes.into_iter().map(|(_, change)| ItemReport {
+                source: change.source,
+                target: Some(id.clone()),
+                key: change.key,
+                path: change.path,
+                action: history::published(change.before, change.after, change.base_after),
+                before: change.before,
+                after: change.after,
+                reason: None,
+            }));
+        self.report.modified.extend(
+            plan.modified
+                .into_iter()
+                .map(|(source, path)| ModifiedItem {
+                    source,
+                    target: Some(id.clone()),
+                    path,
+                }),
+        );
+        self.report.problems.extend(catalog.problems);
+        self.report.problems.extend(near.problems);
+        Ok(())
+    }
+
+    /// Fetches from the origin what the merges of `edited` need and neither the store nor the scratch holds.
+    async fn fetch_catalog(
+        &self,
+        catalog: &Catalog,
+        edited: &[FetchRequest],
+    ) -> Result<(), EngineError> {
+        let requests: Vec<FetchRequest> = edited
+            .iter()
+            .filter_map(|edit| catalog.entries.get(&edit.key))
+            .filter(|entry| {
+                &entry.source == self.id && self.contents.open(&entry.version.hash).is_err()
+            })
+            .map(|entry| {
+                let Version { hash, executable } = entry.version;
+                FetchRequest::new(
+                    &entry.key,
+                    &Item {
+                        hash,
+                        size: entry.size,
+                        executable,
+                        identity: None,
+                    },
+                )
+            })
+            .collect();
+        self.fetch(self.spec.origin.as_ref(), requests)
+            .await
+            .map(drop)
+    }
+
+    async fn fetch(
+        &self,
+        side: &dyn Side,
+        requests: Vec<FetchRequest>,
+    ) -> Result<BTreeMap<ItemKey, SideError>, EngineError> {
+        let contents: Arc<dyn Contents> = Arc::clone(&self.contents) as Arc<dyn Contents>;
+        let settings = &self.shared.specs.settings;
+        Ok(
+            transfer::fetch(self.run, settings, side, requests, contents)
+                .await?
+                .failed,
+        )
+    }
+}
+
+/// Contents in memory over those of the store, so that a dry run can merge without keeping anything.
+struct Scratch {
+    below: Arc<dyn Contents>,
+    kept: Mutex<HashMap<ContentHash, Vec<u8>>>,
+}
+
+impl Scratch {
+    fn over(below: Arc<dyn Contents>) -> Self {
+        Self {
+            below,
+            kept: Mutex::default(),
+        }
+    }
+}
+
+impl Contents for Scratch {
+    fn open(&self, hash: &ContentHash) -> Result<ContentReader, SideError> {
+        match locked(&self.kept).get(hash) {
+            Some(bytes) => Ok(ContentReader::Bytes(Cursor::new(bytes.clone()))),
+            None => self.below.open(hash),
+        }
+    }
+
+    fn keep(&self, bytes: &mut dyn Read, _size_hint: u64) -> Result<(ContentHash, u64), SideError> {
+        let mut kept = Vec::new();
+        bytes
+            .read_to_end(&mut kept)
+            .map_err(|error| SideError::Transient {
+                message: "an item could not be read to its end".to_owned(),
+                retry_after: None,
+                source: Some(Box::new(error)),
+            })?;
+        let mut hasher = Hasher::default();
+        hasher.update(&kept);
+        let (hash, size) = (hasher.finish(), kept.len() as u64);
+        locked(&self.kept).insert(hash, kept);
+        Ok((hash, size))
+    }
+
+    fn flush(&self) -> Result<(), SideError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,382 @@
+//! The engine's handle: start, requests, shutdown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homing_core::{RunId, SourceId, TargetId};
+use homing_store::{RunFilter, Store};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::EngineError;
+use crate::history;
+use crate::pipeline::plan::Consent;
+use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
+use crate::runs::{self, Run, Runs};
+use crate::schedule::Schedule;
+use crate::shared::Shared;
+use crate::source::SourceActor;
+use crate::spec::{PushMode, Specs};
+use crate::target::{PublishRequest, TargetActor};
+use crate::words;
+
+/// The engine. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Starts the engine on an open store.
+    ///
+    /// Returns before anything is synced: what a killed process left under way is repaired in the background, and
+    /// every target is brought in line with the heads and the configuration once.
+    pub async fn start(specs: Specs, store: Store) -> Result<Self, EngineError> {
+        let boot_id = boot_id();
+        let configured: Vec<_> = specs
+            .sources
+            .iter()
+            .map(|(id, spec)| {
+                (
+                    id.clone(),
+                    spec.kind.clone(),
+                    spec.url.clone(),
+                    spec.enabled,
+                )
+            })
+            .collect();
+        let now = runs::now();
+        let (rows, last_runs, last) = store
+            .write(move |writer| {
+                writer.interrupt_running(now)?;
+                let mut rows = BTreeMap::new();
+                let mut last_runs = BTreeMap::new();
+                for (id, kind, url, enabled) in configured {
+                    let known = writer.source(&id)?;
+                    if known
+                        .as_ref()
+                        .is_none_or(|row| row.kind != kind || row.url != url)
+                    {
+                        writer.register_source(&id, &kind, &url)?;
+                    }
+                    if known.as_ref().is_none_or(|row| row.enabled != enabled) {
+                        writer.set_enabled(&id, enabled)?;
+                    }
+                    let filter = RunFilter {
+                        source: Some(id.clone()),
+                        limit: 1,
+                        ..RunFilter::default()
+                    };
+                    last_runs.extend(
+                        writer
+                            .runs(filter)?
+                            .into_iter()
+                            .map(|run| (id.clone(), run)),
+                    );
+                    rows.extend(writer.source(&id)?.map(|row| (id, row)));
+                }
+                Ok((rows, last_runs, writer.last_run_id()?))
+            })
+            .await?;
+        let sources = specs
+            .sources
+            .iter()
+            .map(|(id, spec)| {
+                let schedule = Schedule::resume(rows.get(id), spec, now);
+                let last_run = last_runs.get(id).map(history::report);
+                (id.clone(), SourceActor::new(schedule, last_run))
+            })
+            .collect();
+        let targets = specs
+            .targets
+            .keys()
+            .map(|id| (id.clone(), TargetActor::default()))
+            .collect();
+        let shared = Shared {
+            store,
+            runs: Runs::after(last),
+            permits: Semaphore::new(specs.settings.max_runs.max(1)),
+            boot_id,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            sources,
+            targets,
+            specs,
+        };
+        let engine = Self {
+            shared: Arc::new(shared),
+        };
+        for target in engine.shared.targets.keys() {
+            engine.publish(target.clone(), Trigger::Startup);
+        }
+        Ok(engine)
+    }
+
+    /// Queues a run, or joins the request to a waiting run that does the same.
+    pub fn submit(&self, source: &SourceId, request: RunRequest) -> Result<RunId, EngineError> {
+        self.admit()?;
+        let (spec, actor) = self.shared.source(source)?;
+        if !spec.enabled {
+            return Err(EngineError::Disabled(source.clone()));
+        }
+        if request.verb == Verb::Push && spec.push == PushMode::Never {
+            return Err(EngineError::Rejected {
+                message: format!("source `{source}` does not push"),
+                hint: format!(
+                    "set `push = \"direct\"` in [sources.{source}] to let edits go back to the origin"
+                ),
+            });
+        }
+        crate::filter::Filter::new(&request.filter)?;
+        let (run, new) = actor.enqueue(&self.shared, source, request)?;
+        if new {
+            let (shared, id, run) = (Arc::clone(&self.shared), source.clone(), Arc::clone(&run));
+            self.shared.tasks.spawn(async move {
+                if let Ok((_, actor)) = shared.source(&id) {
+                    actor.execute(Arc::clone(&shared), id.clone(), run).await;
+                }
+            });
+        }
+        Ok(run.id)
+    }
+
+    /// Waits until a run has ended.
+    pub async fn wait(&self, run: RunId) -> Result<RunReport, EngineError> {
+        match self.shared.runs.get(run) {
+            Some(run) => Ok(run.ended().await),
+            None => self.run(run).await,
+        }
+    }
+
+    /// Cancels a run that has not ended. What is being written at that moment is finished.
+    pub fn cancel(&self, run: RunId) -> Result<(), EngineError> {
+        let run = self
+            .shared
+            .runs
+            .get(run)
+            .ok_or(EngineError::UnknownRun(run))?;
+        run.cancel.cancel();
+        Ok(())
+    }
+
+    /// Returns the sources whose turn has come and that have nothing queued.
+    pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
+        let due = |id: &SourceId, actor: &SourceActor| {
+            self.shared
+                .specs
+                .sources
+                .get(id)
+                .is_some_and(|spec| spec.enabled)
+                && !actor.is_busy()
+                && actor.knowledge().schedule.is_due(now)
+        };
+        self.shared
+            .sources
+            .iter()
+            .filter(|(id, actor)| due(id, actor))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Returns runs, newest first; those that have not ended come first. Without items.
+    pub async fn history(
+        &self,
+        source: Option<SourceId>,
+        status: Option<RunStatus>,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<RunReport>, EngineError> {
+        let wanted = |report: &RunReport| {
+            source
+                .as_ref()
+                .is_none_or(|source| report.source.as_ref() == Some(source))
+                && status.is_none_or(|status| report.status == status)
+                && before.is_none_or(|before| report.id < before)
+        };
+        let live: BTreeMap<RunId, RunReport> = self
+            .shared
+            .runs
+            .all()
+            .iter()
+            .map(|run| (run.id, run.report()))
+            .collect();
+        let filter = RunFilter {
+            source: source.clone(),
+            target: None,
+            status: status.map(|status| status.as_str().to_owned()),
+            before,
+            limit,
+        };
+        let stored = self
+            .shared
+            .store
+            .read(move |reader| reader.runs(filter))
+            .await?;
+        let ended = stored
+            .iter()
+            .filter(|row| !live.contains_key(&row.id))
+            .map(history::report);
+        let mut reports: Vec<_> = live
+            .values()
+            .filter(|report| wanted(report))
+            .cloned()
+            .chain(ended)
+            .collect();
+        reports.sort_by_key(|report| std::cmp::Reverse(report.id));
+        reports.truncate(limit);
+        Ok(reports)
+    }
+
+    /// Returns one run with its items.
+    pub async fn run(&self, id: RunId) -> Result<RunReport, EngineError> {
+        let (row, journal) = self
+            .shared
+            .store
+            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?)))
+            .await?;
+        let mut report = match (self.shared.runs.get(id), row) {
+            (Some(live), _) => live.report(),
+            (None, Some(row)) => history::report(&row),
+            (None, None) => return Err(EngineError::UnknownRun(id)),
+        };
+        report.items = journal.iter().map(history::item).collect();
+        Ok(report)
+    }
+
+    /// Returns the open conflicts.
+    pub async fn conflicts(
+        &self,
+        source: Option<SourceId>,
+        target: Option<TargetId>,
+    ) -> Result<Vec<ConflictReport>, EngineError> {
+        let rows = self
+            .shared
+            .store
+            .read(move |reader| reader.conflicts(source.as_ref(), target.as_ref()))
+            .await?;
+        let report = |row: homing_store::ConflictRow| ConflictReport {
+            id: row.id,
+            hop: words::hop(row.hop),
+            source: row.source,
+            target: row.target,
+            path: row.key,
+            kind: row.kind,
+            detail: row.detail,
+            since: row.since,
+        };
+        Ok(rows.into_iter().map(report).collect())
+    }
+
+    /// Allows deletions and pushes again after the database was rebuilt.
+    pub async fn accept_rebuild(&self) -> Result<(), EngineError> {
+        self.shared
+            .store
+            .write(|writer| writer.accept_rebuild())
+            .await?;
+        Ok(())
+    }
+
+    /// Stops taking work, lets runs finish within `grace`, then cancels them and waits for what is being written.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.stopping.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(grace, self.shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            for run in self.shared.runs.all() {
+                run.cancel.cancel();
+            }
+            self.shared.tasks.wait().await;
+        }
+    }
+
+    /// Refuses new work while the daemon stops.
+    pub(crate) fn admit(&self) -> Result<(), EngineError> {
+        if self.shared.stopping.is_cancelled() {
+            Err(EngineError::ShuttingDown)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Publishes to a target in a run of its own, which history keeps only when it did something.
+    pub(crate) fn publish(&self, target: TargetId, trigger: Trigger) -> Arc<Run> {
+        let run = self
+            .shared
+            .runs
+            .create(None, Some(target.clone()), Verb::Publish, trigger);
+        let (shared, task_run) = (Arc::clone(&self.shared), Arc::clone(&run));
+        self.shared
+            .tasks
+            .spawn(async move { publish_alone(&shared, &target, &task_run).await });
+        run
+    }
+}
+
+/// Goes through a target's own publish and records it.
+async fn publish_alone(shared: &Shared, target: &TargetId, run: &Arc<Run>) {
+    run.update(|report| report.status = RunStatus::Running);
+    let request = PublishRequest {
+        run: Arc::clone(run),
+        source: None,
+        consent: Consent::default(),
+        accept_root: false,
+        force: false,
+    };
+    if let Ok((_, actor)) = shared.target(target) {
+        let published = actor.publish(shared, target, request).await;
+        conclude_alone(shared, run, published).await;
+    }
+    shared.runs.remove(run.id);
+    run.announce();
+}
+
+/// Ends a run that is not a source's: counts, history, log.
+pub(crate) async fn conclude_alone(
+    shared: &Shared,
+    run: &Run,
+    published: crate::target::Published,
+) {
+    let mut ended = crate::pipeline::record::Ended::default();
+    run.problems(published.problems);
+    ended.journalled(published.carried);
+    ended.reported(published.reported);
+    ended.digests.extend(published.digest);
+    run.update(|report| {
+        if let Some(failure) = published.error {
+            report.error.get_or_insert(failure);
+        }
+    });
+    let counts = ended.counts();
+    run.update(|report| {
+        report.synced = counts.synced;
+        report.removed = counts.removed;
+        report.failed = counts.failed;
+    });
+    run.finish();
+    let report = run.report();
+    // A daemon that starts and finds everything in place has nothing to tell.
+    let idle = report.verb == Verb::Publish
+        && report.error.is_none()
+        && counts.synced + counts.removed == 0;
+    if idle {
+        return;
+    }
+    if let Err(error) = ended.record_alone(shared, &report).await {
+        tracing::error!(run = %report.id, %error, "the end of the run could not be recorded");
+        run.fail(&error);
+        run.finish();
+    }
+}
+
+/// Returns the kernel's id of this boot; without one every start counts as a new boot, which is the careful side.
+fn boot_id() -> String {
+    match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        Ok(id) => id.trim().to_owned(),
+        Err(_) => format!("unknown-{}", runs::now()),
+    }
+}

@@ -1,0 +1,288 @@
+//! Why the engine refuses a request or ends a run, and what a person can do about it.
+
+use std::error::Error;
+use std::time::Duration;
+
+use homing_core::{RunId, SideError, SourceId, TargetId};
+use homing_store::StoreError;
+
+use crate::report::Failure;
+
+/// Every kind that a [`Failure`] may have.
+pub const FAILURE_KINDS: &[&str] = &[
+    "transient",
+    "auth",
+    "not-found",
+    "rate-limited",
+    "conflict",
+    "changed",
+    "untrusted",
+    "storage",
+    "config",
+    "cancelled",
+    "permanent",
+    "guard",
+    "root-changed",
+    "root-empty",
+    "stalled",
+    "timeout",
+    "busy",
+    "disabled",
+    "shutting-down",
+    "rejected",
+    "nothing-to-undo",
+    "rebuild-pending",
+    "unknown-source",
+    "unknown-target",
+    "unknown-run",
+    "unknown-conflict",
+    "unknown-path",
+    "internal",
+];
+
+/// Why the engine refuses a request or ends a run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No source has this name.
+    #[error("there is no source `{0}`")]
+    UnknownSource(SourceId),
+    /// No target has this name.
+    #[error("there is no target `{0}`")]
+    UnknownTarget(TargetId),
+    /// No run has this number.
+    #[error("there is no run {0}")]
+    UnknownRun(RunId),
+    /// No open conflict has this number.
+    #[error("there is no open conflict {0}")]
+    UnknownConflict(i64),
+    /// Nothing is published under this path.
+    #[error("no target holds `{0}`")]
+    UnknownPath(String),
+    /// Too many requests wait for this source.
+    #[error("source `{0}` has {1} runs waiting already")]
+    Busy(SourceId, usize),
+    /// The source is disabled.
+    #[error("source `{0}` is disabled")]
+    Disabled(SourceId),
+    /// The daemon is stopping.
+    #[error("homingd is shutting down")]
+    ShuttingDown,
+    /// No run changed anything that could be put back.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The request makes no sense in this state.
+    #[error("{message}")]
+    Rejected {
+        /// What is refused.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The guard stopped the plan.
+    #[error("the plan would delete {deletions} of {of} items of {side}")]
+    Guard {
+        /// Deletions planned.
+        deletions: usize,
+        /// Items there.
+        of: usize,
+        /// Which side, in words.
+        side: String,
+    },
+    /// The root is another directory than before.
+    #[error("{0} is another directory than at the last run")]
+    RootChanged(String),
+    /// The root is empty, and it was not before.
+    #[error("{0} is empty, and it was not at the last run")]
+    RootEmpty(String),
+    /// The root is missing, and it was there before.
+    #[error("{0} is gone")]
+    RootGone(String),
+    /// The run did not move.
+    #[error("no progress for {} seconds", .0.as_secs())]
+    Stalled(Duration),
+    /// The run took too long.
+    #[error("not done after {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// Somebody, or a shutdown, ended the run.
+    #[error("cancelled")]
+    Cancelled,
+    /// The database was rebuilt and nobody has looked yet.
+    #[error("{0} deletions or pushes wait, for the database was rebuilt")]
+    RebuildPending(usize),
+    /// The state database or the content store failed.
+    #[error("the state database could not be used")]
+    Store(#[source] StoreError),
+    /// A side failed.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// A task of the engine died.
+    #[error("a task of the daemon died")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl EngineError {
+    /// Returns the error as it is told: kind, message, causes, remedy.
+    pub fn failure(&self) -> Failure {
+        let mut causes = Vec::new();
+        let mut cause = self.source();
+        if let Self::Side(side) = self {
+            cause = side.source();
+        }
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        Failure {
+            kind: self.kind(),
+            message: self.to_string(),
+            causes,
+            hint: self.hint(),
+        }
+    }
+
+    /// Returns the stable word for the kind of error.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownSource(_) => "unknown-source",
+            Self::UnknownTarget(_) => "unknown-target",
+            Self::UnknownRun(_) => "unknown-run",
+            Self::UnknownConflict(_) => "unknown-conflict",
+            Self::UnknownPath(_) => "unknown-path",
+            Self::Busy(..) => "busy",
+            Self::Disabled(_) => "disabled",
+            Self::ShuttingDown => "shutting-down",
+            Self::NothingToUndo => "nothing-to-undo",
+            Self::Rejected { .. } => "rejected",
+            Self::Guard { .. } => "guard",
+            Self::RootChanged(_) => "root-changed",
+            Self::RootEmpty(_) => "root-empty",
+            Self::RootGone(_) => "not-found",
+            Self::Stalled(_) => "stalled",
+            Self::TimedOut(_) => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::RebuildPending(_) => "rebuild-pending",
+            Self::Store(_) => "storage",
+            Self::Side(error) => side_kind(error),
+            Self::Task(_) => "internal",
+        }
+    }
+
+    /// Tells whether a person must act before another attempt makes sense.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        match self {
+            Self::RootChanged(_) | Self::Guard { .. } => true,
+            Self::Side(error) => {
+                matches!(
+                    error,
+                    SideError::Auth { .. } | SideError::Config { .. } | SideError::Untrusted { .. }
+                )
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns how long the far side asked to be left alone.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Side(SideError::Transient { retry_after, .. }) => *retry_after,
+            Self::Side(SideError::RateLimited { wait, .. }) => Some(*wait),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::UnknownSource(_) | Self::UnknownTarget(_) => "`homing status` lists the names",
+            Self::UnknownRun(_) => "`homing history` lists the runs that are kept",
+            Self::UnknownConflict(_) => "`homing conflicts` lists what is open",
+            Self::UnknownPath(_) => {
+                "give the path of a published file, or one relative to a target"
+            }
+            Self::Busy(..) => "wait for them, or cancel one with `homing run cancel ID`",
+            Self::Disabled(_) => {
+                "set `enabled = true` in its section of config.toml and restart homingd"
+            }
+            Self::ShuttingDown => "try again when homingd is back",
+            Self::NothingToUndo => "`homing history` lists the runs and what they changed",
+            Self::Rejected { hint, .. } => hint,
+            Self::Guard { .. } => {
+                "look at `homing diff`, then run the same command with `--accept-deletions` to go on with exactly this plan"
+            }
+            Self::RootChanged(_) | Self::RootEmpty(_) => {
+                "if that is meant, run the same command with `--accept-root`; if a file system is not mounted, mount it"
+            }
+            Self::RootGone(_) => {
+                "mount or restore it; if it was removed on purpose, create it again and use `--accept-root`"
+            }
+            Self::Stalled(_) | Self::TimedOut(_) => {
+                "check that the file system answers; `stall_timeout` and `run_timeout` in [daemon] set the limits"
+            }
+            Self::RebuildPending(_) => {
+                "look at `homing status` and `homing diff`, then run `homing db accept-rebuild` to allow them"
+            }
+            Self::Store(_) => {
+                "check free space and permissions of the data directory, then run `homingd --check-store`"
+            }
+            Self::Side(error) => return side_hint(error),
+            Self::Cancelled => return None,
+            Self::Task(_) => "look at the daemon's log; nothing that was recorded is lost",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Returns the stable word for the kind of a side's error.
+pub(crate) fn side_kind(error: &SideError) -> &'static str {
+    match error {
+        SideError::Transient { .. } => "transient",
+        SideError::Auth { .. } => "auth",
+        SideError::NotFound { .. } => "not-found",
+        SideError::RateLimited { .. } => "rate-limited",
+        SideError::Conflict { .. } => "conflict",
+        SideError::Changed { .. } => "changed",
+        SideError::Untrusted { .. } => "untrusted",
+        SideError::Storage { .. } => "storage",
+        SideError::Config { .. } => "config",
+        SideError::Cancelled => "cancelled",
+        SideError::Permanent { .. } => "permanent",
+    }
+}
+
+fn side_hint(error: &SideError) -> Option<String> {
+    let hint = match error {
+        SideError::Transient { .. } | SideError::RateLimited { .. } => {
+            "it is tried again by itself"
+        }
+        SideError::Auth { .. } => "give the user that runs homingd access to it",
+        SideError::NotFound { .. } => "check that it exists and that its file system is mounted",
+        SideError::Conflict { .. } => "move what stands in the way, then sync again",
+        SideError::Changed { .. } => "sync again when nothing writes to it",
+        SideError::Untrusted { .. } => {
+            "look at what the source holds; limits are set in its section of config.toml"
+        }
+        SideError::Storage { .. } => {
+            "free some space or make the file system writable, then sync again"
+        }
+        SideError::Config { .. } => "mend config.toml and restart homingd",
+        SideError::Cancelled | SideError::Permanent { .. } => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Renders a side's error with its causes in one line, for an item's reason.
+pub(crate) fn reason(error: &SideError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! Runs: survey, plan, transfer, check, publish, record.
+//!
+//! [`Engine`] is the handle that the daemon holds. A run of a source goes through the phases in [`pipeline`]; sources
+//! and targets have an actor each, which takes one piece of work at a time.
+
+/// Ends the process at a named point, when the crash checker asks for it (feature `failpoints`).
+macro_rules! kill_point {
+    ($name:literal) => {
+        fail::fail_point!($name, |_| std::process::abort())
+    };
+}
+use kill_point;
+
+mod capture;
+mod catalog;
+mod diff;
+mod engine;
+mod error;
+mod filter;
+mod history;
+mod merging;
+mod pipeline;
+mod push;
+mod recover;
+mod release;
+mod report;
+mod resolve;
+mod runs;
+mod schedule;
+mod shared;
+mod source;
+mod source_run;
+mod spec;
+mod status;
+mod target;
+mod undo;
+mod verify;
+mod watch;
+mod why;
+mod words;
+
+pub use engine::Engine;
+pub use error::{EngineError, FAILURE_KINDS};
+pub use history::problem_word;
+pub use report::{
+    Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
+    ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
+    Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+};
+pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};

@@ -1,0 +1,98 @@
+//! Check: what a source may never put into a target.
+
+use homing_core::ItemKey;
+
+/// Files and directories that a tool runs or obeys without being asked: a pattern for one path component (a `*` may
+/// stand for any characters), with the parent directory that it counts in, and what it is.
+///
+/// Everything that a coding agent, an editor, a shell or Git executes or takes orders from when it only opens the
+/// directory; what an agent reads as text is not among them.
+const ACTIVE: &[(Option<&str>, &str, &str)] = &[
+    (None, ".git", "a Git directory"),
+    (None, ".gitmodules", "Git's submodule settings"),
+    (None, "settings*.json", "a tool's settings"),
+    (None, ".mcp.json", "a list of tool servers"),
+    (None, "mcp.json", "a list of tool servers"),
+    (None, ".claude.json", "a tool's settings"),
+    (None, ".envrc", "a direnv script"),
+    (None, ".husky", "Git hooks"),
+    (None, ".devcontainer", "a container that an editor starts"),
+    (None, ".npmrc", "a package manager's settings"),
+    (None, ".bashrc", "a shell's start-up file"),
+    (None, ".bash_profile", "a shell's start-up file"),
+    (None, ".profile", "a shell's start-up file"),
+    (None, ".zshrc", "a shell's start-up file"),
+    (None, ".zshenv", "a shell's start-up file"),
+    (Some(".vscode"), "tasks.json", "tasks that an editor runs"),
+    (
+        Some(".vscode"),
+        "launch.json",
+        "programs that an editor runs",
+    ),
+    (Some(".codex"), "config.toml", "a tool's settings"),
+];
+
+/// Returns what makes an item active, unless `allowed` names it (by file name or by whole path).
+pub(crate) fn active_file(key: &ItemKey, allowed: &[String]) -> Option<&'static str> {
+    let mut parent = None;
+    for component in key.as_str().split('/') {
+        // File systems that ignore case would open `.GIT` as `.git`.
+        let name = component.to_lowercase();
+        let rule = ACTIVE.iter().find(|(within, pattern, _)| {
+            within.is_none_or(|dir| parent.as_deref() == Some(dir)) && fits(pattern, &name)
+        });
+        if let Some((_, _, what)) = rule {
+            let named = allowed
+                .iter()
+                .any(|name| name == component || name == key.as_str());
+            return (!named).then_some(what);
+        }
+        parent = Some(name);
+    }
+    None
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+        None => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_a_tool_obeys_are_active_unless_allowed() {
+        let active = |path: &str, allowed: &[&str]| {
+            let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+            active_file(&ItemKey::new(path).unwrap(), &allowed).is_some()
+        };
+        for path in [
+            ".git/hooks/pre-commit",
+            "a/.GIT/config",
+            "settings.json",
+            "x/settings.local.json",
+            ".mcp.json",
+            ".envrc",
+            ".vscode/tasks.json",
+        ] {
+            assert!(active(path, &[]), "{path}");
+        }
+        for path in [
+            "agents/review.md",
+            "tasks.json",
+            "gitting/x",
+            "settings.md",
+            "my-settings.json",
+        ] {
+            assert!(!active(path, &[]), "{path}");
+        }
+        assert!(!active("x/settings.local.json", &["settings.local.json"]));
+        assert!(!active("x/.mcp.json", &["x/.mcp.json"]));
+        assert!(active("x/.mcp.json", &["y/.mcp.json"]));
+    }
+}

@@ -1,0 +1,625 @@
+//! The plan of a publish: what a target takes from the catalog.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use homing_core::{
+    ConflictKind, Contents, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, Ordered,
+    PlanInput, PlannedItem, Policy, SideError, SourceId, Step, TargetId, UnknownReason, Version,
+    order, plan,
+};
+use homing_store::{ConflictRow, Hop, LedgerRow};
+
+use crate::catalog::{Catalog, Entry};
+use crate::error;
+use crate::merging::{Settled, Versions, settle};
+use crate::pipeline::plan::pull::conflict_reason;
+use crate::report::{ItemAction, ItemReport};
+use crate::runs;
+use crate::spec::Deletions;
+
+/// Both sides as the survey found them.
+#[derive(Debug)]
+pub(crate) struct PublishInput<'a> {
+    pub(crate) target: &'a TargetId,
+    pub(crate) ledger: &'a BTreeMap<ItemKey, LedgerRow>,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) near: &'a Manifest,
+    pub(crate) deletions: Deletions,
+    /// The sources that publish here, with their policies; a ledger row of any other belongs to one that is gone.
+    pub(crate) policies: &'a BTreeMap<SourceId, Policy>,
+}
+
+/// One path whose file changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathChange {
+    pub(crate) source: SourceId,
+    pub(crate) key: ItemKey,
+    pub(crate) path: ItemKey,
+    /// What the file is now, and what it will be.
+    pub(crate) before: Option<Version>,
+    pub(crate) after: Option<Version>,
+    /// Bytes of `after`.
+    pub(crate) size: u64,
+    /// The ledger's base before and after.
+    pub(crate) base_before: Option<Version>,
+    pub(crate) base_after: Option<Version>,
+    /// The row's flag after the change.
+    pub(crate) adopted: bool,
+}
+
+/// A path on which both sides differ from what they agreed on.
+#[derive(Debug)]
+struct Divergence {
+    kind: ConflictKind,
+    row: Option<LedgerRow>,
+    entry: Option<Entry>,
+    near: Item,
+}
+
+/// What is to be done, before edited files are in the store.
+#[derive(Debug, Default)]
+pub(crate) struct PublishDecisions {
+    changes: Vec<PathChange>,
+    divergences: BTreeMap<ItemKey, Divergence>,
+    /// Edited files that a merge, or a conflict's copy, needs from the target.
+    pub(crate) fetches: Vec<FetchRequest>,
+    plan: PublishPlan,
+}
+
+/// What is to be carried out and recorded.
+#[derive(Debug, Default)]
+pub(crate) struct PublishPlan {
+    /// Files that change, in a safe order, with the step of each.
+    pub(crate) changes: Vec<(Step, PathChange)>,
+    /// Rows that change without their file.
+    pub(crate) puts: Vec<LedgerRow>,
+    /// Paths that Homing no longer answers for; their files stay.
+    pub(crate) drops: Vec<ItemKey>,
+    pub(crate) conflicts: Vec<ConflictRow>,
+    pub(crate) items: Vec<ItemReport>,
+    /// Published files that carry an edit, by source.
+    pub(crate) modified: Vec<(SourceId, ItemKey)>,
+}
+
+/// Decides every path of the ledger and of the catalog. Pure.
+pub(crate) fn decide(input: &PublishInput<'_>) -> PublishDecisions {
+    let base: BTreeMap<ItemKey, Version> = input
+        .ledger
+        .values()
+        .filter_map(|row| Some((row.path.clone(), row.base?)))
+        .collect();
+    let far = input.catalog.manifest();
+    let planned = plan(PlanInput {
+        base: &base,
+        near: input.near,
+        far: &far,
+        direction: Direction::Pull,
+    });
+    let mut decisions = PublishDecisions::default();
+    let paths: BTreeSet<&ItemKey> = input
+        .ledger
+        .keys()
+        .chain(input.catalog.entries.keys())
+        .collect();
+    for path in paths {
+        let row = input.ledger.get(path);
+        let entry = input.catalog.entries.get(path);
+        Path {
+            input,
+            path,
+            row,
+            entry,
+            planned: planned.get(path),
+        }
+        .decide(&mut decisions);
+    }
+    decisions
+}
+
+/// One path and all that is known of it.
+struct Path<'a> {
+    input: &'a PublishInput<'a>,
+    path: &'a ItemKey,
+    row: Option<&'a LedgerRow>,
+    entry: Option<&'a Entry>,
+    planned: Option<&'a PlannedItem>,
+}
+
+impl Path<'_> {
+    fn decide(&self, decisions: &mut PublishDecisions) {
+        match self.planned.map(|planned| &planned.decision) {
+            Some(Decision::Blocked(reason)) => return self.blocked(reason, decisions),
+            Some(Decision::Unknown(reason)) => return self.unknown(reason, decisions),
+            _ => {}
+        }
+        match (self.row, self.entry) {
+            (None, None) => {}
+            (None, Some(entry)) => self.new(entry, decisions),
+            (Some(row), None) => self.gone(row, decisions),
+            (Some(row), Some(entry)) => self.known(row, entry, decisions),
+        }
+    }
+
+    /// Returns what the target holds; only asked where it is known.
+    fn near(&self) -> Option<Version> {
+        match self.planned {
+            Some(planned) => planned.near,
+            // Unchanged: near, far and base are one.
+            None => self.row.and_then(|row| row.base),
+        }
+    }
+
+    fn near_item(&self) -> Option<&Item> {
+        self.input.near.items.get(self.path)
+    }
+
+    /// A path that Homing did not answer for so far.
+    fn new(&self, entry: &Entry, decisions: &mut PublishDecisions) {
+        match self.near() {
+            None => decisions.changes.push(self.change(entry, None, None)),
+            Some(near) if near == entry.version => {
+                let row = LedgerRow {
+                    adopted: true,
+                    ..self.agreed(entry)
+                };
+                decisions.plan.items.push(self.report(
+                    ItemAction::Adopted,
+                    Some(near),
+                    Some(near),
+                    None,
+                ));
+                decisions.plan.puts.push(row);
+            }
+            Some(_) => self.diverged(ConflictKind::Added, decisions),
+        }
+    }
+
+    /// A path that the catalog no longer has.
+    fn gone(&self, row: &LedgerRow, decisions: &mut PublishDecisions) {
+        let Some(near) = self.near() else {
+            decisions.plan.drops.push(self.path.clone());
+            return;
+        };
+        let source_is_gone = !self.input.policies.contains_key(&row.source);
+        if row.adopted || (Some(near) != row.base && source_is_gone) {
+            // It is the user's: he had it before, or edited what nobody offers any more.
+            decisions.plan.drops.push(self.path.clone());
+        } else if Some(near) == row.base {
+            decisions.changes.push(PathChange {
+                source: row.source.clone(),
+                key: row.key.clone(),
+                path: self.path.clone(),
+                before: Some(near),
+                after: None,
+                size: 0,
+                base_before: row.base,
+                base_after: None,
+                adopted: false,
+            });
+        } else {
+            self.diverged(ConflictKind::Delete, decisions);
+        }
+    }
+
+    /// A path that both the ledger and the catalog have.
+    fn known(&self, row: &LedgerRow, entry: &Entry, decisions: &mut PublishDecisions) {
+        let Some(near) = self.near() else {
+            return self.deleted_by_user(row, entry, decisions);
+        };
+        let other_source = row.source != entry.source || row.key != entry.key;
+        if near == entry.version {
+            if self.planned.is_some() || other_source || row.tombstone || self.identity_is_news(row)
+            {
+                let agreed = LedgerRow {
+                    adopted: row.adopted,
+                    ..self.agreed(entry)
+                };
+                decisions.plan.puts.push(agreed);
+            }
+        } else if Some(near) == row.base {
+            decisions
+                .changes
+                .push(self.change(entry, Some(near), Some(row)));
+        } else if other_source {
+            self.diverged(ConflictKind::Provenance, decisions);
+        } else if Some(entry.version) == row.base {
+            decisions
+                .plan
+                .modified
+                .push((row.source.clone(), self.path.clone()));
+            let refresh = row.written == Some(near) && self.identity_is_news(row);
+            if refresh || row.tombstone {
+                let identity = self.near_item().and_then(|item| item.identity.clone());
+                decisions.plan.puts.push(LedgerRow {
+                    identity,
+                    tombstone: false,
+                    ..row.clone()
+                });
+            }
+        } else {
+            self.diverged(ConflictKind::Content, decisions);
+        }
+    }
+
+    fn deleted_by_user(&self, row: &LedgerRow, entry: &Entry, decisions: &mut PublishDecisions) {
+        if row.tombstone {
+            return;
+        }
+        match self.input.deletions {
+            Deletions::Restore => {
+                let mut change = self.change(entry, None, Some(row));
+                // What Homing puts here is its own, whoever had the file before.
+                change.adopted = false;
+                decisions.changes.push(change);
+            }
+            Deletions::Keep => {
+                decisions.plan.puts.push(LedgerRow {
+                    tombstone: true,
+                    adopted: false,
+                    ..row.clone()
+                });
+            }
+        }
+    }
+
+    fn diverged(&self, kind: ConflictKind, decisions: &mut PublishDecisions) {
+        let Some(near) = self.near_item() else { return };
+        decisions.fetches.push(FetchRequest::new(self.path, near));
+        let divergence = Divergence {
+            kind,
+            row: self.row.cloned(),
+            entry: self.entry.cloned(),
+            near: near.clone(),
+        };
+        decisions.divergences.insert(self.path.clone(), divergence);
+    }
+
+    fn blocked(&self, reason: &UnknownReason, decisions: &mut PublishDecisions) {
+        let Some((source, _)) = self.owner() else {
+            return;
+        };
+        let detail = match reason {
+            UnknownReason::NotAFile(what) => {
+                format!("{what} stands in its place or on the way to it")
+            }
+            reason => reason.to_string(),
+        };
+        decisions
+            .plan
+            .conflicts
+            .push(structure(self.input.target, source, self.path, &detail));
+        let reason = detail;
+        decisions
+            .plan
+            .items
+            .push(self.report(ItemAction::Conflict, None, None, Some(reason)));
+    }
+
+    fn unknown(&self, reason: &UnknownReason, decisions: &mut PublishDecisions) {
+        if self.entry.is_some() {
+            let reason = format!("`{}` is left as it is: {reason}", self.path);
+            decisions
+                .plan
+                .items
+                .push(self.report(ItemAction::Failed, None, None, Some(reason)));
+        }
+    }
+
+    fn owner(&self) -> Option<(&SourceId, &ItemKey)> {
+        self.entry
+            .map(|entry| (&entry.source, &entry.key))
+            .or(self.row.map(|row| (&row.source, &row.key)))
+    }
+
+    fn identity_is_news(&self, row: &LedgerRow) -> bool {
+        self.near_item()
+            .is_some_and(|item| item.identity.is_some() && item.identity != row.identity)
+    }
+
+    fn change(
+        &self,
+        entry: &Entry,
+        before: Option<Version>,
+        row: Option<&LedgerRow>,
+    ) -> PathChange {
+        PathChange {
+            source: entry.source.clone(),
+            key: entry.key.clone(),
+            path: self.path.clone(),
+            before,
+            after: Some(entry.version),
+            size: entry.size,
+            base_before: row.and_then(|row| row.base),
+            base_after: Some(entry.version),
+            adopted: row.is_some_and(|row| row.adopted),
+        }
+    }
+
+    /// Returns the row of a path that holds what the catalog has.
+    fn agreed(&self, entry: &Entry) -> LedgerRow {
+        LedgerRow {
+            source: entry.source.clone(),
+            key: entry.key.clone(),
+            path: self.path.clone(),
+            base: Some(entry.version),
+            written: Some(entry.version),
+            size: entry.size,
+            identity: self.near_item().and_then(|item| item.identity.clone()),
+            adopted: false,
+            tombstone: false,
+        }
+    }
+
+    fn report(
+        &self,
+        action: ItemAction,
+        before: Option<Version>,
+        after: Option<Version>,
+        reason: Option<String>,
+    ) -> ItemReport {
+        let (source, key) = self.owner().expect("every path has a row or an entry");
+        item(
+            self.input.target,
+            (source.clone(), key.clone()),
+            self.path,
+            action,
+            before,
+            after,
+            reason,
+        )
+    }
+}
+
+/// Settles the divergences, once the edited files are in the store (but for those in `failed`), and orders all
+/// operations. Blocks.
+pub(crate) fn resolve(
+    input: &PublishInput<'_>,
+    decisions: PublishDecisions,
+    failed: &BTreeMap<ItemKey, SideError>,
+    contents: &dyn Contents,
+) -> Result<PublishPlan, SideError> {
+    let PublishDecisions {
+        mut changes,
+        divergences,
+        plan: mut publish,
+        ..
+    } = decisions;
+    for (path, divergence) in divergences {
+        if let Some(failure) = failed.get(&path) {
+            let owner = divergence.owner();
+            let reason = Some(error::reason(failure));
+            let near = Some(divergence.near.version());
+            publish.items.push(item(
+                input.target,
+                owner,
+                &path,
+                ItemAction::Failed,
+                near,
+                None,
+                reason,
+            ));
+            continue;
+        }
+        settle_divergence(
+            input,
+            &path,
+            divergence,
+            contents,
+            &mut changes,
+            &mut publish,
+        )?;
+    }
+    let steps = changes
+        .iter()
+        .map(|change| Step {
+            key: change.path.clone(),
+            renamed_from: None,
+            before: change.before,
+            after: change.after,
+        })
+        .collect();
+    let Ordered { steps, blocked } = order(steps, input.near, input.near.capabilities);
+    let mut by_path: BTreeMap<ItemKey, PathChange> = changes
+        .into_iter()
+        .map(|change| (change.path.clone(), change))
+        .collect();
+    for (step, obstacle) in blocked {
+        if let Some(change) = by_path.remove(&step.key) {
+            let detail = format!("`{obstacle}` stands in its way");
+            publish.conflicts.push(structure(
+                input.target,
+                &change.source,
+                &change.path,
+                &detail,
+            ));
+            let reason = Some(detail);
+            let report = item(
+                input.target,
+                (change.source, change.key),
+                &change.path,
+                ItemAction::Conflict,
+                change.before,
+                None,
+                reason,
+            );
+            publish.items.push(report);
+        }
+    }
+    for step in steps {
+        let Some(from) = &step.renamed_from else {
+            if let Some(change) = by_path.remove(&step.key) {
+                publish.changes.push((step, change));
+            }
+            continue;
+        };
+        // The row of the old name goes with the rename. A change of content as well is a step of its own that follows.
+        let old = by_path.remove(from);
+        publish.drops.push(from.clone());
+        let change = if by_path
+            .get(&step.key)
+            .is_some_and(|change| change.after == step.after)
+        {
+            by_path.remove(&step.key)
+        } else {
+            by_path.get(&step.key).map(|change| PathChange {
+                before: step.before,
+                after: step.after,
+                base_after: old.as_ref().and_then(|old| old.base_before),
+                ..change.clone()
+            })
+        };
+        if let Some(change) = change {
+            publish.changes.push((step, change));
+        }
+    }
+    Ok(publish)
+}
+
+impl Divergence {
+    fn owner(&self) -> (SourceId, ItemKey) {
+        let entry = self
+            .entry
+            .as_ref()
+            .map(|entry| (entry.source.clone(), entry.key.clone()));
+        let row = || {
+            self.row
+                .as_ref()
+                .map(|row| (row.source.clone(), row.key.clone()))
+        };
+        entry
+            .or_else(row)
+            .expect("every divergence has a row or an entry")
+    }
+}
+
+fn settle_divergence(
+    input: &PublishInput<'_>,
+    path: &ItemKey,
+    divergence: Divergence,
+    contents: &dyn Contents,
+    changes: &mut Vec<PathChange>,
+    publish: &mut PublishPlan,
+) -> Result<(), SideError> {
+    let (source, key) = divergence.owner();
+    let policy = input.policies.get(&source).copied().unwrap_or_default();
+    let near = divergence.near.version();
+    let far = divergence.entry.as_ref().map(|entry| entry.version);
+    let base = divergence.row.as_ref().and_then(|row| row.base);
+    let settled = match divergence.kind {
+        // A user's own file, or an edit of another source's file, is never replaced without him.
+        ConflictKind::Added | ConflictKind::Provenance | ConflictKind::Structure => {
+            Settled::Conflict
+        }
+        ConflictKind::Content | ConflictKind::Delete => settle(
+            contents,
+            Versions {
+                base,
+                near: Some(near),
+                far,
+            },
+            policy,
+        )?,
+    };
+    match settled {
+        Settled::Conflict => {
+            publish.conflicts.push(ConflictRow {
+                id: 0,
+                hop: Hop::Publish,
+                source: source.clone(),
+                target: Some(input.target.clone()),
+                key: path.clone(),
+                kind: divergence.kind,
+                base,
+                near: Some(near),
+                far,
+                detail: None,
+                since: runs::now(),
+            });
+            let reason = Some(conflict_reason(divergence.kind).to_owned());
+            let report = item(
+                input.target,
+                (source, key),
+                path,
+                ItemAction::Conflict,
+                Some(near),
+                Some(near),
+                reason,
+            );
+            publish.items.push(report);
+        }
+        // The user's version stays, and nobody offers another: it is his own now.
+        Settled::As(Some((version, _))) if far.is_none() && version == near => {
+            publish.drops.push(path.clone())
+        }
+        Settled::As(merged) => {
+            let after = merged.map(|(version, _)| version);
+            let size = merged.map_or(0, |(_, size)| size);
+            let adopted = divergence.row.as_ref().is_some_and(|row| row.adopted);
+            if after == Some(near) {
+                // The edit holds all that upstream changed: only the base moves.
+                publish.puts.push(LedgerRow {
+                    source: source.clone(),
+                    key,
+                    path: path.clone(),
+                    base: far,
+                    written: after,
+                    size,
+                    identity: divergence.near.identity.clone(),
+                    adopted,
+                    tombstone: false,
+                });
+                publish.modified.push((source, path.clone()));
+            } else {
+                changes.push(PathChange {
+                    source,
+                    key,
+                    path: path.clone(),
+                    before: Some(near),
+                    after,
+                    size,
+                    base_before: base,
+                    base_after: far,
+                    adopted,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn structure(target: &TargetId, source: &SourceId, path: &ItemKey, detail: &str) -> ConflictRow {
+    ConflictRow {
+        id: 0,
+        hop: Hop::Publish,
+        source: source.clone(),
+        target: Some(target.clone()),
+        key: path.clone(),
+        kind: ConflictKind::Structure,
+        base: None,
+        near: None,
+        far: None,
+        detail: Some(detail.to_owned()),
+        since: runs::now(),
+    }
+}
+
+fn item(
+    target: &TargetId,
+    (source, key): (SourceId, ItemKey),
+    path: &ItemKey,
+    action: ItemAction,
+    before: Option<Version>,
+    after: Option<Version>,
+    reason: Option<String>,
+) -> ItemReport {
+    ItemReport {
+        source,
+        target: Some(target.clone()),
+        key,
+        path: path.clone(),
+        action,
+        before,
+        after,
+        reason,
+    }
+}

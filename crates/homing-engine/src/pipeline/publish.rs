@@ -1,0 +1,301 @@
+//! Publish: the journal says what is intended, the side does it, the journal and the ledger say what was done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homing_core::{Change, Item, ItemKey, Operation, Outcome, SideError, SourceId, Step, TargetId};
+use homing_store::{ConflictRow, Hop, JournalRow, JournalState, LedgerRow, StoredRoot};
+
+use crate::error::{self, EngineError};
+use crate::history::{self, CONFLICT};
+use crate::pipeline::plan::publish::PathChange;
+use crate::report::{ItemAction, ItemReport};
+use crate::runs::{self, Run};
+use crate::shared::Shared;
+use crate::spec::TargetSpec;
+use crate::watch::watched_to_the_end;
+
+/// One file to change, on behalf of a run.
+pub(crate) struct Assignment {
+    pub(crate) run: Arc<Run>,
+    pub(crate) step: Step,
+    pub(crate) change: PathChange,
+}
+
+/// Rows that go into the store together with the outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) puts: Vec<LedgerRow>,
+    pub(crate) drops: Vec<ItemKey>,
+    /// All open conflicts of the target, or `None` to leave them as they are.
+    pub(crate) conflicts: Option<Vec<ConflictRow>>,
+    pub(crate) root: Option<StoredRoot>,
+    pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
+}
+
+/// What became of the assignments.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) items: Vec<ItemReport>,
+    /// Paths that were not as planned: plan again.
+    pub(crate) changed: Vec<ItemKey>,
+    /// The first failure of this machine's disk.
+    pub(crate) storage: Option<EngineError>,
+}
+
+/// Journals, carries out and records changes of a target's files, with the rows that change without one.
+///
+/// Killed at any instruction, it leaves journal rows from which [`crate::recover`] goes on.
+pub(crate) async fn carry_out(
+    shared: &Shared,
+    target: &TargetId,
+    spec: &TargetSpec,
+    leader: &Run,
+    assignments: Vec<Assignment>,
+    mut rows: Rows,
+) -> Result<Carried, EngineError> {
+    let operations: Vec<Operation> = assignments.iter().map(operation).collect();
+    let journal = plan_rows(shared, target, &assignments, &operations).await?;
+    crate::kill_point!("run::journalled");
+    let outcomes = if operations.is_empty() {
+        Vec::new()
+    } else {
+        let applied = spec
+            .place
+            .apply(operations, shared.contents(), leader.progress.clone());
+        watched_to_the_end(leader, &shared.specs.settings, applied).await?
+    };
+    crate::kill_point!("run::applied");
+    let mut carried = Carried::default();
+    let mut states = Vec::new();
+    for ((assignment, id), outcome) in assignments.iter().zip(journal).zip(outcomes) {
+        let change = &assignment.change;
+        let (state, reason) = match outcome {
+            Outcome::Done(item) => (JournalState::Durable, done(change, item, &mut rows)),
+            Outcome::Placed(item) => (JournalState::Placed, done(change, item, &mut rows)),
+            Outcome::Changed => {
+                carried.changed.push(change.path.clone());
+                (
+                    JournalState::Failed,
+                    Some("it changed meanwhile, and was planned again".to_owned()),
+                )
+            }
+            Outcome::Failed(error) => {
+                let reason = failed(target, change, &error, rows.conflicts.as_mut());
+                if matches!(error, SideError::Storage { .. }) && carried.storage.is_none() {
+                    carried.storage = Some(error.into());
+                }
+                (JournalState::Failed, Some(reason))
+            }
+        };
+        if state != JournalState::Failed || !carried.changed.contains(&change.path) {
+            carried
+                .items
+                .push(report(target, change, state, reason.clone()));
+        }
+        states.push((id, state, reason));
+    }
+    record(shared, target, spec, states, rows).await?;
+    crate::kill_point!("run::recorded");
+    Ok(carried)
+}
+
+fn operation(assignment: &Assignment) -> Operation {
+    let Assignment { run, step, change } = assignment;
+    let kind = match (&step.renamed_from, step.after) {
+        (Some(from), _) => Change::Rename { from: from.clone() },
+        (None, Some(version)) => Change::Write {
+            version,
+            size: change.size,
+        },
+        (None, None) => Change::Delete,
+    };
+    Operation {
+        key: step.key.clone(),
+        change: kind,
+        expected: step.before,
+        temporary: Operation::temporary_name(run.id, run.next_operation()),
+    }
+}
+
+/// Writes the intent, and the runs that it belongs to, in one transaction.
+async fn plan_rows(
+    shared: &Shared,
+    target: &TargetId,
+    assignments: &[Assignment],
+    operations: &[Operation],
+) -> Result<Vec<i64>, EngineError> {
+    if assignments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut begun = BTreeMap::new();
+    let mut rows = Vec::with_capacity(assignments.len());
+    for (Assignment { run, change, .. }, operation) in assignments.iter().zip(operations) {
+        begun
+            .entry(run.id)
+            .or_insert_with(|| runs::row(&run.report(), None, &shared.boot_id));
+        rows.push(JournalRow {
+            id: 0,
+            run: run.id,
+            hop: Hop::Publish,
+            source: change.source.clone(),
+            target: Some(target.clone()),
+            key: change.key.clone(),
+            path: change.path.clone(),
+            before: change.before,
+            after: change.after,
+            base_before: change.base_before,
+            base_after: change.base_after,
+            temporary: Some(operation.temporary.clone()),
+            state: JournalState::Planned,
+            reason: None,
+        });
+    }
+    let ids = shared
+        .store
+        .write(move |writer| {
+            for run in begun.values() {
+                writer.begin_run(run)?;
+            }
+            writer.put_journal(&rows)
+        })
+        .await?;
+    Ok(ids)
+}
+
+fn done(change: &PathChange, item: Option<Item>, rows: &mut Rows) -> Option<String> {
+    if change.after.is_none() || change.base_after.is_none() {
+        rows.drops.push(change.path.clone());
+    } else {
+        rows.puts.push(LedgerRow {
+            source: change.source.clone(),
+            key: change.key.clone(),
+            path: change.path.clone(),
+            base: change.base_after,
+            written: change.after,
+            size: change.size,
+            identity: item.and_then(|item| item.identity),
+            adopted: change.adopted,
+            tombstone: false,
+        });
+    }
+    None
+}
+
+fn failed(
+    target: &TargetId,
+    change: &PathChange,
+    failure: &SideError,
+    conflicts: Option<&mut Vec<ConflictRow>>,
+) -> String {
+    let reason = error::reason(failure);
+    let (SideError::Conflict { .. }, Some(conflicts)) = (failure, conflicts) else {
+        return reason;
+    };
+    conflicts.push(ConflictRow {
+        id: 0,
+        hop: Hop::Publish,
+        source: change.source.clone(),
+        target: Some(target.clone()),
+        key: change.path.clone(),
+        kind: homing_core::ConflictKind::Structure,
+        base: None,
+        near: None,
+        far: None,
+        detail: Some(reason.clone()),
+        since: runs::now(),
+    });
+    format!("{CONFLICT}{reason}")
+}
+
+fn report(
+    target: &TargetId,
+    change: &PathChange,
+    state: JournalState,
+    reason: Option<String>,
+) -> ItemReport {
+    let (action, reason) = match (state, reason) {
+        (JournalState::Failed, Some(reason)) => match reason.strip_prefix(CONFLICT) {
+            Some(reason) => (ItemAction::Conflict, Some(reason.to_owned())),
+            None => (ItemAction::Failed, Some(reason)),
+        },
+        (_, reason) => (
+            history::published(change.before, change.after, change.base_after),
+            reason,
+        ),
+    };
+    ItemReport {
+        source: change.source.clone(),
+        target: Some(target.clone()),
+        key: change.key.clone(),
+        path: change.path.clone(),
+        action,
+        before: change.before,
+        after: change.after,
+        reason,
+    }
+}
+
+async fn record(
+    shared: &Shared,
+    target: &TargetId,
+    spec: &TargetSpec,
+    states: Vec<(i64, JournalState, Option<String>)>,
+    rows: Rows,
+) -> Result<(), EngineError> {
+    let target = target.clone();
+    let Rows {
+        puts,
+        drops,
+        conflicts,
+        root,
+        ended_holds,
+    } = rows;
+    // A root that the first publish made has no identity in the survey: ask once more.
+    let root = match root {
+        None if !puts.is_empty() => root_of(spec, shared).await,
+        root => root,
+    };
+    let nothing =
+        states.is_empty() && puts.is_empty() && drops.is_empty() && ended_holds.is_empty();
+    if nothing && conflicts.is_none() && root.is_none() {
+        return Ok(());
+    }
+    shared
+        .store
+        .write(move |writer| {
+            if let Some(root) = root {
+                writer.set_target_root(&target, root)?;
+            }
+            writer.delete_ledger(&target, &drops)?;
+            writer.put_ledger(&target, &puts)?;
+            if let Some(conflicts) = conflicts {
+                let scope = homing_store::ConflictScope {
+                    hop: Hop::Publish,
+                    source: None,
+                    target: Some(target),
+                };
+                writer.replace_conflicts(scope, conflicts)?;
+            }
+            for (source, key) in ended_holds {
+                writer.delete_holds(&source, &[key])?;
+            }
+            writer.set_journal_state(&states)
+        })
+        .await?;
+    Ok(())
+}
+
+async fn root_of(spec: &TargetSpec, shared: &Shared) -> Option<StoredRoot> {
+    let request = homing_core::ListRequest {
+        scope: homing_core::Scope::Keys(std::collections::BTreeSet::new()),
+        known: Arc::default(),
+        progress: homing_core::Progress::default(),
+    };
+    // Without an identity the root is only not recognised next time; what was published stands.
+    let listed = spec.place.list(request).await.ok()?;
+    Some(StoredRoot {
+        identity: listed.root?,
+        boot_id: shared.boot_id.clone(),
+    })
+}

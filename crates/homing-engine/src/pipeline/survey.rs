@@ -1,0 +1,146 @@
+//! Survey: what each side holds, and whether it is still the place that it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use homing_core::{
+    ContentHash, Identity, ItemKey, ListRequest, Manifest, RootIdentity, Scope, Side, SideError,
+};
+use homing_store::{HeadRow, LedgerRow, SourceRow, StoredRoot};
+
+use crate::error::EngineError;
+use crate::runs::Run;
+use crate::spec::{Deletions, Settings, TargetSpec};
+use crate::watch::watched;
+
+/// With so few published files, that all are missing is a user's doing rather than a lost file system.
+const FEW_FILES: usize = 3;
+
+type Known = BTreeMap<ItemKey, (Identity, ContentHash)>;
+
+/// How a root is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RootRules<'a> {
+    /// This boot's id.
+    pub(crate) boot_id: &'a str,
+    /// The person has said that another root is meant.
+    pub(crate) accept: bool,
+    /// Every file is read, whatever is known of it.
+    pub(crate) read_all: bool,
+}
+
+/// Lists an origin whole.
+///
+/// An origin that is missing, another directory than before, or empty while Homing holds items of it, is an error: of
+/// such a side nothing is known.
+pub(crate) async fn origin(
+    run: &Run,
+    settings: &Settings,
+    side: &dyn Side,
+    row: Option<&SourceRow>,
+    head: &BTreeMap<ItemKey, HeadRow>,
+    rules: RootRules<'_>,
+    place: &str,
+) -> Result<Manifest, EngineError> {
+    let known = |row: &HeadRow| Some((row.key.clone(), (row.identity.clone()?, row.base?.hash)));
+    let known = if rules.read_all {
+        Known::new()
+    } else {
+        head.values().filter_map(known).collect()
+    };
+    let listing = list(run, settings, side, Scope::Whole, known).await?;
+    check_root(
+        listing.root,
+        row.and_then(|row| row.root.as_ref()),
+        rules,
+        place,
+    )?;
+    let had_items = head.values().any(|row| row.base.is_some());
+    if had_items && listing.items.is_empty() && listing.unknown.is_empty() && !rules.accept {
+        return Err(EngineError::RootEmpty(place.to_owned()));
+    }
+    Ok(listing)
+}
+
+/// Lists the paths of a target that Homing answers for or would like to.
+///
+/// A target that is not there yet is empty. One that was there and is gone, or is another directory, is an error.
+pub(crate) async fn target(
+    run: &Run,
+    settings: &Settings,
+    spec: &TargetSpec,
+    root: Option<&StoredRoot>,
+    ledger: &BTreeMap<ItemKey, LedgerRow>,
+    paths: BTreeSet<ItemKey>,
+    rules: RootRules<'_>,
+) -> Result<Manifest, EngineError> {
+    let place = format!("`{}`", spec.path.display());
+    let known =
+        |row: &LedgerRow| Some((row.path.clone(), (row.identity.clone()?, row.written?.hash)));
+    let known = if rules.read_all {
+        Known::new()
+    } else {
+        ledger.values().filter_map(known).collect()
+    };
+    let near = match list(
+        run,
+        settings,
+        spec.place.as_ref(),
+        Scope::Keys(paths),
+        known,
+    )
+    .await
+    {
+        Err(EngineError::Side(SideError::NotFound { .. })) if ledger.is_empty() || rules.accept => {
+            Manifest::default()
+        }
+        Err(EngineError::Side(SideError::NotFound { .. })) => {
+            return Err(EngineError::RootGone(place));
+        }
+        listed => listed?,
+    };
+    check_root(near.root, root, rules, &place)?;
+    // Where deletions are kept, an emptied target would turn every file into one that the user does not want.
+    let expected = ledger.values().filter(|row| !row.tombstone).count();
+    let none_left =
+        near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
+    if spec.deletions == Deletions::Keep && expected > FEW_FILES && none_left && !rules.accept {
+        return Err(EngineError::RootEmpty(place));
+    }
+    Ok(near)
+}
+
+async fn list(
+    run: &Run,
+    settings: &Settings,
+    side: &dyn Side,
+    scope: Scope,
+    known: Known,
+) -> Result<Manifest, EngineError> {
+    let request = ListRequest {
+        scope,
+        known: Arc::new(known),
+        progress: run.progress.clone(),
+    };
+    Ok(watched(run, settings, side.list(request)).await??)
+}
+
+/// Refuses a root that is another one than at the last run.
+fn check_root(
+    found: Option<RootIdentity>,
+    stored: Option<&StoredRoot>,
+    rules: RootRules<'_>,
+    place: &str,
+) -> Result<(), EngineError> {
+    let (Some(found), Some(stored)) = (found, stored) else {
+        return Ok(());
+    };
+    let same_boot = stored.boot_id == rules.boot_id;
+    let same = found.inode == stored.identity.inode
+        && (!same_boot || found.device == stored.identity.device);
+    if same || rules.accept {
+        Ok(())
+    } else {
+        Err(EngineError::RootChanged(place.to_owned()))
+    }
+}

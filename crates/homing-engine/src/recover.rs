@@ -1,0 +1,289 @@
+//! Recovery: what a killed process left under way is made old or new, from the journal's rows of it.
+
+use std::collections::BTreeMap;
+
+use homing_core::{
+    Change, ContentHash, Interrupted, Item, ItemKey, ItemState, Operation, Outcome, Progress,
+    Recovered, RunId, Side, SourceId, TargetId, Version,
+};
+use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow};
+
+use crate::error::EngineError;
+use crate::shared::Shared;
+
+/// Repairs a target and brings its ledger in line with it. Runs before anything else is done to the target.
+pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineError> {
+    let rows = unfinished(shared, |row| {
+        row.hop == Hop::Publish && row.target.as_ref() == Some(id)
+    })
+    .await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (spec, _) = shared.target(id)?;
+    let (settled, rescued) = settle(shared, spec.place.as_ref(), &rows).await?;
+    let mut puts = Vec::new();
+    let mut drops = Vec::new();
+    for ((row, _), (_, done, item)) in rows.iter().zip(&settled) {
+        if !done {
+            continue;
+        }
+        match (row.after, row.base_after) {
+            (Some(_), Some(_)) => puts.push(LedgerRow {
+                source: row.source.clone(),
+                key: row.key.clone(),
+                path: row.path.clone(),
+                base: row.base_after,
+                written: row.after,
+                size: item.as_ref().map_or(0, |item| item.size),
+                identity: item.as_ref().and_then(|item| item.identity.clone()),
+                adopted: false,
+                tombstone: false,
+            }),
+            _ => drops.push(row.path.clone()),
+        }
+    }
+    let states = states(&rows, &settled);
+    tracing::info!(target = %id, operations = rows.len(), "repaired what a killed process left under way");
+    let id = id.clone();
+    shared
+        .store
+        .write(move |writer| {
+            let ledger = writer.ledger(&id)?;
+            // A file that the user had before Homing stays his, whatever was placed in it since.
+            for row in &mut puts {
+                row.adopted = ledger.get(&row.path).is_some_and(|known| known.adopted);
+            }
+            writer.delete_ledger(&id, &drops)?;
+            writer.put_ledger(&id, &puts)?;
+            writer.put_journal(&rescued)?;
+            writer.set_journal_state(&states)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Repairs a source's origin and brings its head in line with it.
+pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineError> {
+    let rows = unfinished(shared, |row| row.hop == Hop::Push && &row.source == id).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (spec, _) = shared.source(id)?;
+    let (settled, rescued) = settle(shared, spec.origin.as_ref(), &rows).await?;
+    let mut moved = Vec::new();
+    for ((row, _), (_, done, item)) in rows.iter().zip(&settled) {
+        if *done {
+            moved.push((
+                row.key.clone(),
+                row.after,
+                item.as_ref().and_then(|item| item.identity.clone()),
+            ));
+        }
+    }
+    let states = states(&rows, &settled);
+    tracing::info!(source = %id, operations = rows.len(), "repaired what a killed process left under way");
+    let id = id.clone();
+    shared
+        .store
+        .write(move |writer| {
+            let head = writer.head(&id)?;
+            for (key, base, identity) in moved {
+                let Some(row) = head.get(&key) else { continue };
+                let row = HeadRow {
+                    base,
+                    identity,
+                    ..row.clone()
+                };
+                if row.head.is_none() && row.base.is_none() {
+                    writer.delete_head(&id, &[key])?;
+                } else {
+                    writer.put_head(&id, &[row])?;
+                }
+            }
+            writer.put_journal(&rescued)?;
+            writer.set_journal_state(&states)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Gives up what was under way in a target that a person has said is another directory now.
+pub(crate) async fn give_up_target(shared: &Shared, id: &TargetId) -> Result<(), EngineError> {
+    let rows = unfinished(shared, |row| {
+        row.hop == Hop::Publish && row.target.as_ref() == Some(id)
+    })
+    .await?;
+    give_up(shared, &rows).await
+}
+
+/// Gives up what was under way in an origin that a person has said is another directory now.
+pub(crate) async fn give_up_origin(shared: &Shared, id: &SourceId) -> Result<(), EngineError> {
+    let rows = unfinished(shared, |row| row.hop == Hop::Push && &row.source == id).await?;
+    give_up(shared, &rows).await
+}
+
+async fn give_up(shared: &Shared, rows: &Unfinished) -> Result<(), EngineError> {
+    let reason = || Some("the directory was replaced before this was done".to_owned());
+    let states: Vec<_> = rows
+        .iter()
+        .map(|(row, _)| (row.id, JournalState::Failed, reason()))
+        .collect();
+    shared
+        .store
+        .write(move |writer| writer.set_journal_state(&states))
+        .await?;
+    Ok(())
+}
+
+/// Rows with the boot of their run.
+type Unfinished = Vec<(JournalRow, String)>;
+
+async fn unfinished(
+    shared: &Shared,
+    concerns: impl Fn(&JournalRow) -> bool,
+) -> Result<Unfinished, EngineError> {
+    let runs = shared
+        .store
+        .read(|reader| reader.unfinished_journal())
+        .await?;
+    let rows = runs
+        .into_iter()
+        .flat_map(|(run, rows)| rows.into_iter().map(move |row| (row, run.boot_id.clone())));
+    let (open, placed): (Unfinished, Unfinished) = rows
+        .filter(|(row, _)| concerns(row))
+        .partition(|(row, boot)| row.state == JournalState::Planned || *boot != shared.boot_id);
+    if !placed.is_empty() {
+        // The machine did not go down since they were placed and recorded: nothing can have been lost of them.
+        let durable: Vec<_> = placed
+            .iter()
+            .map(|(row, _)| (row.id, JournalState::Durable, None))
+            .collect();
+        shared
+            .store
+            .write(move |writer| writer.set_journal_state(&durable))
+            .await?;
+    }
+    Ok(open)
+}
+
+/// For each row whether its operation is done, and what is there.
+type Settled = Vec<(ItemKey, bool, Option<Item>)>;
+
+/// Lets the side repair itself. Returns what became of each row, and new rows that name rescued bytes.
+async fn settle(
+    shared: &Shared,
+    side: &dyn Side,
+    rows: &Unfinished,
+) -> Result<(Settled, Vec<JournalRow>), EngineError> {
+    let interrupted: Vec<Interrupted> = rows
+        .iter()
+        .map(|(row, boot)| Interrupted {
+            operation: operation(row),
+            power_lost: *boot != shared.boot_id,
+        })
+        .collect();
+    let recovered = side.recover(interrupted.clone(), shared.contents()).await?;
+    shared.flush_contents().await?;
+    let mut by_key: BTreeMap<ItemKey, Recovered> = recovered
+        .into_iter()
+        .map(|recovered| (recovered.key.clone(), recovered))
+        .collect();
+    let mut settled = Vec::with_capacity(rows.len());
+    let mut rescued = Vec::new();
+    for ((row, _), interrupted) in rows.iter().zip(interrupted) {
+        let Some(recovered) = by_key.remove(&row.path) else {
+            settled.push((row.path.clone(), false, None));
+            continue;
+        };
+        rescued.extend(recovered.rescued.iter().map(|hash| rescued_row(row, *hash)));
+        let present = recovered.state.item().cloned();
+        let found = present.as_ref().map(Item::version);
+        let known = !matches!(recovered.state, ItemState::Unknown(_));
+        if known && found == row.after {
+            settled.push((row.path.clone(), true, present));
+        } else if interrupted.power_lost && known && found != row.before {
+            settled.push(repair(shared, side, row, interrupted.operation, found).await);
+        } else {
+            settled.push((row.path.clone(), false, None));
+        }
+    }
+    Ok((settled, rescued))
+}
+
+/// Names rescued bytes in the run that they were found in, so that they are shown and kept as long as its history.
+fn rescued_row(row: &JournalRow, hash: ContentHash) -> JournalRow {
+    tracing::warn!(path = %row.path, content = %hash, "kept bytes that were found beside a half-done operation");
+    JournalRow {
+        before: Some(Version {
+            hash,
+            executable: false,
+        }),
+        after: None,
+        base_before: None,
+        base_after: None,
+        temporary: None,
+        state: JournalState::Failed,
+        reason: Some(format!(
+            "bytes that nobody had a copy of were found beside it and kept as {hash}"
+        )),
+        ..row.clone()
+    }
+}
+
+/// Replaces what a power cut made of a file (a copy is kept) by what was to be there.
+async fn repair(
+    shared: &Shared,
+    side: &dyn Side,
+    row: &JournalRow,
+    operation: Operation,
+    found: Option<Version>,
+) -> (ItemKey, bool, Option<Item>) {
+    let operation = Operation {
+        expected: found,
+        ..operation
+    };
+    let outcomes = side
+        .apply(vec![operation], shared.contents(), Progress::default())
+        .await;
+    match outcomes.into_iter().next() {
+        Some(Outcome::Done(item) | Outcome::Placed(item)) => (row.path.clone(), true, item),
+        Some(Outcome::Changed | Outcome::Failed(_)) | None => (row.path.clone(), false, None),
+    }
+}
+
+fn operation(row: &JournalRow) -> Operation {
+    let change = match row.after {
+        Some(version) => Change::Write { version, size: 0 },
+        None => Change::Delete,
+    };
+    Operation {
+        key: row.path.clone(),
+        change,
+        expected: row.before,
+        temporary: row
+            .temporary
+            .clone()
+            .unwrap_or_else(|| Operation::temporary_name(RunId(row.run.0), 0)),
+    }
+}
+
+fn states(
+    rows: &Unfinished,
+    settled: &[(ItemKey, bool, Option<Item>)],
+) -> Vec<(i64, JournalState, Option<String>)> {
+    rows.iter()
+        .zip(settled)
+        .map(|((row, _), (_, done, _))| {
+            if *done {
+                (row.id, JournalState::Durable, None)
+            } else {
+                (
+                    row.id,
+                    JournalState::Failed,
+                    Some("homingd was ended before this was done".to_owned()),
+                )
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! Release: items that an undo holds, or that the user deleted, follow upstream again.
+
+use std::collections::BTreeSet;
+
+use homing_core::{ItemKey, SourceId};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::report::{RunReport, RunRequest, Trigger, Verb};
+
+impl Engine {
+    /// Ends the holds and tombstones of a source (of the keys or paths given, or all) and publishes it.
+    pub async fn release(
+        &self,
+        source: &SourceId,
+        paths: Vec<ItemKey>,
+    ) -> Result<RunReport, EngineError> {
+        self.admit()?;
+        let (spec, actor) = self.shared.source(source)?;
+        if !spec.enabled {
+            return Err(EngineError::Disabled(source.clone()));
+        }
+        let wanted: BTreeSet<ItemKey> = paths.into_iter().collect();
+        let targets = self.shared.targets_of(source);
+        let id = source.clone();
+        let run = {
+            let _turn = actor.take_turn().await;
+            let mut turns = Vec::new();
+            for target in &targets {
+                let (_, actor) = self.shared.target(target)?;
+                turns.push(actor.take_turn(&self.shared, target).await?);
+            }
+            let missing = self
+                .shared
+                .store
+                .write(move |writer| {
+                    let mut missing = wanted.clone();
+                    let concerns = |key: &ItemKey, path: &ItemKey| {
+                        wanted.is_empty() || wanted.contains(key) || wanted.contains(path)
+                    };
+                    let held: Vec<ItemKey> = writer
+                        .holds(&id)?
+                        .into_keys()
+                        .filter(|key| concerns(key, key))
+                        .collect();
+                    missing.retain(|key| !held.contains(key));
+                    writer.delete_holds(&id, &held)?;
+                    for target in &targets {
+                        let tombstones: Vec<_> = writer
+                            .ledger(target)?
+                            .into_values()
+                            .filter(|row| {
+                                row.source == id && row.tombstone && concerns(&row.key, &row.path)
+                            })
+                            .collect();
+                        for row in &tombstones {
+                            missing.remove(&row.key);
+                            missing.remove(&row.path);
+                        }
+                        // Without a row the path is new to the target and is published like any other.
+                        let paths: Vec<ItemKey> =
+                            tombstones.into_iter().map(|row| row.path).collect();
+                        writer.delete_ledger(target, &paths)?;
+                    }
+                    Ok(missing)
+                })
+                .await?;
+            if let Some(path) = missing.into_iter().next() {
+                return Err(EngineError::Rejected {
+                    message: format!("`{path}` of source `{source}` is neither held nor deleted"),
+                    hint: format!("`homing status {source}` and `homing why PATH` tell what is"),
+                });
+            }
+            self.submit(source, RunRequest::new(Verb::Release, Trigger::Manual))?
+        };
+        self.wait(run).await
+    }
+}

@@ -1,0 +1,395 @@
+//! What the engine tells: runs, items, conflicts, status.
+
+use std::time::Duration;
+
+use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
+use jiff::Timestamp;
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Take over what the origin changed, and publish.
+    Pull,
+    /// Take back what was edited here.
+    Push,
+    /// Pull, then push where the source may.
+    Sync,
+    /// Publish what the heads hold.
+    Publish,
+    /// Decide a conflict.
+    Resolve,
+    /// Put back what a run changed.
+    Undo,
+    /// Let items follow upstream again.
+    Release,
+    /// Compare what is published with what was written.
+    Verify,
+}
+
+/// Why a run exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// Its turn had come.
+    Schedule,
+    /// The daemon started.
+    Startup,
+    /// Somebody asked.
+    Manual,
+}
+
+/// Where a run is, or how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunStatus {
+    /// It waits for its turn.
+    Queued,
+    /// It is under way.
+    Running,
+    /// All was done.
+    Success,
+    /// Some items failed, or conflicts are open.
+    Partial,
+    /// The guard stopped the plan.
+    Blocked,
+    /// It did not do its work.
+    Error,
+    /// Somebody, or a shutdown, ended it.
+    Cancelled,
+    /// The process died under it.
+    Interrupted,
+}
+
+/// What is asked of [`crate::Engine::submit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    /// Pull, push or sync.
+    pub verb: Verb,
+    /// Why.
+    pub trigger: Trigger,
+    /// Ignore backoff and validators.
+    pub force: bool,
+    /// Continue exactly the plan that the guard blocked.
+    pub accept_deletions: bool,
+    /// The root is another directory than before, and that is meant.
+    pub accept_root: bool,
+    /// Only items whose key matches one of these; gitignore syntax, empty for all.
+    pub filter: Vec<String>,
+}
+
+impl RunRequest {
+    /// Returns a plain request.
+    pub fn new(verb: Verb, trigger: Trigger) -> Self {
+        Self {
+            verb,
+            trigger,
+            force: false,
+            accept_deletions: false,
+            accept_root: false,
+            filter: Vec::new(),
+        }
+    }
+}
+
+/// How one item of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemAction {
+    /// It was made.
+    Created,
+    /// Its content or mode was replaced.
+    Updated,
+    /// It was merged with an edit.
+    Merged,
+    /// It was deleted.
+    Removed,
+    /// It was taken into the head from a target.
+    Captured,
+    /// It was written to the origin.
+    Pushed,
+    /// It equals the user's own file.
+    Adopted,
+    /// A person must decide.
+    Conflict,
+    /// It failed, for the reason given.
+    Failed,
+}
+
+/// One item of a run or of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemReport {
+    /// The source that it belongs to.
+    pub source: SourceId,
+    /// The target, when it was about one.
+    pub target: Option<TargetId>,
+    /// Its key in the source.
+    pub key: ItemKey,
+    /// Its path there.
+    pub path: ItemKey,
+    /// What became of it.
+    pub action: ItemAction,
+    /// What was there.
+    pub before: Option<Version>,
+    /// What is there.
+    pub after: Option<Version>,
+    /// Why it failed, or what kind of conflict it is.
+    pub reason: Option<String>,
+}
+
+/// An error with its causes and its remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// `auth`, `not-found`, `storage`, `untrusted`, `guard`, …: one of [`crate::FAILURE_KINDS`].
+    pub kind: &'static str,
+    /// What failed.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    /// Its number.
+    pub id: RunId,
+    /// The source, unless it is a target's own.
+    pub source: Option<SourceId>,
+    /// The target, when it is a target's own.
+    pub target: Option<TargetId>,
+    /// What it does.
+    pub verb: Verb,
+    /// Why it exists.
+    pub trigger: Trigger,
+    /// Where it is.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took so far.
+    pub duration: Duration,
+    /// Items taken over, published or pushed.
+    pub synced: u64,
+    /// Items that were as they should be.
+    pub cached: u64,
+    /// Items that failed or are in conflict.
+    pub failed: u64,
+    /// Items removed.
+    pub removed: u64,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Why it failed, when it did.
+    pub error: Option<Failure>,
+    /// What a person should hear about.
+    pub problems: Vec<Problem>,
+    /// Time by phase, in order.
+    pub phases: Vec<(String, Duration)>,
+    /// Its items, where they were asked for; items that were as they should be are not among them.
+    pub items: Vec<ItemReport>,
+}
+
+/// What a sync would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DiffReport {
+    /// The changes by item, in path order.
+    pub items: Vec<ItemReport>,
+    /// Edits that stay where they are: the path in the target or source, and where.
+    pub modified: Vec<ModifiedItem>,
+    /// What the guard would say, when it would block.
+    pub blocked: Option<String>,
+    /// What a person should hear about.
+    pub problems: Vec<Problem>,
+}
+
+/// An edit that stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModifiedItem {
+    /// The source.
+    pub source: SourceId,
+    /// The target, unless the edit is in the head.
+    pub target: Option<TargetId>,
+    /// Its path there.
+    pub path: ItemKey,
+}
+
+/// An open conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConflictReport {
+    /// Its number.
+    pub id: i64,
+    /// `pull`, `push`, `capture` or `publish`.
+    pub hop: &'static str,
+    /// The source.
+    pub source: SourceId,
+    /// The target, when it is in one.
+    pub target: Option<TargetId>,
+    /// The path.
+    pub path: ItemKey,
+    /// What kind.
+    pub kind: ConflictKind,
+    /// More about it.
+    pub detail: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// States of a source or target; several may hold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// All sides agree.
+    Synced,
+    /// Something was edited here.
+    Modified,
+    /// Something upstream is not here yet.
+    Outdated,
+    /// A person must decide.
+    Conflict,
+    /// An undo holds.
+    Held,
+}
+
+/// A condition of a source or target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub holds: bool,
+    /// A word for why.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// Since when, where known.
+    pub since: Option<Timestamp>,
+}
+
+/// One source at a glance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceStatus {
+    /// Its name.
+    pub id: SourceId,
+    /// Its kind.
+    pub kind: String,
+    /// Where it comes from.
+    pub url: String,
+    /// Whether it is synced at all.
+    pub enabled: bool,
+    /// Its priority.
+    pub priority: u16,
+    /// Its states.
+    pub states: Vec<State>,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+    /// The origin's revision, where it has one.
+    pub revision: Option<String>,
+    /// Items in its head.
+    pub files: u64,
+    /// The last attempt.
+    pub last_attempt: Option<Timestamp>,
+    /// The last success.
+    pub last_success: Option<Timestamp>,
+    /// The next one by schedule.
+    pub next_due: Option<Timestamp>,
+    /// Open conflicts.
+    pub conflicts: u64,
+    /// The last run, without items.
+    pub last_run: Option<RunReport>,
+    /// The run under way, without items.
+    pub current_run: Option<RunReport>,
+}
+
+/// One target at a glance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetStatus {
+    /// Its name.
+    pub id: TargetId,
+    /// Where it is.
+    pub path: String,
+    /// Its sources.
+    pub from: Vec<SourceId>,
+    /// Its states.
+    pub states: Vec<State>,
+    /// Paths that Homing answers for.
+    pub files: u64,
+    /// Open conflicts.
+    pub conflicts: u64,
+    /// Why the last publish failed, when it did.
+    pub error: Option<Failure>,
+}
+
+/// The whole engine at a glance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineStatus {
+    /// Every configured source, by name.
+    pub sources: Vec<SourceStatus>,
+    /// Every configured target, by name.
+    pub targets: Vec<TargetStatus>,
+    /// Whether repairs after the last stop are done.
+    pub recovered: bool,
+    /// A database that was moved aside, until the rebuild is accepted.
+    pub quarantined: Option<String>,
+}
+
+/// How a published path differs from what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Drift {
+    /// It carries an edit.
+    Edited,
+    /// It is gone.
+    Missing,
+    /// Something that is no regular file stands there, or it cannot be read.
+    Unreadable,
+    /// It was missing or damaged and is back.
+    Repaired,
+}
+
+/// What [`crate::Engine::verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// The target.
+    pub target: TargetId,
+    /// Paths compared.
+    pub checked: u64,
+    /// Paths that differ.
+    pub drifted: Vec<(ItemKey, Drift, String)>,
+}
+
+/// Which source put a file where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyReport {
+    /// The target that the path is in.
+    pub target: TargetId,
+    /// The path in the target.
+    pub path: ItemKey,
+    /// Who offers it, the winner first.
+    pub candidates: Vec<WhyCandidate>,
+    /// What the file is now: a word such as `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`.
+    pub state: &'static str,
+}
+
+/// One source that offers a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyCandidate {
+    /// The source.
+    pub source: SourceId,
+    /// The key there.
+    pub key: ItemKey,
+    /// Its priority.
+    pub priority: u16,
+    /// What it offers.
+    pub version: Version,
+    /// The origin's revision.
+    pub revision: Option<String>,
+    /// Why it won or lost.
+    pub reason: String,
+}
+
+/// How a conflict is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// The local side stays.
+    Ours,
+    /// The other side is taken.
+    Theirs,
+    /// The lines of both.
+    Union,
+    /// These bytes.
+    Content(Vec<u8>),
+}

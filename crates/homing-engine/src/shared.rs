@@ -1,0 +1,83 @@
+//! What all runs share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use homing_core::{Contents, SourceId, TargetId};
+use homing_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::EngineError;
+use crate::runs::Runs;
+use crate::source::SourceActor;
+use crate::spec::{SourceSpec, Specs, TargetSpec};
+use crate::target::TargetActor;
+
+/// The engine's parts, behind every handle of it.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) specs: Specs,
+    pub(crate) runs: Runs,
+    /// One for each run in transfer or publish.
+    pub(crate) permits: Semaphore,
+    /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.
+    pub(crate) boot_id: String,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) sources: BTreeMap<SourceId, SourceActor>,
+    pub(crate) targets: BTreeMap<TargetId, TargetActor>,
+}
+
+impl Shared {
+    /// Returns a source with its actor.
+    pub(crate) fn source(&self, id: &SourceId) -> Result<(&SourceSpec, &SourceActor), EngineError> {
+        match (self.specs.sources.get(id), self.sources.get(id)) {
+            (Some(spec), Some(actor)) => Ok((spec, actor)),
+            _ => Err(EngineError::UnknownSource(id.clone())),
+        }
+    }
+
+    /// Returns a target with its actor.
+    pub(crate) fn target(&self, id: &TargetId) -> Result<(&TargetSpec, &TargetActor), EngineError> {
+        match (self.specs.targets.get(id), self.targets.get(id)) {
+            (Some(spec), Some(actor)) => Ok((spec, actor)),
+            _ => Err(EngineError::UnknownTarget(id.clone())),
+        }
+    }
+
+    /// Returns the targets that a source publishes to, in name order.
+    pub(crate) fn targets_of(&self, source: &SourceId) -> Vec<TargetId> {
+        let takes = |spec: &TargetSpec| spec.from.contains(source);
+        self.specs
+            .targets
+            .iter()
+            .filter(|(_, spec)| takes(spec))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Returns the content store as sides see it.
+    pub(crate) fn contents(&self) -> Arc<dyn Contents> {
+        self.store.contents()
+    }
+
+    /// Makes durable what was kept, so that rows may name it.
+    pub(crate) async fn flush_contents(&self) -> Result<(), EngineError> {
+        let contents = self.contents();
+        Ok(blocking(move || contents.flush()).await??)
+    }
+}
+
+/// Runs blocking work off the async workers.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}
+
+/// Locks a mutex whose data stays valid whatever a panicking holder did.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,192 @@
+//! A source's actor: its queue, one run at a time, what it remembers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use homing_core::{ItemKey, SourceId};
+use tokio::sync::Mutex as TurnLock;
+
+use crate::error::EngineError;
+use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
+use crate::runs::{self, Run};
+use crate::schedule::Schedule;
+use crate::shared::{Shared, locked};
+use crate::source_run::{Ended, SourceRun};
+use crate::target::Recovery;
+
+/// Requests that may wait for one source.
+pub(crate) const QUEUE: usize = 8;
+
+/// One source.
+#[derive(Default)]
+pub(crate) struct SourceActor {
+    /// Held by the run that is under way.
+    turn: TurnLock<Recovery>,
+    waiting: Mutex<VecDeque<(RunRequest, Arc<Run>)>>,
+    known: Mutex<Knowledge>,
+}
+
+/// What the actor remembers between runs.
+#[derive(Default, Clone)]
+pub(crate) struct Knowledge {
+    pub(crate) schedule: Schedule,
+    pub(crate) current: Option<Arc<Run>>,
+    pub(crate) last_run: Option<RunReport>,
+    /// Keys that were edited here and not pushed, and keys that upstream has and the head has not.
+    pub(crate) modified: Vec<ItemKey>,
+    pub(crate) outdated: bool,
+}
+
+impl SourceActor {
+    /// Begins to count with what the store remembers.
+    pub(crate) fn new(schedule: Schedule, last_run: Option<RunReport>) -> Self {
+        let known = Knowledge {
+            schedule,
+            last_run,
+            ..Knowledge::default()
+        };
+        Self {
+            known: Mutex::new(known),
+            ..Self::default()
+        }
+    }
+
+    /// Returns what it remembers.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        locked(&self.known).clone()
+    }
+
+    /// Tells whether a run waits or is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !locked(&self.waiting).is_empty() || locked(&self.known).current.is_some()
+    }
+
+    /// Takes the source for work that must not meet a run.
+    pub(crate) async fn take_turn(&self) -> tokio::sync::MutexGuard<'_, Recovery> {
+        self.turn.lock().await
+    }
+
+    /// Joins a request to a waiting run that does what it asks for, or queues a new one.
+    ///
+    /// Returns the run, and whether it is new.
+    pub(crate) fn enqueue(
+        &self,
+        shared: &Shared,
+        id: &SourceId,
+        request: RunRequest,
+    ) -> Result<(Arc<Run>, bool), EngineError> {
+        let mut waiting = locked(&self.waiting);
+        if let Some((queued, run)) = waiting
+            .iter_mut()
+            .find(|(queued, _)| coalesces(queued, &request))
+        {
+            if queued.verb != request.verb {
+                queued.verb = Verb::Sync;
+                run.update(|report| report.verb = Verb::Sync);
+            }
+            if request.trigger == Trigger::Manual {
+                queued.trigger = Trigger::Manual;
+                run.update(|report| report.trigger = Trigger::Manual);
+            }
+            return Ok((Arc::clone(run), false));
+        }
+        if waiting.len() >= QUEUE {
+            return Err(EngineError::Busy(id.clone(), waiting.len()));
+        }
+        let run = shared
+            .runs
+            .create(Some(id.clone()), None, request.verb, request.trigger);
+        waiting.push_back((request, Arc::clone(&run)));
+        Ok((run, true))
+    }
+
+    /// Waits for the run's turn and goes through it to its end.
+    pub(crate) async fn execute(&self, shared: Arc<Shared>, id: SourceId, run: Arc<Run>) {
+        let mut turn = self.turn.lock().await;
+        let request = {
+            let mut waiting = locked(&self.waiting);
+            let at = waiting.iter().position(|(_, waiting)| waiting.id == run.id);
+            at.and_then(|at| waiting.remove(at))
+                .map(|(request, _)| request)
+        };
+        let (Some(request), Ok((spec, _))) = (request, shared.source(&id)) else {
+            return;
+        };
+        locked(&self.known).current = Some(Arc::clone(&run));
+        run.update(|report| report.status = RunStatus::Running);
+        let source_run = SourceRun::new(&shared, &id, spec, &run, request);
+        let ended = source_run.execute(&mut turn).await;
+        self.conclude(&shared, &id, &run, ended).await;
+    }
+
+    /// Writes the run's end into the store and into what the actor remembers, then wakes whoever waits.
+    async fn conclude(&self, shared: &Shared, id: &SourceId, run: &Run, ended: Ended) {
+        run.finish();
+        let report = run.report();
+        let Ok((spec, _)) = shared.source(id) else {
+            return;
+        };
+        let schedule = {
+            let mut known = locked(&self.known);
+            known.schedule.ended(
+                id,
+                run.id,
+                spec,
+                report.status,
+                ended.error.as_ref(),
+                runs::now(),
+            );
+            known.modified.clone_from(&ended.modified);
+            known.outdated = ended.outdated;
+            known.schedule.clone()
+        };
+        if let Err(error) = ended.record(shared, id, &report, schedule).await {
+            // What was published is recorded already; only the run's own line is missing.
+            tracing::error!(source = %id, run = %run.id, %error, "the end of the run could not be recorded");
+            run.fail(&error);
+            run.finish();
+        }
+        let report = run.report();
+        log(&report);
+        {
+            let mut known = locked(&self.known);
+            known.last_run = Some(RunReport {
+                items: Vec::new(),
+                ..report
+            });
+            known.current = None;
+        }
+        shared.runs.remove(run.id);
+        run.announce();
+    }
+}
+
+/// Tells whether `waiting` may become a run that does `request` too.
+fn coalesces(waiting: &RunRequest, request: &RunRequest) -> bool {
+    let mergeable = |verb| matches!(verb, Verb::Pull | Verb::Push | Verb::Sync);
+    let same = RunRequest {
+        verb: request.verb,
+        trigger: request.trigger,
+        ..waiting.clone()
+    } == *request;
+    same && mergeable(waiting.verb) && mergeable(request.verb)
+}
+
+fn log(report: &RunReport) {
+    let source = report.source.as_ref().map_or("", SourceId::as_str);
+    let (run, status) = (report.id.0, report.status.as_str());
+    match &report.error {
+        Some(error) if report.status != RunStatus::Cancelled => {
+            tracing::warn!(source, run, status, error = error.message, causes = ?error.causes, "run ended");
+        }
+        _ => tracing::info!(
+            source,
+            run,
+            status,
+            synced = report.synced,
+            removed = report.removed,
+            failed = report.failed,
+            "run ended"
+        ),
+    }
+}

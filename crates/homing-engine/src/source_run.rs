@@ -1,0 +1,480 @@
+//! One run of a source, phase by phase.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, Step, TargetId};
+use homing_store::{HeadRow, SourceRow, StoredRoot};
+
+use crate::capture;
+use crate::error::EngineError;
+use crate::filter::Filter;
+use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
+use crate::pipeline::plan::{Consent, guard};
+use crate::pipeline::{record, survey, transfer};
+use crate::push;
+use crate::recover;
+use crate::report::{ItemAction, RunRequest, Trigger, Verb};
+use crate::runs::Run;
+use crate::shared::Shared;
+use crate::spec::{PushMode, SourceSpec};
+use crate::target::{PublishRequest, Recovery};
+
+pub(crate) use crate::pipeline::record::Ended;
+
+/// A run under way.
+pub(crate) struct SourceRun<'a> {
+    shared: &'a Arc<Shared>,
+    id: &'a SourceId,
+    spec: &'a SourceSpec,
+    run: &'a Arc<Run>,
+    request: RunRequest,
+    ended: Ended,
+    consent: Consent,
+    targets: Vec<TargetId>,
+}
+
+/// What the store knows of the source.
+struct SourceState {
+    row: Option<SourceRow>,
+    head: BTreeMap<ItemKey, HeadRow>,
+    held: BTreeSet<ItemKey>,
+    rebuild_pending: bool,
+    /// Unpushed edits wait for a person since the source was pointed elsewhere.
+    push_waits: bool,
+}
+
+impl<'a> SourceRun<'a> {
+    pub(crate) fn new(
+        shared: &'a Arc<Shared>,
+        id: &'a SourceId,
+        spec: &'a SourceSpec,
+        run: &'a Arc<Run>,
+        request: RunRequest,
+    ) -> Self {
+        let targets = shared.targets_of(id);
+        Self {
+            shared,
+            id,
+            spec,
+            run,
+            request,
+            ended: Ended::default(),
+            consent: Consent::default(),
+            targets,
+        }
+    }
+
+    /// Goes through all phases. Whatever fails is in the run's report; the rest is done all the same.
+    pub(crate) async fn execute(mut self, turn: &mut Recovery) -> Ended {
+        let _pins = self.shared.store.contents().pin_scope();
+        if let Err(error) = self.phases(turn).await {
+            self.fail(error);
+        }
+        let counts = self.ended.counts();
+        self.run.update(|report| {
+            report.synced = counts.synced;
+            report.removed = counts.removed;
+            report.failed = counts.failed;
+            report.cached = counts.cached;
+            report.bytes = counts.bytes;
+        });
+        self.ended
+    }
+
+    async fn phases(&mut self, turn: &mut Recovery) -> Result<(), EngineError> {
+        self.run.check_cancelled()?;
+        if *turn == Recovery::Due {
+            match recover::origin(self.shared, self.id).await {
+                Err(EngineError::Side(SideError::NotFound { .. })) if self.request.accept_root => {
+                    recover::give_up_origin(self.shared, self.id).await?;
+                }
+                recovered => recovered?,
+            }
+            *turn = Recovery::Done;
+        }
+        if self.request.accept_deletions {
+            self.consent.digests = self.blocked_before().await?;
+        }
+        if self.spec.push != PushMode::Never {
+            self.capture().await?;
+        }
+        let pulled = self.pull().await;
+        fail_after_publish(self.publish().await, pulled, self)?;
+        let pushes = !matches!(self.request.verb, Verb::Pull | Verb::Release);
+        if self.ended.error.is_none() && self.spec.push != PushMode::Never && pushes {
+            self.push(turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the edits in the source's targets into the head; waits once for files that were only just written.
+    async fn capture(&mut self) -> Result<(), EngineError> {
+        let since = Instant::now();
+        let mut again = Vec::new();
+        for target in self.targets.clone() {
+            if !self.capture_from(&target).await?.is_empty() {
+                again.push(target);
+            }
+        }
+        if !again.is_empty() {
+            tokio::select! {
+                () = tokio::time::sleep(capture::SETTLED) => {}
+                () = self.run.cancel.cancelled() => return Err(EngineError::Cancelled),
+            }
+        }
+        for target in again {
+            for (path, reason) in self.capture_from(&target).await? {
+                let message = format!("its edit in target `{target}` was not taken in: {reason}");
+                self.run.problems([Problem {
+                    kind: ProblemKind::Changing,
+                    path: path.to_string(),
+                    message,
+                }]);
+            }
+        }
+        self.run.phase("capture", since);
+        Ok(())
+    }
+
+    async fn capture_from(
+        &mut self,
+        target: &TargetId,
+    ) -> Result<Vec<(ItemKey, String)>, EngineError> {
+        let accept_root = self.request.accept_root;
+        match capture::capture(self.shared, target, self.id, self.run, accept_root).await {
+            Ok((items, unsettled)) => {
+                self.ended.journalled(items);
+                Ok(unsettled)
+            }
+            // A target that cannot be read keeps its edits; its publish says what is wrong with it.
+            Err(EngineError::Cancelled) => Err(EngineError::Cancelled),
+            Err(
+                error
+                @ (EngineError::Store(_) | EngineError::Stalled(_) | EngineError::TimedOut(_)),
+            ) => Err(error),
+            Err(error) => {
+                tracing::warn!(source = %self.id, %target, %error, "edits could not be captured");
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Surveys the origin and takes what it changed into the head.
+    async fn pull(&mut self) -> Result<(), EngineError> {
+        let since = Instant::now();
+        let state = self.read_state().await?;
+        let selection_changed = state
+            .row
+            .as_ref()
+            .and_then(|row| row.selection.as_ref())
+            .is_some_and(|old| *old != self.spec.selection);
+        let rules = survey::RootRules {
+            boot_id: &self.shared.boot_id,
+            // Whoever points a source elsewhere in the configuration has said that another root is meant.
+            accept: self.request.accept_root || selection_changed,
+            read_all: self.request.force,
+        };
+        let place = format!("`{}`", self.spec.url);
+        let settings = &self.shared.specs.settings;
+        let origin = self.spec.origin.as_ref();
+        let listing = survey::origin(
+            self.run,
+            settings,
+            origin,
+            state.row.as_ref(),
+            &state.head,
+            rules,
+            &place,
+        )
+        .await?;
+        self.run.phase("survey", since);
+        crate::kill_point!("run::surveyed");
+        self.run.problems(listing.problems.clone());
+        if listing.items.is_empty() && state.head.is_empty() {
+            let message =
+                format!("nothing in {place} matches the selection (path, include, exclude)");
+            self.run.problems([Problem {
+                kind: ProblemKind::Empty,
+                path: String::new(),
+                message,
+            }]);
+        }
+        self.ended.listed = listing.items.len() as u64;
+        self.ended.root = listing
+            .root
+            .map(|identity| StoredRoot {
+                identity,
+                boot_id: self.shared.boot_id.clone(),
+            })
+            .filter(|root| state.row.as_ref().and_then(|row| row.root.as_ref()) != Some(root));
+        if self.request.verb == Verb::Push {
+            self.ended.listing = Some(listing);
+            return Ok(());
+        }
+        self.take_over(&state, &listing, selection_changed).await?;
+        self.ended.selection = Some(self.spec.selection.clone());
+        self.ended.listing = Some(listing);
+        Ok(())
+    }
+
+    /// Plans, fetches and records what the head takes from the origin.
+    async fn take_over(
+        &mut self,
+        state: &SourceState,
+        listing: &Manifest,
+        selection_changed: bool,
+    ) -> Result<(), EngineError> {
+        let since = Instant::now();
+        let filter = Filter::new(&self.request.filter)?;
+        let input = PullInput {
+            source: self.id,
+            rows: &state.head,
+            listing,
+            policy: self.spec.on_conflict,
+            selection_changed,
+            filter: &filter,
+        };
+        let decisions = pull::decide(&input);
+        self.guard_head(&decisions.steps, state, selection_changed)?;
+        self.run.phase("plan", since);
+        crate::kill_point!("run::planned");
+        let since = Instant::now();
+        let permit = self.shared.permits.acquire().await;
+        let settings = &self.shared.specs.settings;
+        let origin = self.spec.origin.as_ref();
+        let requests = decisions.fetches.clone();
+        let fetched =
+            transfer::fetch_missing(self.run, settings, &self.shared.store, origin, requests)
+                .await?;
+        self.ended.bytes += fetched.bytes;
+        let contents = self.shared.contents();
+        let plan = tokio::task::block_in_place(|| {
+            let plan = pull::resolve(&input, decisions, &fetched.failed, contents.as_ref())?;
+            if !plan.items.is_empty() {
+                contents.flush()?;
+            }
+            Ok::<_, EngineError>(plan)
+        })?;
+        drop(permit);
+        self.run.phase("transfer", since);
+        crate::kill_point!("run::transferred");
+        self.run.check_cancelled()?;
+        let since = Instant::now();
+        self.run.problems(plan.problems.clone());
+        let push_waits = selection_changed && !plan.modified.is_empty();
+        self.ended.modified.clone_from(&plan.modified);
+        self.record_head(plan, push_waits).await?;
+        self.run.phase("record", since);
+        Ok(())
+    }
+
+    async fn record_head(&mut self, plan: PullPlan, push_waits: bool) -> Result<(), EngineError> {
+        // Without a target nothing else would tell which items a run took over.
+        let no_target = self.targets.is_empty();
+        let conflicts_differ = self
+            .ended
+            .conflicts_differ(self.shared, self.id, &plan.conflicts)
+            .await?;
+        record::head(
+            self.shared,
+            self.id,
+            self.run,
+            &plan,
+            conflicts_differ,
+            push_waits,
+            no_target,
+        )
+        .await?;
+        for item in plan.items {
+            match item.action {
+                ItemAction::Removed => {
+                    self.ended.note_removed(&item.key);
+                }
+                ItemAction::Failed | ItemAction::Conflict => {}
+                _ => self.ended.note_changed(&item.key),
+            }
+            if no_target || matches!(item.action, ItemAction::Failed | ItemAction::Conflict) {
+                self.ended.items.push(item);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops a plan that deletes a lot, and remembers what was let through for the targets.
+    fn guard_head(
+        &mut self,
+        steps: &[Step],
+        state: &SourceState,
+        selection_changed: bool,
+    ) -> Result<(), EngineError> {
+        let deletions: BTreeSet<ItemKey> = steps
+            .iter()
+            .filter(|step| step.after.is_none())
+            .map(|step| step.key.clone())
+            .collect();
+        if !deletions.is_empty() && state.rebuild_pending {
+            return Err(EngineError::RebuildPending(deletions.len()));
+        }
+        // What another selection leaves out was not deleted by anyone; the guard of each target still counts it.
+        if selection_changed {
+            return Ok(());
+        }
+        let side = format!("source `{}`", self.id);
+        let present = state.head.values().filter(|row| row.head.is_some()).count();
+        match guard(&side, steps, present, &self.consent) {
+            Ok(()) => {
+                if self.request.accept_deletions {
+                    self.consent.keys = deletions;
+                }
+                Ok(())
+            }
+            Err((error, digest)) => {
+                self.ended.digests.insert(digest);
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes to every target of the source.
+    async fn publish(&mut self) -> Result<(), EngineError> {
+        self.run.check_cancelled()?;
+        let permit = self.shared.permits.acquire().await;
+        let shared = self.shared;
+        let requests = self.targets.iter().map(|target| {
+            let request = PublishRequest {
+                run: Arc::clone(self.run),
+                source: Some(self.id.clone()),
+                consent: self.consent.clone(),
+                accept_root: self.request.accept_root,
+                force: self.request.force,
+            };
+            async move {
+                let (_, actor) = shared.target(target)?;
+                Ok::<_, EngineError>(actor.publish(shared, target, request).await)
+            }
+        });
+        let published = futures_util::future::join_all(requests).await;
+        drop(permit);
+        for published in published {
+            let published = published?;
+            self.run.problems(published.problems);
+            self.ended.journalled(published.carried);
+            self.ended.reported(published.reported);
+            self.ended.digests.extend(published.digest);
+            if let Some(failure) = published.error {
+                self.run.update(|report| {
+                    report.error.get_or_insert(failure);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the head changed back to the origin.
+    async fn push(&mut self, turn: &mut Recovery) -> Result<(), EngineError> {
+        let Some(mut listing) = self.ended.listing.take() else {
+            return Ok(());
+        };
+        let since = Instant::now();
+        let state = self.read_state().await?;
+        if state.push_waits && self.request.trigger != Trigger::Manual {
+            let message =
+                "edits wait for `homing push`, for the source was pointed elsewhere".to_owned();
+            self.run.problems([Problem {
+                kind: ProblemKind::Shadowed,
+                path: String::new(),
+                message,
+            }]);
+            return Ok(());
+        }
+        let filter = Filter::new(&self.request.filter)?;
+        let pushing = push::Push {
+            shared: self.shared,
+            id: self.id,
+            spec: self.spec,
+            run: self.run,
+            head: &state.head,
+            held: &state.held,
+            filter: &filter,
+            consent: &self.consent,
+            rebuild_pending: state.rebuild_pending,
+        };
+        *turn = Recovery::Due;
+        let pushed = pushing.carry_out(&mut listing, state.push_waits).await;
+        self.run.phase("push", since);
+        let pushed = match pushed {
+            Ok(pushed) => pushed,
+            Err((error, digest)) => {
+                *turn = if digest.is_some() {
+                    Recovery::Done
+                } else {
+                    Recovery::Due
+                };
+                self.ended.digests.extend(digest);
+                return Err(error);
+            }
+        };
+        *turn = Recovery::Done;
+        self.ended.bytes += pushed.bytes;
+        self.ended.outdated = pushed.outdated;
+        self.ended.modified.retain(|key| !pushed.done.contains(key));
+        self.ended.pushed(pushed.items);
+        match pushed.storage {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    async fn blocked_before(&self) -> Result<BTreeSet<String>, EngineError> {
+        let id = self.id.clone();
+        let blocked = self
+            .shared
+            .store
+            .read(move |reader| reader.last_blocked(&id))
+            .await?;
+        let digests = blocked.and_then(|run| run.plan_digest).unwrap_or_default();
+        Ok(digests
+            .split(',')
+            .filter(|digest| !digest.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    async fn read_state(&self) -> Result<SourceState, EngineError> {
+        let id = self.id.clone();
+        let state = self
+            .shared
+            .store
+            .read(move |reader| {
+                Ok(SourceState {
+                    row: reader.source(&id)?,
+                    head: reader.head(&id)?,
+                    held: reader.holds(&id)?.into_keys().collect(),
+                    rebuild_pending: reader.metadata("rebuild_pending")?.as_deref() == Some("1"),
+                    push_waits: reader.metadata(&record::push_waits_key(&id))?.as_deref()
+                        == Some("1"),
+                })
+            })
+            .await?;
+        Ok(state)
+    }
+
+    fn fail(&mut self, error: EngineError) {
+        self.run.fail(&error);
+        self.ended.error.get_or_insert(error);
+    }
+}
+
+/// Notes why the pull failed, and fails only when the publish did too: the last good content is published in any case.
+fn fail_after_publish(
+    published: Result<(), EngineError>,
+    pulled: Result<(), EngineError>,
+    run: &mut SourceRun<'_>,
+) -> Result<(), EngineError> {
+    if let Err(error) = pulled {
+        run.fail(error);
+    }
+    published
+}

@@ -1,0 +1,150 @@
+//! What the engine is told to do: sources and targets with their sides already built.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homing_core::{Policy, Side, SourceId, TargetId};
+
+/// Everything that is configured, as the engine needs it.
+#[derive(Clone, Debug)]
+pub struct Specs {
+    /// The sources by name.
+    pub sources: BTreeMap<SourceId, SourceSpec>,
+    /// The targets by name.
+    pub targets: BTreeMap<TargetId, TargetSpec>,
+    /// Limits of the daemon.
+    pub settings: Settings,
+}
+
+/// Limits of the daemon as a whole.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Runs in transfer or publish at the same time.
+    pub max_runs: usize,
+    /// A run that does not move for this long is ended.
+    pub stall_timeout: Duration,
+    /// A run that takes this long is ended.
+    pub run_timeout: Duration,
+    /// How long history, and with it undo, reaches back.
+    pub keep_history: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_runs: 4,
+            stall_timeout: Duration::from_mins(1),
+            run_timeout: Duration::from_hours(2),
+            keep_history: Duration::from_hours(24 * 90),
+        }
+    }
+}
+
+/// Whether and how edits go back to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PushMode {
+    /// They stay here.
+    #[default]
+    Never,
+    /// They are written to the origin.
+    Direct,
+}
+
+/// Whether an overdue source runs when the daemon starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AtStart {
+    /// If it is due, or was never synced.
+    #[default]
+    Due,
+    /// Always.
+    Always,
+    /// Not before its next turn.
+    Never,
+}
+
+/// A configured source.
+#[derive(Clone)]
+pub struct SourceSpec {
+    /// `dir`, …
+    pub kind: String,
+    /// Where it comes from, as it may be shown.
+    pub url: String,
+    /// The far side.
+    pub origin: Arc<dyn Side>,
+    /// 0 to 1000; lower wins.
+    pub priority: u16,
+    /// Whether edits go back.
+    pub push: PushMode,
+    /// What becomes of overlapping changes.
+    pub on_conflict: Policy,
+    /// Fingerprint of url, ref, path and filters.
+    pub selection: String,
+    /// The interval of its schedule; `None`: by hand only.
+    pub every: Option<Duration>,
+    /// See [`AtStart`].
+    pub at_start: AtStart,
+    /// Stale when the last success is older; `None`: three intervals.
+    pub stale_after: Option<Duration>,
+    /// Disabled sources publish nothing.
+    pub enabled: bool,
+}
+
+impl fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceSpec")
+            .field("kind", &self.kind)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How keys become paths in a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// The path is the key.
+    #[default]
+    Tree,
+    /// The path is the key's file name.
+    Flat,
+}
+
+/// What becomes of a published file that the user deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Deletions {
+    /// It comes back.
+    #[default]
+    Restore,
+    /// It stays away until it is released.
+    Keep,
+}
+
+/// A configured target.
+#[derive(Clone)]
+pub struct TargetSpec {
+    /// Where it is, for `why`.
+    pub path: PathBuf,
+    /// The near side.
+    pub place: Arc<dyn Side>,
+    /// Its sources; the order is the last word between equals.
+    pub from: Vec<SourceId>,
+    /// How keys become paths.
+    pub layout: Layout,
+    /// See [`Deletions`].
+    pub deletions: Deletions,
+    /// The source that new files go to.
+    pub new_files_to: Option<SourceId>,
+    /// Names of active files that may be published.
+    pub allow_active: Vec<String>,
+}
+
+impl fmt::Debug for TargetSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TargetSpec")
+            .field("path", &self.path)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}

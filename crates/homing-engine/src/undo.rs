@@ -1,0 +1,323 @@
+//! Undo: what a run changed in targets is put back and held there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use homing_core::{Item, ItemKey, Ordered, RunId, Step, TargetId, Version, order};
+use homing_store::{HoldRow, Hop, JournalRow, JournalState};
+
+use crate::engine::{Engine, conclude_alone};
+use crate::error::EngineError;
+use crate::pipeline::plan::publish::PathChange;
+use crate::pipeline::publish::{Assignment, Rows, carry_out};
+use crate::pipeline::survey;
+use crate::report::{ItemAction, ItemReport, RunReport, RunStatus, Trigger, Verb};
+use crate::runs::{self, Run};
+use crate::shared::Shared;
+use crate::target::{Published, read_state};
+
+impl Engine {
+    /// Puts back what a run changed in targets (the last run that changed something, unless one is named), and holds
+    /// it there until upstream moves on or it is released.
+    ///
+    /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
+    pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
+        self.admit()?;
+        let undone = match run {
+            Some(run) => run,
+            None => {
+                let last = self
+                    .shared
+                    .store
+                    .read(|reader| reader.last_undoable_run())
+                    .await?;
+                last.ok_or(EngineError::NothingToUndo)?
+            }
+        };
+        let (row, journal) = self
+            .shared
+            .store
+            .read(move |reader| Ok((reader.run(undone)?, reader.journal(undone)?)))
+            .await?;
+        let row = row.ok_or(EngineError::UnknownRun(undone))?;
+        if row.verb == Verb::Undo.as_str() {
+            return Err(EngineError::Rejected {
+                message: format!("run {undone} is itself an undo"),
+                hint: "`homing release` lets what it holds follow upstream again".to_owned(),
+            });
+        }
+        if self.shared.runs.get(undone).is_some() {
+            return Err(EngineError::Rejected {
+                message: format!("run {undone} is still under way"),
+                hint: format!("wait for it, or cancel it with `homing run cancel {undone}`"),
+            });
+        }
+        let mut by_target: BTreeMap<TargetId, Vec<JournalRow>> = BTreeMap::new();
+        let mut pushed = 0;
+        for row in journal {
+            match (row.hop, row.state, &row.target) {
+                (Hop::Publish, JournalState::Durable | JournalState::Placed, Some(target)) => {
+                    by_target.entry(target.clone()).or_default().push(row);
+                }
+                (Hop::Push, JournalState::Durable | JournalState::Placed, _) => pushed += 1,
+                _ => {}
+            }
+        }
+        if by_target.is_empty() {
+            return Err(match pushed {
+                0 => EngineError::NothingToUndo,
+                _ => EngineError::Rejected {
+                    message: format!(
+                        "run {undone} only pushed: what was pushed is undone by a new push alone"
+                    ),
+                    hint: "put the old content into the file, then run `homing push`".to_owned(),
+                },
+            });
+        }
+        let shared = Arc::clone(&self.shared);
+        let run = shared
+            .runs
+            .create(row.source, row.target, Verb::Undo, Trigger::Manual);
+        let task = Arc::clone(&run);
+        // A task of its own: a client that goes away must not leave it half done.
+        self.shared
+            .tasks
+            .spawn(async move {
+                task.update(|report| report.status = RunStatus::Running);
+                let _pins = shared.store.contents().pin_scope();
+                let mut published = Published::default();
+                for (target, rows) in by_target {
+                    match undo_in(&shared, &target, undone, rows, &task).await {
+                        Ok((carried, reported)) => {
+                            published.carried.extend(carried);
+                            published.reported.extend(reported);
+                        }
+                        Err(error) => task.fail(&error),
+                    }
+                }
+                let by = task.id;
+                if !published.carried.is_empty() {
+                    let marked = shared
+                        .store
+                        .write(move |writer| writer.mark_undone(undone, by))
+                        .await;
+                    if let Err(error) = marked {
+                        task.fail(&error.into());
+                    }
+                }
+                conclude_alone(&shared, &task, published).await;
+                shared.runs.remove(task.id);
+                task.announce();
+            })
+            .await?;
+        self.wait(run.id).await
+    }
+}
+
+type Items = Vec<ItemReport>;
+
+/// Undoes a run's changes in one target. Returns what was carried out, and what was left as it is.
+async fn undo_in(
+    shared: &Shared,
+    id: &TargetId,
+    undone: RunId,
+    rows: Vec<JournalRow>,
+    run: &Arc<Run>,
+) -> Result<(Items, Items), EngineError> {
+    let (spec, actor) = shared.target(id)?;
+    let mut turn = actor.take_turn(shared, id).await?;
+    let state = read_state(shared, id).await?;
+    // A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
+    let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
+    for row in rows {
+        match changes.get_mut(&row.path) {
+            Some(first) => (first.after, first.base_after) = (row.after, row.base_after),
+            None => {
+                changes.insert(row.path.clone(), row);
+            }
+        }
+    }
+    let paths: BTreeSet<ItemKey> = changes.keys().cloned().collect();
+    let rules = survey::RootRules {
+        boot_id: &shared.boot_id,
+        accept: false,
+        read_all: false,
+    };
+    let settings = &shared.specs.settings;
+    let near = survey::target(
+        run,
+        settings,
+        spec,
+        state.root.as_ref(),
+        &state.ledger,
+        paths.clone(),
+        rules,
+    )
+    .await?;
+    let sizes = sizes(shared, &changes, undone).await?;
+    let mut reported = Vec::new();
+    let mut steps = Vec::new();
+    for row in changes.values() {
+        let found = near.items.get(&row.path).map(Item::version);
+        if near.unknown_reason(&row.path).is_some() || found != row.after {
+            reported.push(left(id, row, found));
+        } else if row.before != row.after {
+            steps.push(Step {
+                key: row.path.clone(),
+                renamed_from: None,
+                before: row.after,
+                after: row.before,
+            });
+        }
+    }
+    let Ordered { steps, blocked } = order(steps, &near, near.capabilities);
+    for (step, obstacle) in blocked {
+        if let Some(row) = changes.get(&step.key) {
+            let mut report = left(id, row, step.before);
+            report.reason = Some(format!("`{obstacle}` stands in its way"));
+            reported.push(report);
+        }
+    }
+    let holds: Vec<HoldRow> = steps
+        .iter()
+        .filter_map(|step| hold(changes.get(&step.key)?, &sizes, run.id, undone))
+        .collect();
+    let mut rows = Rows::default();
+    let mut assignments = Vec::new();
+    for step in steps {
+        let Some(row) = changes.get(&step.key) else {
+            continue;
+        };
+        let known = state.ledger.get(&row.path);
+        if step.after.is_none() && row.base_before.is_some() {
+            // The run brought back what the user had deleted: it stays away now.
+            rows.puts.extend(known.map(|known| homing_store::LedgerRow {
+                tombstone: true,
+                ..known.clone()
+            }));
+        }
+        let change = PathChange {
+            source: row.source.clone(),
+            key: row.key.clone(),
+            path: row.path.clone(),
+            before: step.before,
+            after: step.after,
+            size: step
+                .after
+                .and_then(|version| sizes.get(&version).copied())
+                .unwrap_or(0),
+            base_before: row.base_after,
+            base_after: row.base_before,
+            adopted: known.is_some_and(|known| known.adopted),
+        };
+        assignments.push(Assignment {
+            run: Arc::clone(run),
+            step,
+            change,
+        });
+    }
+    let tombstones = std::mem::take(&mut rows.puts);
+    *turn = crate::target::Recovery::Due;
+    // The holds come first: should the process die in between, the next publish finishes what they ask for.
+    shared
+        .store
+        .write(move |writer| holds.into_iter().try_for_each(|hold| writer.put_hold(hold)))
+        .await?;
+    let carried = carry_out(shared, id, spec, run, assignments, rows).await?;
+    if !tombstones.is_empty() {
+        let target = id.clone();
+        shared
+            .store
+            .write(move |writer| writer.put_ledger(&target, &tombstones))
+            .await?;
+    }
+    *turn = crate::target::Recovery::Done;
+    reported.extend(
+        carried
+            .changed
+            .iter()
+            .filter_map(|path| Some(left(id, changes.get(path)?, None))),
+    );
+    if let Some(error) = carried.storage {
+        run.fail(&error);
+    }
+    Ok((carried.items, reported))
+}
+
+/// Returns the hold that keeps the catalog at what was there before; none when the catalog did not move.
+fn hold(
+    row: &JournalRow,
+    sizes: &BTreeMap<Version, u64>,
+    run: RunId,
+    undone: RunId,
+) -> Option<HoldRow> {
+    debug_assert!(run != undone, "an undo is a run of its own");
+    (row.base_before != row.base_after).then(|| HoldRow {
+        source: row.source.clone(),
+        key: row.key.clone(),
+        held: row.base_before,
+        size: row
+            .base_before
+            .and_then(|version| sizes.get(&version).copied())
+            .unwrap_or(0),
+        refused: row.base_after,
+        run: undone,
+        since: runs::now(),
+    })
+}
+
+fn left(target: &TargetId, row: &JournalRow, found: Option<Version>) -> ItemReport {
+    ItemReport {
+        source: row.source.clone(),
+        target: Some(target.clone()),
+        key: row.key.clone(),
+        path: row.path.clone(),
+        action: ItemAction::Failed,
+        before: found,
+        after: None,
+        reason: Some("it was changed since that run, and is left as it is".to_owned()),
+    }
+}
+
+/// Pins the contents that the undo puts back, so that a sweep of the history leaves them, and returns their sizes.
+async fn sizes(
+    shared: &Shared,
+    changes: &BTreeMap<ItemKey, JournalRow>,
+    undone: RunId,
+) -> Result<BTreeMap<Version, u64>, EngineError> {
+    let versions: BTreeSet<Version> = changes
+        .values()
+        .flat_map(|row| [row.before, row.base_before])
+        .flatten()
+        .collect();
+    let hashes: Vec<_> = versions.iter().map(|version| version.hash).collect();
+    shared.store.contents().pin_scope().pin(&hashes);
+    let missing = shared
+        .store
+        .read(move |reader| reader.missing_contents(&hashes))
+        .await?;
+    if !missing.is_empty() {
+        return Err(EngineError::Rejected {
+            message: format!(
+                "run {undone} is too old: {} of its former contents are no longer kept",
+                missing.len()
+            ),
+            hint: "`keep_history` in [daemon] sets how long undo reaches back".to_owned(),
+        });
+    }
+    let sizes = shared
+        .store
+        .read(move |reader| {
+            versions
+                .into_iter()
+                .filter_map(|version| {
+                    reader
+                        .content_size(&version.hash)
+                        .transpose()
+                        .map(|size| Ok((version, size?)))
+                })
+                .collect()
+        })
+        .await?;
+    Ok(sizes)
+}

@@ -1,0 +1,181 @@
+//! Verify: what is published, compared with what was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homing_core::{ItemKey, ListRequest, Scope, SideError, Step, TargetId};
+use homing_store::{LedgerRow, StoredRoot};
+
+use crate::engine::{Engine, conclude_alone};
+use crate::error::EngineError;
+use crate::pipeline::plan::publish::PathChange;
+use crate::pipeline::publish::{Assignment, Rows, carry_out};
+use crate::report::{Drift, ItemAction, RunStatus, Trigger, Verb, VerifyReport};
+use crate::runs::Run;
+use crate::shared::Shared;
+use crate::target::{Published, Recovery};
+use crate::watch::watched;
+
+impl Engine {
+    /// Compares every published file with what was written, byte by byte. With `repair`, files that are missing or
+    /// damaged come back; an edit is never touched.
+    pub async fn verify(
+        &self,
+        target: &TargetId,
+        repair: bool,
+    ) -> Result<VerifyReport, EngineError> {
+        self.admit()?;
+        self.shared.target(target)?;
+        let shared = Arc::clone(&self.shared);
+        let run = shared
+            .runs
+            .create(None, Some(target.clone()), Verb::Verify, Trigger::Manual);
+        let id = target.clone();
+        let verified = self.shared.tasks.spawn(async move {
+            run.update(|report| report.status = RunStatus::Running);
+            let verified = verify(&shared, &id, repair, &run).await;
+            if let Ok((_, published)) = &verified
+                && !published.carried.is_empty()
+            {
+                let carried = published.carried.clone();
+                conclude_alone(
+                    &shared,
+                    &run,
+                    Published {
+                        carried,
+                        ..Published::default()
+                    },
+                )
+                .await;
+            }
+            shared.runs.remove(run.id);
+            run.announce();
+            verified.map(|(report, _)| report)
+        });
+        verified.await?
+    }
+}
+
+async fn verify(
+    shared: &Shared,
+    id: &TargetId,
+    repair: bool,
+    run: &Arc<Run>,
+) -> Result<(VerifyReport, Published), EngineError> {
+    let (spec, actor) = shared.target(id)?;
+    let mut turn = actor.take_turn(shared, id).await?;
+    let target = id.clone();
+    let ledger = shared
+        .store
+        .read(move |reader| reader.ledger(&target))
+        .await?;
+    // Nothing is taken as known: every file is read.
+    let request = ListRequest {
+        scope: Scope::Keys(ledger.keys().cloned().collect()),
+        known: Arc::default(),
+        progress: run.progress.clone(),
+    };
+    let near = match watched(run, &shared.specs.settings, spec.place.list(request)).await? {
+        Err(SideError::NotFound { .. }) => homing_core::Manifest::default(),
+        listed => listed?,
+    };
+    let mut report = VerifyReport {
+        target: id.clone(),
+        checked: 0,
+        drifted: Vec::new(),
+    };
+    let mut repairs = Vec::new();
+    for (path, row) in ledger.iter().filter(|(_, row)| !row.tombstone) {
+        report.checked += 1;
+        if let Some(reason) = near.unknown_reason(path) {
+            report
+                .drifted
+                .push((path.clone(), Drift::Unreadable, reason.to_string()));
+            continue;
+        }
+        let found = near.items.get(path);
+        let version = found.map(homing_core::Item::version);
+        if version == row.written {
+            continue;
+        }
+        // The same stat signature over other bytes: nobody wrote the file, the disk lost it.
+        let damaged =
+            found.is_some_and(|item| item.identity.is_some() && item.identity == row.identity);
+        let (drift, told) = match (found, damaged) {
+            (None, _) => (Drift::Missing, "it is gone"),
+            (Some(_), true) => (Drift::Missing, "its bytes are damaged: nobody wrote to it"),
+            (Some(_), false) => (Drift::Edited, "it was edited"),
+        };
+        if drift == Drift::Missing {
+            repairs.extend(assignment(row, version, run));
+        }
+        report.drifted.push((path.clone(), drift, told.to_owned()));
+    }
+    let mut published = Published::default();
+    if repair && !repairs.is_empty() {
+        *turn = Recovery::Due;
+        let root = near.root.map(|identity| StoredRoot {
+            identity,
+            boot_id: shared.boot_id.clone(),
+        });
+        let rows = Rows {
+            root,
+            ..Rows::default()
+        };
+        let carried = carry_out(shared, id, spec, run, repairs, rows).await?;
+        *turn = Recovery::Done;
+        note_repairs(&mut report, &carried.items);
+        published.carried = carried.items;
+        if let Some(error) = carried.storage {
+            return Err(error);
+        }
+    }
+    Ok((report, published))
+}
+
+fn assignment(
+    row: &LedgerRow,
+    found: Option<homing_core::Version>,
+    run: &Arc<Run>,
+) -> Option<Assignment> {
+    let after = Some(row.written?);
+    let change = PathChange {
+        source: row.source.clone(),
+        key: row.key.clone(),
+        path: row.path.clone(),
+        before: found,
+        after,
+        size: row.size,
+        base_before: row.base,
+        base_after: row.base,
+        adopted: row.adopted,
+    };
+    let step = Step {
+        key: row.path.clone(),
+        renamed_from: None,
+        before: found,
+        after,
+    };
+    Some(Assignment {
+        run: Arc::clone(run),
+        step,
+        change,
+    })
+}
+
+fn note_repairs(report: &mut VerifyReport, items: &[crate::report::ItemReport]) {
+    let done: BTreeMap<&ItemKey, &crate::report::ItemReport> =
+        items.iter().map(|item| (&item.path, item)).collect();
+    for (path, drift, told) in &mut report.drifted {
+        match done.get(path) {
+            Some(item) if matches!(item.action, ItemAction::Failed | ItemAction::Conflict) => {
+                *told = item.reason.clone().unwrap_or_default();
+            }
+            Some(_) => {
+                *drift = Drift::Repaired;
+                told.push_str(", and is back");
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Undo and the holds that it leaves.
+
+use homing_engine::{EngineError, State};
+
+use crate::world::{World, key, source};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hold_undo_puts_back_and_stays_until_upstream_moves_on() {
+    let mut world = World::new();
+    world.write("up/a.md", "one\n");
+    world.sync_well("up").await;
+    world.write("up/a.md", "two\n");
+    world.sync_well("up").await;
+    let engine = world.engine().await;
+    let undo = engine.undo(None).await.unwrap();
+    assert!(undo.error.is_none(), "{undo:#?}");
+    assert_eq!(world.read("here/a.md").unwrap(), "one\n");
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "one\n", "the hold lasts");
+    assert!(
+        engine.status().await.unwrap().sources[0]
+            .states
+            .contains(&State::Held)
+    );
+    world.write("up/a.md", "three\n");
+    world.sync_well("up").await;
+    assert_eq!(
+        world.read("here/a.md").unwrap(),
+        "three\n",
+        "upstream moved on from what was refused"
+    );
+    assert!(
+        !engine.status().await.unwrap().sources[0]
+            .states
+            .contains(&State::Held)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_item_follows_upstream_again() {
+    let mut world = World::new();
+    world.write("up/a.md", "one\n");
+    world.sync_well("up").await;
+    world.write("up/a.md", "two\n");
+    world.sync_well("up").await;
+    let engine = world.engine().await;
+    engine.undo(None).await.unwrap();
+    engine
+        .release(&source("up"), vec![key("a.md")])
+        .await
+        .unwrap();
+    assert_eq!(world.read("here/a.md").unwrap(), "two\n");
+    let error = engine
+        .release(&source("up"), vec![key("a.md")])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EngineError::Rejected { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_takes_back_creations_and_deletions() {
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.write(&format!("up/{name}.md"), name);
+    }
+    world.sync_well("up").await;
+    let before = world.tree("here");
+    world.remove("up/a.md");
+    world.write("up/new.md", "new\n");
+    world.sync_well("up").await;
+    world.engine().await.undo(None).await.unwrap();
+    assert_eq!(world.tree("here"), before);
+    world.sync_well("up").await;
+    assert_eq!(world.tree("here"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_leaves_what_was_edited_since_and_says_so() {
+    let mut world = World::new();
+    world.write("up/a.md", "one\n");
+    world.write("up/b.md", "one\n");
+    world.sync_well("up").await;
+    world.write("up/a.md", "two\n");
+    world.write("up/b.md", "two\n");
+    world.sync_well("up").await;
+    world.write("here/a.md", "edited\n");
+    let engine = world.engine().await;
+    let undo = engine.undo(None).await.unwrap();
+    assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
+    assert_eq!(world.read("here/b.md").unwrap(), "one\n");
+    let undo = engine.run(undo.id).await.unwrap();
+    let left: Vec<_> = undo
+        .items
+        .iter()
+        .filter(|item| item.reason.is_some())
+        .map(|item| item.path.as_str())
+        .collect();
+    assert_eq!(left, ["a.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_of_a_merge_gives_the_edit_back() {
+    let mut world = World::new();
+    world.write("up/a.md", "1\n2\n3\n4\n5\n");
+    world.sync_well("up").await;
+    world.write("here/a.md", "mine\n2\n3\n4\n5\n");
+    world.write("up/a.md", "1\n2\n3\n4\ntheirs\n");
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "mine\n2\n3\n4\ntheirs\n");
+    world.engine().await.undo(None).await.unwrap();
+    assert_eq!(world.read("here/a.md").unwrap(), "mine\n2\n3\n4\n5\n");
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "mine\n2\n3\n4\n5\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_goes_further_back_each_time_and_ends() {
+    let mut world = World::new();
+    world.write("up/a.md", "one\n");
+    world.sync_well("up").await;
+    world.write("up/a.md", "two\n");
+    world.sync_well("up").await;
+    let engine = world.engine().await;
+    engine.undo(None).await.unwrap();
+    engine.undo(None).await.unwrap();
+    assert_eq!(world.read("here/a.md"), None);
+    assert!(matches!(
+        engine.undo(None).await,
+        Err(EngineError::NothingToUndo)
+    ));
+}

@@ -1,0 +1,154 @@
+//! What an error of the operating system means for the engine.
+
+use std::io;
+
+use homing_core::SideError;
+use rustix::io::Errno;
+
+/// Returns the decision for `errno`; `what` says what could not be done, and where.
+pub(crate) fn side_error(errno: Errno, what: &str) -> SideError {
+    let source = || Some(io::Error::from(errno).into());
+    match errno {
+        Errno::NOSPC => SideError::Storage {
+            message: format!("{what}: the disk is full; free some space there and sync again"),
+            source: source(),
+        },
+        Errno::DQUOT => SideError::Storage {
+            message: format!(
+                "{what}: the disk quota is used up; free some space there and sync again"
+            ),
+            source: source(),
+        },
+        Errno::ROFS => SideError::Storage {
+            message: format!(
+                "{what}: the file system is read-only; mount it writable and sync again"
+            ),
+            source: source(),
+        },
+        Errno::IO | Errno::NXIO | Errno::NODEV => SideError::Storage {
+            message: format!(
+                "{what}: the disk does not answer as it should; check it, and the kernel's log"
+            ),
+            source: source(),
+        },
+        Errno::ACCESS | Errno::PERM => SideError::Auth {
+            message: format!(
+                "{what}: permission denied; give the user that runs homingd access to it"
+            ),
+            source: source(),
+        },
+        Errno::NOENT => SideError::NotFound {
+            message: format!("{what}: it does not exist"),
+            source: source(),
+        },
+        Errno::LOOP | Errno::MLINK => SideError::Conflict {
+            message: format!("{what}: a symbolic link is on the way, and links are not followed"),
+        },
+        Errno::NOTDIR => SideError::Conflict {
+            message: format!("{what}: a file stands where a directory must be"),
+        },
+        Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY => SideError::Conflict {
+            message: format!("{what}: something else stands there"),
+        },
+        Errno::INTR
+        | Errno::AGAIN
+        | Errno::BUSY
+        | Errno::TXTBSY
+        | Errno::STALE
+        | Errno::MFILE
+        | Errno::NFILE
+        | Errno::NOMEM
+        | Errno::TIMEDOUT => SideError::Transient {
+            message: what.to_owned(),
+            retry_after: None,
+            source: source(),
+        },
+        _ => SideError::Permanent {
+            message: what.to_owned(),
+            source: source(),
+        },
+    }
+}
+
+/// Repeats an error of a whole batch for one of its items; the cause stays with the original.
+pub(crate) fn repeat(error: &SideError) -> SideError {
+    let message = error.to_string();
+    match error {
+        SideError::Transient { retry_after, .. } => SideError::Transient {
+            message,
+            retry_after: *retry_after,
+            source: None,
+        },
+        SideError::Auth { .. } => SideError::Auth {
+            message,
+            source: None,
+        },
+        SideError::NotFound { .. } => SideError::NotFound {
+            message,
+            source: None,
+        },
+        SideError::RateLimited { wait, .. } => SideError::RateLimited {
+            message,
+            wait: *wait,
+        },
+        SideError::Conflict { .. } => SideError::Conflict { message },
+        SideError::Changed { key } => SideError::Changed { key: key.clone() },
+        SideError::Untrusted { .. } => SideError::Untrusted { message },
+        SideError::Storage { .. } => SideError::Storage {
+            message,
+            source: None,
+        },
+        SideError::Config { .. } => SideError::Config { message },
+        SideError::Cancelled => SideError::Cancelled,
+        SideError::Permanent { .. } => SideError::Permanent {
+            message,
+            source: None,
+        },
+    }
+}
+
+/// Returns a name or path as it can be shown: control characters and broken UTF-8 are escaped.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str("\\x");
+            text.extend(
+                [byte >> 4, byte & 0xf]
+                    .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('?')),
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_without_what_a_terminal_obeys() {
+        assert_eq!(
+            shown(b"a\nb\x1b[31m\xff\xc3\xa9"),
+            "a\\nb\\u{1b}[31m\\xff\u{e9}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_the_machines_trouble_and_says_what_to_do() {
+        let error = side_error(Errno::NOSPC, "could not write `a`");
+        assert!(
+            matches!(&error, SideError::Storage { message, .. } if message.contains("free some space"))
+        );
+        assert!(
+            matches!(repeat(&error), SideError::Storage { message, .. } if message == error.to_string())
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! The writer thread: many closures, one transaction, one sync of the disk.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::{StoreError, Writer};
+
+/// How many closures share a transaction at most.
+const BATCH: usize = 256;
+/// Write-ahead log sizes at which the log is copied back: when nothing waits, and in any case.
+const CHECKPOINT_IDLE_BYTES: u64 = 4 << 20;
+const CHECKPOINT_BUSY_BYTES: u64 = 64 << 20;
+
+type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+
+/// A write that waits for its transaction. It is answered after the commit, never before.
+trait Job: Send {
+    /// Runs the closure; `Err` when its changes must be undone.
+    fn run(&mut self, writer: &Writer<'_>) -> Result<(), StoreError>;
+    /// Answers. `failure` is why the transaction as a whole did not come to be.
+    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+}
+
+struct TypedJob<T, F> {
+    closure: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: Reply<T>,
+}
+
+impl<T, F> Job for TypedJob<T, F>
+where
+    T: Send,
+    F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, writer: &Writer<'_>) -> Result<(), StoreError> {
+        let Some(closure) = self.closure.take() else {
+            return Ok(());
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| closure(writer)))
+            .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref()))));
+        let outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.result = Some(result);
+        outcome
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+        let result = match (self.result, failure) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(error)) => Err(error.clone()),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => Err(StoreError::Closed),
+        };
+        (self.reply)(result);
+    }
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(SyncSender<()>),
+}
+
+/// The handle of the writer thread. The thread ends with it.
+pub(crate) struct CommitThread {
+    sender: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CommitThread {
+    pub(crate) fn start(
+        connection: Connection,
+        database: PathBuf,
+        busy: Duration,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name("homing-store".to_owned())
+            .spawn(move || {
+                Committer {
+                    connection,
+                    receiver,
+                    database,
+                    busy,
+                }
+                .run();
+            })?;
+        Ok(Self {
+            sender: Some(sender),
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues a closure; `reply` is called with its result once that is durable.
+    pub(crate) fn submit<T, F>(&self, closure: F, reply: Reply<T>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let job = Message::Job(Box::new(TypedJob {
+            closure: Some(closure),
+            result: None,
+            reply,
+        }));
+        let Some(sender) = &self.sender else { return };
+        if let Err(unsent) = sender.send(job)
+            && let Message::Job(job) = unsent.0
+        {
+            job.answer(Some(&StoreError::Closed));
+        }
+    }
+
+    /// Waits for all that is queued, copies the log back and closes the connection.
+    pub(crate) fn close(&self) {
+        let (done, closed) = sync_channel(1);
+        let Some(sender) = &self.sender else { return };
+        if sender.send(Message::Close(done)).is_ok() {
+            // An error means that the thread has ended already, which is as well.
+            closed.recv().ok();
+        }
+    }
+}
+
+impl Drop for CommitThread {
+    fn drop(&mut self) {
+        self.sender = None;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // The last handle may be dropped by a closure that runs on the thread itself.
+        if thread.thread().id() != std::thread::current().id() {
+            thread.join().ok();
+        }
+    }
+}
+
+struct Committer {
+    connection: Connection,
+    receiver: Receiver<Message>,
+    database: PathBuf,
+    busy: Duration,
+}
+
+impl Committer {
+    fn run(self) {
+        let mut closing = None;
+        while closing.is_none() {
+            let Ok(message) = self.receiver.recv() else {
+                break;
+            };
+            let mut batch = VecDeque::new();
+            let mut next = Some(message);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Job(job) => batch.push_back(job),
+                    Message::Close(done) => {
+                        closing = Some(done);
+                        break;
+                    }
+                }
+                if batch.len() < BATCH {
+                    next = self.receiver.try_recv().ok();
+                }
+            }
+            while !batch.is_empty() {
+                self.commit(&mut batch);
+            }
+            if closing.is_none() {
+                self.checkpoint_when_long();
+            }
+        }
+        if let Err(error) = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the state database's log was not copied back"
+            );
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the state database was not closed cleanly"
+            );
+        }
+        // Whatever was sent after the close is answered when the receiver goes: its reply says `Closed`.
+        for message in self.receiver.try_iter() {
+            match message {
+                Message::Job(job) => job.answer(Some(&StoreError::Closed)),
+                Message::Close(done) => drop(done),
+            }
+        }
+        if let Some(done) = closing {
+            done.send(()).ok();
+        }
+    }
+
+    /// Runs jobs from the front of `batch` in one transaction and answers them.
+    fn commit(&self, batch: &mut VecDeque<Box<dyn Job>>) {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            for job in batch.drain(..) {
+                job.answer(Some(&error));
+            }
+            return;
+        }
+        let alone = batch.len() == 1;
+        let mut done = Vec::with_capacity(batch.len());
+        let mut failure = None;
+        while let Some(mut job) = batch.pop_front() {
+            let outcome = if alone {
+                self.run_alone(job.as_mut())
+            } else {
+                self.run_in_savepoint(job.as_mut())
+            };
+            done.push(job);
+            if let Err(error) = outcome {
+                failure = Some(error);
+                break;
+            }
+        }
+        if failure.is_none()
+            && !self.connection.is_autocommit()
+            && let Err(error) = self.execute("COMMIT")
+        {
+            failure = Some(error);
+        }
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            failure.get_or_insert(error);
+        }
+        for job in done {
+            job.answer(failure.as_ref());
+        }
+    }
+
+    /// Runs the only job of a transaction: its failure undoes the whole.
+    fn run_alone(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        match job.run(&Writer::new(&self.connection)) {
+            Ok(()) if self.connection.is_autocommit() => Err(lost()),
+            outcome => outcome,
+        }
+    }
+
+    /// Runs one job of several. `Err` only when the transaction is lost for all of them.
+    fn run_in_savepoint(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        self.execute("SAVEPOINT job")?;
+        let outcome = job.run(&Writer::new(&self.connection));
+        // A full disk or a failing one ends the transaction, and with it what the jobs before had written.
+        if self.connection.is_autocommit() {
+            return Err(outcome.err().unwrap_or_else(lost));
+        }
+        if outcome.is_err() {
+            self.execute("ROLLBACK TO job")?;
+        }
+        self.execute("RELEASE job")
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(|_| ())
+            .map_err(|error| StoreError::from(error).located(&self.database, self.busy))
+    }
+
+    fn checkpoint_when_long(&self) {
+        let mut log = self.database.clone().into_os_string();
+        log.push("-wal");
+        let Ok(length) = std::fs::metadata(&log).map(|metadata| metadata.len()) else {
+            return;
+        };
+        // A log that was copied back is written from its start again but keeps its length until then: asking for a
+        // checkpoint that has nothing to do costs microseconds.
+        if length >= CHECKPOINT_IDLE_BYTES {
+            let mode = if length >= CHECKPOINT_BUSY_BYTES {
+                "RESTART"
+            } else {
+                "PASSIVE"
+            };
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            if let Err(error) = self.connection.query_row(&sql, [], |_| Ok(())) {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the state database's log was not copied back"
+                );
+            }
+        }
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Sqlite(std::sync::Arc::new(rusqlite::Error::InvalidQuery))
+}

@@ -1,0 +1,233 @@
+//! The store: one writer, some readers, the contents.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use r2d2::Pool;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
+
+use crate::commit::{CommitThread, panic_text};
+use crate::contents::{ContentState, StoredContents};
+use crate::{StoreError, Writer, open};
+
+/// Where the store lives.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The directory of `state.db` and `contents/`; made with mode 0700 when it is missing.
+    pub data_dir: PathBuf,
+}
+
+/// The state database and the content store. Clones are handles of the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) contents: ContentState,
+    database: PathBuf,
+    busy: Duration,
+    pool: Pool<SqliteConnectionManager>,
+    commits: CommitThread,
+    closed: AtomicBool,
+    suspected: AtomicBool,
+}
+
+/// Reads within one snapshot of the database.
+pub struct Reader<'c> {
+    pub(crate) connection: &'c Connection,
+}
+
+impl Store {
+    /// Opens the store and brings its schema up to date. Blocks.
+    ///
+    /// [`StoreError::NewerSchema`]: nothing was touched. A damaged database is moved aside and a new one made: see
+    /// [`Store::quarantined`].
+    pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open_waiting(&options, Duration::from_secs(5))
+    }
+
+    /// Opens the store, waiting at most `busy` for another process that holds the database.
+    pub(crate) fn open_waiting(options: &StoreOptions, busy: Duration) -> Result<Self, StoreError> {
+        let data_dir = options.data_dir.clone();
+        let database = open::database_path(&data_dir);
+        let connection =
+            open::prepare(&data_dir, busy).map_err(|error| error.located(&database, busy))?;
+        let commits = CommitThread::start(connection, database.clone(), busy)
+            .map_err(|error| StoreError::io(&database, error))?;
+        let inner = Inner {
+            contents: ContentState::new(&data_dir),
+            pool: crate::connection::reader_pool(&database, busy),
+            commits,
+            data_dir,
+            database,
+            busy,
+            closed: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Returns the damaged database that was moved aside, until the rebuild is accepted.
+    pub fn quarantined(&self) -> Option<PathBuf> {
+        let name = self.read_blocking(|reader| {
+            let pending = reader
+                .metadata("rebuild_pending")?
+                .is_some_and(|pending| pending == "1");
+            if pending {
+                reader.metadata("rebuilt_from")
+            } else {
+                Ok(None)
+            }
+        });
+        name.ok()
+            .flatten()
+            .map(|name| self.inner.data_dir.join(name))
+    }
+
+    /// Reads in one transaction on a pooled connection, off the async workers.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || inner.read(read)).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => Err(StoreError::Panicked(panic_text(
+                error.into_panic().as_ref(),
+            ))),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Writes in a transaction that it may share with others. Durable when it returns.
+    ///
+    /// An error or a panic of `write` undoes what it wrote and nothing else. `write` must not call the store again.
+    pub async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.inner.commits.submit(
+            write,
+            Box::new(move |result| {
+                // Nobody waits any more when the caller was cancelled; the write stands.
+                sender.send(result).ok();
+            }),
+        );
+        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        self.inner.inspect(result)
+    }
+
+    /// Does what [`Store::read`] does, for callers outside the async runtime.
+    pub fn read_blocking<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.inner.read(read)
+    }
+
+    /// Does what [`Store::write`] does, for callers outside the async runtime.
+    pub fn write_blocking<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.write(write)
+    }
+
+    /// Returns the content store.
+    pub fn contents(&self) -> Arc<StoredContents> {
+        Arc::new(StoredContents::new(Arc::clone(&self.inner)))
+    }
+
+    /// Finishes what is queued, makes kept contents durable and closes the database. Later calls answer `Closed`.
+    pub async fn close(self) {
+        // A panic or a runtime that shuts down leaves the database to its write-ahead log, which is safe.
+        tokio::task::spawn_blocking(move || self.close_blocking())
+            .await
+            .ok();
+    }
+
+    /// Does what [`Store::close`] does, for callers outside the async runtime.
+    pub fn close_blocking(self) {
+        if let Err(error) = self.contents().flush_pending() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "contents that were kept last are lost"
+            );
+        }
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.commits.close();
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+impl Inner {
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let result = self.read_unchecked(read);
+        self.inspect(result)
+    }
+
+    fn read_unchecked<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let connection = self.pool.get().map_err(|error| {
+            // The pool gives text only. It gives up after its timeout when SQLite cannot open the file.
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "no reading connection"
+            );
+            StoreError::Locked { waited_ms: 30_000 }
+        })?;
+        let transaction = connection.unchecked_transaction()?;
+        read(&Reader {
+            connection: &transaction,
+        })
+    }
+
+    pub(crate) fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = sync_channel(1);
+        self.commits.submit(
+            write,
+            Box::new(move |result| {
+                sender.send(result).ok();
+            }),
+        );
+        let result = receiver.recv().unwrap_or(Err(StoreError::Closed));
+        self.inspect(result)
+    }
+
+    /// Completes an error, and has the database examined whole at the next start when it looks damaged.
+    fn inspect<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            if error.suspects_database() && !self.suspected.swap(true, Ordering::AcqRel) {
+                open::mark_suspect(&self.data_dir);
+            }
+            error.located(&self.database, self.busy)
+        })
+    }
+}

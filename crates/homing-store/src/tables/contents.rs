@@ -1,0 +1,200 @@
+//! `contents` and `content_bytes`: what is kept.
+
+use std::sync::Arc;
+
+use homing_core::ContentHash;
+use rusqlite::{OptionalExtension, params};
+
+use crate::columns::{collect, first, int};
+use crate::rows::ContentRow;
+use crate::{Reader, StoreError, Writer};
+
+const TABLE: &str = "contents";
+const IN_DATABASE: i64 = 0;
+const IN_FILE: i64 = 1;
+
+/// A content that was kept and has no row yet.
+#[derive(Debug, Clone)]
+pub(crate) enum NewContent {
+    /// To be stored in the database.
+    Bytes(Arc<Vec<u8>>),
+    /// Stored in its file already, which is durable.
+    File {
+        /// Bytes.
+        size: u64,
+    },
+}
+
+/// Where the bytes of a kept content are.
+pub(crate) enum StoredContent {
+    Bytes(Vec<u8>),
+    File { size: u64 },
+}
+
+impl Reader<'_> {
+    /// Returns the size of a content, when it is kept and durable.
+    pub fn content_size(&self, hash: &ContentHash) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT size FROM contents WHERE hash = ?1";
+        first(self.connection, TABLE, sql, [hash.as_bytes()], |row| {
+            row.count(0, "size")
+        })
+    }
+
+    /// Returns those of `hashes` that are not kept, in their order.
+    ///
+    /// Pin them first ([`crate::PinScope::pin`]), or a sweep may remove what was found to be there.
+    pub fn missing_contents(&self, hashes: &[ContentHash]) -> Result<Vec<ContentHash>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM contents WHERE hash = ?1")?;
+        let mut missing = Vec::new();
+        for hash in hashes {
+            if !statement.exists([hash.as_bytes()])? {
+                missing.push(*hash);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Returns every content that is kept, by the order in which it came.
+    pub fn all_contents(&self) -> Result<Vec<ContentRow>, StoreError> {
+        collect(
+            self.connection,
+            TABLE,
+            "SELECT hash, size FROM contents ORDER BY id",
+            [],
+            |row| {
+                Ok(ContentRow {
+                    hash: row.hash(0, "hash")?,
+                    size: row.count(1, "size")?,
+                })
+            },
+        )
+    }
+
+    pub(crate) fn stored_content(
+        &self,
+        hash: &ContentHash,
+    ) -> Result<Option<StoredContent>, StoreError> {
+        let sql = "SELECT id, size, encoding FROM contents WHERE hash = ?1";
+        let found = first(self.connection, TABLE, sql, [hash.as_bytes()], |row| {
+            let encoding = row.int(2, "encoding")?;
+            if encoding != IN_DATABASE && encoding != IN_FILE {
+                return Err(row.invalid("encoding", &encoding.to_string()));
+            }
+            Ok((row.int(0, "id")?, row.count(1, "size")?, encoding))
+        })?;
+        let Some((id, size, encoding)) = found else {
+            return Ok(None);
+        };
+        if encoding == IN_FILE {
+            return Ok(Some(StoredContent::File { size }));
+        }
+        let bytes: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached("SELECT bytes FROM content_bytes WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        match bytes {
+            Some(bytes) if int(size) == int(bytes.len() as u64) => {
+                Ok(Some(StoredContent::Bytes(bytes)))
+            }
+            Some(bytes) => Err(StoreError::corrupt(format!(
+                "content {hash} has {} bytes, not {size}",
+                bytes.len()
+            ))),
+            None => Err(StoreError::corrupt(format!(
+                "content {hash} has lost its bytes"
+            ))),
+        }
+    }
+
+    /// Returns the contents that are in files.
+    pub(crate) fn contents_in_files(&self) -> Result<Vec<ContentRow>, StoreError> {
+        let sql = "SELECT hash, size FROM contents WHERE encoding = 1 ORDER BY id";
+        collect(self.connection, TABLE, sql, [], |row| {
+            Ok(ContentRow {
+                hash: row.hash(0, "hash")?,
+                size: row.count(1, "size")?,
+            })
+        })
+    }
+
+    /// Returns up to `limit` contents with a number above `after` that no row names.
+    pub(crate) fn unnamed_contents(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<UnnamedContent>, StoreError> {
+        let sql = "SELECT id, hash, size, encoding FROM contents c WHERE id > ?1
+            AND NOT EXISTS (SELECT 1 FROM agent_files WHERE content = c.id)
+            AND NOT EXISTS (SELECT 1 FROM agent_files WHERE base = c.id)
+            AND NOT EXISTS (SELECT 1 FROM target_files WHERE written = c.id)
+            AND NOT EXISTS (SELECT 1 FROM target_files WHERE base = c.id)
+            AND NOT EXISTS (SELECT 1 FROM journal WHERE before = c.id)
+            AND NOT EXISTS (SELECT 1 FROM journal WHERE base_before = c.id)
+            AND NOT EXISTS (SELECT 1 FROM journal WHERE after = c.id)
+            AND NOT EXISTS (SELECT 1 FROM journal WHERE base_after = c.id)
+            AND NOT EXISTS (SELECT 1 FROM holds WHERE held = c.id)
+            AND NOT EXISTS (SELECT 1 FROM holds WHERE refused = c.id)
+            AND NOT EXISTS (SELECT 1 FROM conflicts WHERE base = c.id)
+            AND NOT EXISTS (SELECT 1 FROM conflicts WHERE near = c.id)
+            AND NOT EXISTS (SELECT 1 FROM conflicts WHERE far = c.id)
+            ORDER BY id LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        collect(self.connection, TABLE, sql, [after, limit], |row| {
+            Ok(UnnamedContent {
+                id: row.int(0, "id")?,
+                hash: row.hash(1, "hash")?,
+                size: row.count(2, "size")?,
+                in_file: row.int(3, "encoding")? == IN_FILE,
+            })
+        })
+    }
+}
+
+/// A content that no row names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnnamedContent {
+    pub(crate) id: i64,
+    pub(crate) hash: ContentHash,
+    pub(crate) size: u64,
+    pub(crate) in_file: bool,
+}
+
+impl Writer<'_> {
+    /// Stores contents; those that are there already are not written again.
+    pub(crate) fn put_contents(
+        &self,
+        contents: &[(ContentHash, NewContent)],
+    ) -> Result<(), StoreError> {
+        let mut name = self.connection.prepare_cached(
+            "INSERT INTO contents(hash, size, encoding) VALUES (?1, ?2, ?3) ON CONFLICT(hash) DO NOTHING",
+        )?;
+        let mut store = self
+            .connection
+            .prepare_cached("INSERT INTO content_bytes(id, bytes) VALUES (?1, ?2)")?;
+        for (hash, content) in contents {
+            let (size, encoding) = match content {
+                NewContent::Bytes(bytes) => (bytes.len() as u64, IN_DATABASE),
+                NewContent::File { size } => (*size, IN_FILE),
+            };
+            let inserted = name.execute(params![hash.as_bytes(), int(size), encoding])?;
+            if let (1, NewContent::Bytes(bytes)) = (inserted, content) {
+                store.execute(params![
+                    self.connection.last_insert_rowid(),
+                    bytes.as_slice()
+                ])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a content's row. Fails while any row names it.
+    pub(crate) fn delete_content(&self, id: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM contents WHERE id = ?1")?
+            .execute([id])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! `agent_files`: the heads of the sources.
+
+use std::collections::BTreeMap;
+
+use homing_core::{Identity, ItemKey, SourceId};
+use jiff::Timestamp;
+use rusqlite::params;
+
+use crate::api::FileState;
+use crate::columns::{Checksum, Columns, collect, first, int, now_text, unpack_pair};
+use crate::rows::HeadRow;
+use crate::{Reader, StoreError, Writer};
+
+const TABLE: &str = "agent_files";
+const SELECT: &str = "SELECT f.file_path, c.hash, b.hash, f.mode, f.file_size, f.identity, f.checksum, f.local_path,
+    f.synced_at
+    FROM agent_files f LEFT JOIN contents c ON c.id = f.content LEFT JOIN contents b ON b.id = f.base";
+
+impl Reader<'_> {
+    /// Returns what Homing holds for a source, by key.
+    pub fn head(&self, source: &SourceId) -> Result<BTreeMap<ItemKey, HeadRow>, StoreError> {
+        let sql = select(" WHERE f.source_id = ?1 ORDER BY f.file_path");
+        let rows = collect(self.connection, TABLE, &sql, [source.as_str()], |row| {
+            let row = read(source, row)?;
+            Ok((row.key.clone(), row))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Returns how many items a head has, and how many of its rows differ from what the origin has.
+    pub fn head_counts(&self, source: &SourceId) -> Result<(usize, usize), StoreError> {
+        let rows = self.head(source)?;
+        let present = rows.values().filter(|row| row.head.is_some()).count();
+        let unpushed = rows.values().filter(|row| row.head != row.base).count();
+        Ok((present, unpushed))
+    }
+
+    /// Returns one item of a head.
+    pub fn head_row(
+        &self,
+        source: &SourceId,
+        key: &ItemKey,
+    ) -> Result<Option<HeadRow>, StoreError> {
+        let sql = select(" WHERE f.source_id = ?1 AND f.file_path = ?2");
+        first(
+            self.connection,
+            TABLE,
+            &sql,
+            [source.as_str(), key.as_str()],
+            |row| read(source, row),
+        )
+    }
+
+    /// Returns one item of a head with its place in a target and its time.
+    pub fn file_state(
+        &self,
+        source: &SourceId,
+        key: &ItemKey,
+    ) -> Result<Option<FileState>, StoreError> {
+        let sql = select(" WHERE f.source_id = ?1 AND f.file_path = ?2");
+        first(
+            self.connection,
+            TABLE,
+            &sql,
+            [source.as_str(), key.as_str()],
+            |columns| {
+                let row = read(source, columns)?;
+                let synced_at: Timestamp = columns.time(8, "synced_at")?;
+                Ok(FileState {
+                    row,
+                    local_path: columns.opt_string(7, "local_path")?,
+                    synced_at,
+                })
+            },
+        )
+    }
+}
+
+impl Writer<'_> {
+    /// Stores items of a head, replacing those of the same key. Their contents must be kept already.
+    pub fn put_head(&self, source: &SourceId, rows: &[HeadRow]) -> Result<(), StoreError> {
+        self.require_source(source)?;
+        let now = now_text();
+        // Not one INSERT with ON CONFLICT DO UPDATE: with foreign keys SQLite then copies every page that a row touches.
+        let mut exists = self
+            .connection
+            .prepare_cached("SELECT 1 FROM agent_files WHERE source_id = ?1 AND file_path = ?2")?;
+        let mut update = self.connection.prepare_cached(
+            "UPDATE agent_files SET content = ?3, base = ?4, mode = ?5, file_size = ?6, identity = ?7, synced_at = ?8,
+                 checksum = ?9 WHERE source_id = ?1 AND file_path = ?2",
+        )?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO agent_files(source_id, file_path, content, base, mode, file_size, identity, synced_at, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        for row in rows {
+            let pair = self.pack_pair(row.head, row.base)?;
+            let there = exists.exists([source.as_str(), row.key.as_str()])?;
+            let statement = if there { &mut update } else { &mut insert };
+            statement.execute(params![
+                source.as_str(),
+                row.key.as_str(),
+                pair.first,
+                pair.second,
+                pair.mode,
+                int(row.size),
+                row.identity.as_ref().map(Identity::as_str),
+                now,
+                checksum(source, row).value(),
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets items of a head.
+    pub fn delete_head(&self, source: &SourceId, keys: &[ItemKey]) -> Result<(), StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("DELETE FROM agent_files WHERE source_id = ?1 AND file_path = ?2")?;
+        for key in keys {
+            statement.execute([source.as_str(), key.as_str()])?;
+        }
+        Ok(())
+    }
+
+    /// Notes where a tracked file lies on this machine.
+    pub(crate) fn set_local_path(
+        &self,
+        source: &SourceId,
+        key: &ItemKey,
+        path: &str,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE agent_files SET local_path = ?3 WHERE source_id = ?1 AND file_path = ?2",
+            )?
+            .execute([source.as_str(), key.as_str(), path])?;
+        Ok(())
+    }
+}
+
+fn select(condition: &str) -> String {
+    format!("{SELECT}{condition}")
+}
+
+fn read(source: &SourceId, columns: &Columns<'_, '_>) -> Result<HeadRow, StoreError> {
+    let (head, base) = unpack_pair(
+        columns.opt_hash(1, "content")?,
+        columns.opt_hash(2, "base")?,
+        columns.int(3, "mode")?,
+    );
+    let row = HeadRow {
+        key: columns.key(0, "file_path")?,
+        head,
+        base,
+        size: columns.count(4, "file_size")?,
+        identity: columns.identity(5)?,
+    };
+    columns.verify(6, checksum(source, &row))?;
+    Ok(row)
+}
+
+fn checksum(source: &SourceId, row: &HeadRow) -> Checksum {
+    Checksum::new()
+        .text(source.as_str())
+        .text(row.key.as_str())
+        .version(row.head)
+        .version(row.base)
+        .int(int(row.size))
+        .opt_text(row.identity.as_ref().map(Identity::as_str))
+}

@@ -1,0 +1,32 @@
+//! `schema_metadata`: single values.
+
+use crate::columns::first;
+use crate::{Reader, StoreError, Writer};
+
+impl Reader<'_> {
+    /// Returns the value of `key`.
+    pub fn metadata(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT value FROM schema_metadata WHERE key = ?1";
+        first(self.connection, "schema_metadata", sql, [key], |row| {
+            row.text(0, "value").map(str::to_owned)
+        })
+    }
+}
+
+impl Writer<'_> {
+    /// Sets the value of `key`.
+    pub fn set_metadata(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO schema_metadata(key, value) VALUES (?1, ?2)
+                 ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([key, value])?;
+        Ok(())
+    }
+
+    /// Ends the time after a rebuild in which nothing is deleted or pushed.
+    pub fn accept_rebuild(&self) -> Result<(), StoreError> {
+        self.set_metadata("rebuild_pending", "0")
+    }
+}

@@ -1,0 +1,13 @@
+//! Queries and changes, a file for each table.
+
+mod conflicts;
+mod contents;
+mod heads;
+mod holds;
+mod journal;
+mod ledger;
+mod metadata;
+mod runs;
+mod sources;
+
+pub(crate) use contents::{NewContent, StoredContent, UnnamedContent};

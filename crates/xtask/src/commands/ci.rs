@@ -1,0 +1,53 @@
+//! `cargo xtask ci`: everything that a commit must pass.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::commands::test::{self, TestArgs};
+use crate::shell::{cargo, run as run_visibly, say};
+use crate::tools::need_cargo_tool;
+
+/// Runs the checks, cheapest first.
+pub(crate) fn run() -> Result<()> {
+    let begun = Instant::now();
+    run_visibly(&mut cargo(["fmt", "--all", "--check"]))?;
+    check_dependencies()?;
+    run_visibly(&mut cargo([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "homing/failpoints",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    run_visibly(cargo(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    say(format!(
+        "checks passed after {:.0} s; now the tests",
+        begun.elapsed().as_secs_f64()
+    ));
+    test::run(&TestArgs::default())
+}
+
+fn check_dependencies() -> Result<()> {
+    need_cargo_tool("deny")?;
+    run_visibly(&mut cargo([
+        "deny", "--locked", "check", "bans", "licenses", "sources",
+    ]))?;
+    // The advisory database lies on a server; a machine without a network checks all the rest.
+    let fetched = cargo(["deny", "fetch", "db"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?
+        .success();
+    if fetched {
+        run_visibly(&mut cargo(["deny", "--locked", "check", "advisories"]))
+    } else {
+        say("SKIPPED without a network: advisories (the advisory database could not be fetched)");
+        Ok(())
+    }
+}

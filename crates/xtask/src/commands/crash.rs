@@ -1,0 +1,98 @@
+//! `cargo xtask crash`: random histories with crashes, and the promises checked after each step.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+use crash_checker::{FAIL_POINTS, Plan, Report, power_cuts_unavailable, run_plan};
+
+use crate::shell::{build_binaries, say};
+
+/// Arguments of `cargo xtask crash`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CrashArgs {
+    /// How many histories
+    #[arg(long, default_value_t = 2000)]
+    histories: u64,
+    /// The seed of the first history; the next has the next number [default: from the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Cut the power in histories with an odd seed (root only: it mounts file systems)
+    #[arg(long)]
+    power_cut: bool,
+    /// Histories at the same time
+    #[arg(long, default_value_t = 3)]
+    jobs: usize,
+}
+
+/// Builds the programs with their failpoints and runs the histories.
+pub(crate) fn run(args: &CrashArgs) -> Result<()> {
+    let binaries = build_binaries(false, true)?;
+    let mut power_cuts = args.power_cut;
+    if let Some(reason) = power_cuts_unavailable().filter(|_| power_cuts) {
+        say(format!("SKIPPED: power cuts ({reason})"));
+        power_cuts = false;
+    }
+    let first_seed = match args.seed {
+        Some(seed) => seed,
+        None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+    };
+    let plan = Plan {
+        binaries: crash_checker::Binaries {
+            homing: binaries.homing,
+            homingd: binaries.homingd,
+        },
+        first_seed,
+        histories: args.histories,
+        power_cuts,
+        workers: args.jobs,
+        keep_worlds: true,
+    };
+    say(format!(
+        "{} histories from seed {first_seed}",
+        plan.histories
+    ));
+    let begun = Instant::now();
+    let report = run_plan(&plan, |ended, failed| {
+        if ended.is_multiple_of(100) {
+            say(format!(
+                "{ended} histories, {failed} failed, {:.0} s",
+                begun.elapsed().as_secs_f64()
+            ));
+        }
+    });
+    conclude(&plan, &report, begun.elapsed().as_secs_f64())
+}
+
+fn conclude(plan: &Plan, report: &Report, seconds: f64) -> Result<()> {
+    for (seed, error) in &report.failures {
+        say(format!("---- seed {seed}\n{error:#}"));
+        let power = if plan.power_cuts { " --power-cut" } else { "" };
+        say(format!(
+            "replay with: cargo xtask crash --seed {seed} --histories 1{power}"
+        ));
+    }
+    say("what happened:");
+    for (word, count) in &report.tally.counts {
+        say(format!("{count:>8}  {word}"));
+    }
+    let never: Vec<&str> = FAIL_POINTS
+        .iter()
+        .copied()
+        .filter(|point| report.tally.of(&format!("died at {point}")) == 0)
+        .collect();
+    if !never.is_empty() {
+        say(format!("never died at: {}", never.join(", ")));
+    }
+    say(format!(
+        "{} histories kept every promise, {} did not, {seconds:.0} s",
+        report.passed,
+        report.failures.len()
+    ));
+    if !report.failures.is_empty() {
+        bail!("promises were broken");
+    }
+    if plan.histories >= 500 && !never.is_empty() {
+        bail!("a run of this length must die at every named point");
+    }
+    Ok(())
+}

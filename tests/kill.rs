@@ -1,0 +1,131 @@
+//! A process that ends at a named point of a run: each file is old or new, and the next start completes the work.
+//!
+//! Needs the feature `failpoints`. The crash checker does the same at random; here each point is reached for certain.
+
+use anyhow::{Result, ensure};
+
+use crate::harness::{Daemon, Home, TestResult};
+use crate::history::of_sources;
+
+const BEFORE: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+const EDITED: &str = "1, mine\n2\n3\n4\n5\n6\n7\n8\n9\n";
+const CHANGED: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9, theirs\n";
+const MERGED: &str = "1, mine\n2\n3\n4\n5\n6\n7\n8\n9, theirs\n";
+
+/// Makes a home that is synced, and then changed on both sides.
+fn with_work_to_do() -> Result<Home> {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("changed.md", "old\n")?;
+    origin.write("both.md", BEFORE)?;
+    origin.write("gone.md", "gone\n")?;
+    origin.write("same.md", "same\n")?;
+    target.write("mine.md", "my own\n")?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    daemon.stop()?;
+    origin.write("changed.md", "new\n")?;
+    origin.write("both.md", CHANGED)?;
+    origin.remove("gone.md")?;
+    origin.write("deep/down/new.md", "brand new\n")?;
+    target.write("both.md", EDITED)?;
+    Ok(home)
+}
+
+fn is_old_or_new(home: &Home) -> TestResult {
+    let found = home.target("agents").texts()?;
+    for (path, allowed) in [
+        ("changed.md", &["old\n", "new\n"][..]),
+        ("both.md", &[EDITED, MERGED]),
+        ("same.md", &["same\n"]),
+        ("mine.md", &["my own\n"]),
+    ] {
+        let text = found.get(path).map(String::as_str);
+        ensure!(text.is_some_and(|text| allowed.contains(&text)), "`{path}` holds {text:?}");
+    }
+    for (path, whole) in [("gone.md", "gone\n"), ("deep/down/new.md", "brand new\n")] {
+        ensure!(found.get(path).is_none_or(|text| text == whole), "`{path}` holds {:?}", found[path]);
+    }
+    Ok(())
+}
+
+fn is_done(home: &Home) -> TestResult {
+    home.target("agents").expect(&[
+        ("both.md", MERGED),
+        ("changed.md", "new\n"),
+        ("deep/down/new.md", "brand new\n"),
+        ("mine.md", "my own\n"),
+        ("same.md", "same\n"),
+    ])
+}
+
+fn killed_at(point: &str) -> TestResult {
+    let home = with_work_to_do()?;
+    let mut command = home.homingd(&[]);
+    command.env("FAILPOINTS", format!("{point}=return"));
+    let mut daemon = Daemon::spawn(command)?;
+    // It may end before it answers: the first publish to a target comes with the start.
+    if daemon.wait_for_line("ready").is_ok() {
+        let outcome = home.homing(&["sync"])?;
+        ensure!(outcome.code != 0, "`{point}` was not reached: {outcome}");
+    }
+    let code = daemon.wait()?;
+    ensure!(code == 128 + 6, "homingd ended with {code} and not at `{point}`:\n{}", daemon.log());
+    is_old_or_new(&home)?;
+
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    is_done(&home)?;
+    let runs = of_sources(&home)?;
+    ensure!(!runs.iter().any(|run| run["status"] == "running"), "{runs:#?}");
+    home.ok(&["sync"])?;
+    is_done(&home)?;
+    daemon.stop()
+}
+
+/// SIGTERM while a run is held at a point for a moment: the run ends well, and so does the daemon.
+fn terminated_at(point: &str) -> TestResult {
+    let home = with_work_to_do()?;
+    let daemon = home.start_with(&[], &[("FAILPOINTS", &format!("{point}=sleep(200)"))])?;
+    home.ok(&["sync", "--no-wait"])?;
+    daemon.stop()?;
+    let daemon = home.start()?;
+    is_done(&home)?;
+    let runs = of_sources(&home)?;
+    ensure!(runs[0]["status"] == "success", "{runs:#?}");
+    daemon.stop()
+}
+
+macro_rules! at_each_point {
+    ($($name:ident = $point:literal),+ $(,)?) => {
+        mod killed {
+            $(#[test]
+            fn $name() -> super::TestResult {
+                super::killed_at($point)
+            })+
+        }
+
+        mod terminated {
+            $(#[test]
+            fn $name() -> super::TestResult {
+                super::terminated_at($point)
+            })+
+        }
+    };
+}
+
+at_each_point! {
+    names_read = "dir::names_read",
+    surveyed = "run::surveyed",
+    planned = "run::planned",
+    transferred = "run::transferred",
+    journalled = "run::journalled",
+    temporary_files_written = "dir::temps_written",
+    temporary_files_synced = "dir::temps_synced",
+    renamed_one = "dir::renamed_one",
+    exchanged_unchecked = "dir::exchanged_unchecked",
+    renamed_all = "dir::renamed_all",
+    synced = "dir::synced",
+    applied = "run::applied",
+    recorded = "run::recorded",
+}

@@ -1,0 +1,24 @@
+//! The real `homing` and `homingd` against a throwaway home: one module for each verb or subject.
+
+mod harness;
+
+mod config;
+mod conflicts;
+mod daemon;
+mod diff;
+mod guard;
+mod history;
+mod json;
+#[cfg(feature = "failpoints")]
+mod kill;
+mod names;
+mod places;
+mod push;
+mod resolve;
+mod socket;
+mod store;
+mod sync;
+mod targets;
+mod undo;
+mod verify;
+mod why;

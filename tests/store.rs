@@ -1,0 +1,244 @@
+//! A database that cannot be used: each case is told, and nothing is lost.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::harness::{Home, TestResult, Tree, is_root, run, skip, write};
+
+/// Makes a home that was synced and stopped.
+fn synced() -> Result<Home> {
+    let home = Home::with_one_source()?;
+    for number in 0..20 {
+        home.origin("team")
+            .write(&format!("{number}.md"), format!("{number}\n"))?;
+    }
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    daemon.stop()?;
+    Ok(home)
+}
+
+fn database(home: &Home) -> std::path::PathBuf {
+    home.data_dir().join("state.db")
+}
+
+fn sqlite(path: &Path, sql: &str) -> Result<Option<String>> {
+    let mut command = Command::new("sqlite3");
+    command.arg(path).arg(sql);
+    match run(command) {
+        Ok(outcome) => {
+            ensure!(outcome.code == 0, "{outcome}");
+            Ok(Some(outcome.stdout))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+#[test]
+fn a_truncated_database_is_moved_aside_and_nothing_is_deleted() -> TestResult {
+    let home = synced()?;
+    let file = OpenOptions::new().write(true).open(database(&home))?;
+    file.set_len(file.metadata()?.len() / 2)?;
+    drop(file);
+    home.origin("team").remove("1.md")?;
+    home.target("agents").write("2.md", "edited\n")?;
+
+    let daemon = home.start()?;
+    let status = home.json_ok(&["status"])?;
+    let moved = status["daemon"]["quarantined"]
+        .as_str()
+        .context("it says what was moved aside")?
+        .to_owned();
+    ensure!(
+        fs::metadata(&moved).is_ok_and(|moved| moved.len() > 0),
+        "{moved} is not there"
+    );
+    ensure!(
+        status["daemon"]["conditions"]
+            .to_string()
+            .contains("StorageFailed"),
+        "{status:#}"
+    );
+    home.homing(&["sync"])?;
+    let target = home.target("agents");
+    ensure!(
+        target.read("1.md")? == "1\n",
+        "it was deleted while nobody had looked"
+    );
+    ensure!(
+        target.read("2.md")? == "edited\n",
+        "an edit was overwritten"
+    );
+    ensure!(target.read("3.md")? == "3\n");
+    daemon.stop()?;
+
+    // A later start says so still.
+    let daemon = home.start()?;
+    ensure!(home.json_ok(&["status"])?["daemon"]["quarantined"] == moved);
+    daemon.stop()
+}
+
+#[test]
+fn a_database_with_noise_in_it_never_leads_to_a_loss() -> TestResult {
+    for place in [0_u64, 40, 4096 + 100, 3 * 4096 + 200, 7 * 4096] {
+        let home = synced()?;
+        let mut file = OpenOptions::new().write(true).open(database(&home))?;
+        file.seek(SeekFrom::Start(place))?;
+        file.write_all(&[0xA5; 300])?;
+        drop(file);
+        home.target("agents").write("2.md", "edited\n")?;
+        let daemon = home.start()?;
+        home.homing(&["sync"])?;
+        let target = home.target("agents");
+        ensure!(
+            target.read("2.md")? == "edited\n",
+            "noise at {place}: an edit was overwritten"
+        );
+        ensure!(
+            target.texts()?.len() == 20,
+            "noise at {place}: {:#?}",
+            target.texts()?
+        );
+        daemon.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_nothing_is_touched() -> TestResult {
+    let home = synced()?;
+    if sqlite(&database(&home), "PRAGMA user_version = 9999")?.is_none() {
+        return skip("sqlite3 is not here");
+    }
+    let before = fs::read(database(&home))?;
+    let refused = home.refused(&[])?;
+    refused.expect(1, &["error:", "newer", "hint:"])?;
+    ensure!(
+        fs::read(database(&home))? == before,
+        "the database was touched"
+    );
+    let others: Vec<_> = Tree(home.data_dir()).snapshot()?.into_keys().collect();
+    ensure!(
+        !others
+            .iter()
+            .any(|path| path.to_string_lossy().contains("corrupt")),
+        "{others:?}"
+    );
+    home.refused(&["--check-store"])?.expect(1, &["newer"])
+}
+
+#[test]
+fn a_locked_database_is_told() -> TestResult {
+    let home = synced()?;
+    let mut command = Command::new("sqlite3");
+    command
+        .arg(database(&home))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let Ok(mut holder) = command.spawn() else {
+        return skip("sqlite3 is not here");
+    };
+    let mut input = holder.stdin.take().context("a pipe")?;
+    input.write_all(b"PRAGMA locking_mode = EXCLUSIVE;\nBEGIN EXCLUSIVE;\nSELECT 'held';\n")?;
+    let mut lines = BufReader::new(holder.stdout.take().context("a pipe")?).lines();
+    ensure!(
+        lines.any(|line| line.is_ok_and(|line| line == "held")),
+        "sqlite3 does not hold the database"
+    );
+    let refused = home.refused(&[]);
+    drop(input);
+    holder.kill()?;
+    holder.wait()?;
+    refused?.expect(1, &["error:", "hint:", "has the database open"])?;
+    home.start()?.stop()
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_told() -> TestResult {
+    let home = synced()?;
+    if is_root()? {
+        // Modes do not stop root; a file system that is read-only does.
+        return read_only_mount(&home);
+    }
+    fs::set_permissions(home.data_dir(), Permissions::from_mode(0o500))?;
+    fs::set_permissions(database(&home), Permissions::from_mode(0o400))?;
+    let refused = home.refused(&[]);
+    fs::set_permissions(home.data_dir(), Permissions::from_mode(0o700))?;
+    refused?.expect(6, &["error:", "hint:"])
+}
+
+fn read_only_mount(home: &Home) -> TestResult {
+    let mut unshare = Command::new("/usr/bin/unshare");
+    unshare.args([
+        "--mount",
+        "/bin/sh",
+        "-c",
+        "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"",
+    ]);
+    unshare
+        .arg(home.data_dir())
+        .arg(env!("CARGO_BIN_EXE_homingd"));
+    unshare
+        .env_clear()
+        .env("HOME", home.path(""))
+        .env("XDG_RUNTIME_DIR", home.root().join("run"))
+        .env("PATH", "/usr/bin:/bin");
+    let outcome = run(unshare)?;
+    if outcome.stderr.contains("unshare") || outcome.stderr.contains("mount:") {
+        return skip("nothing can be mounted here");
+    }
+    outcome.expect(6, &["error:", "hint:"])
+}
+
+#[test]
+fn check_store_tells_a_sound_database_from_a_damaged_one_and_changes_nothing() -> TestResult {
+    let home = synced()?;
+    let sound = home.refused(&["--check-store"])?;
+    sound.expect(0, &[])?;
+    ensure!(!sound.stdout.is_empty(), "{sound}");
+
+    let bytes = fs::read(database(&home))?;
+    write(&database(&home), &bytes[..bytes.len() / 2])?;
+    let before = Tree(home.data_dir()).snapshot()?;
+    let damaged = home.refused(&["--check-store"])?;
+    damaged.expect(1, &["damaged"])?;
+    ensure!(
+        Tree(home.data_dir()).snapshot()? == before,
+        "the check changed something"
+    );
+    Ok(())
+}
+
+#[test]
+fn check_store_beside_a_running_daemon_and_without_a_database() -> TestResult {
+    let home = synced()?;
+    let daemon = home.start()?;
+    home.refused(&["--check-store"])?
+        .expect(1, &["another homingd", "hint:"])?;
+    daemon.stop()?;
+    let empty = Home::new()?;
+    empty.refused(&["--check-store"])?.expect(0, &[])?;
+    ensure!(!empty.data_dir().exists(), "a check made a data directory");
+    Ok(())
+}
+
+#[test]
+fn a_lost_database_is_rebuilt_and_edits_are_kept() -> TestResult {
+    let home = synced()?;
+    home.target("agents").write("2.md", "edited\n")?;
+    fs::remove_dir_all(home.data_dir())?;
+    let daemon = home.start()?;
+    home.homing(&["sync"])?;
+    ensure!(
+        home.target("agents").read("2.md")? == "edited\n",
+        "an edit was overwritten"
+    );
+    ensure!(home.target("agents").texts()?.len() == 20);
+    daemon.stop()
+}

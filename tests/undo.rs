@@ -1,0 +1,105 @@
+//! `homing undo` and `homing release`.
+
+use anyhow::ensure;
+
+use crate::harness::{Home, TestResult};
+
+#[test]
+fn undo_puts_back_what_the_last_run_changed_and_holds_it() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    for (name, text) in [
+        ("a.md", "one\n"),
+        ("b.md", "two\n"),
+        ("c.md", "three\n"),
+        ("d.md", "four\n"),
+    ] {
+        origin.write(name, text)?;
+    }
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let before = target.snapshot()?;
+    origin.write("a.md", "one, changed\n")?;
+    origin.remove("b.md")?;
+    origin.write("new.md", "new\n")?;
+    home.ok(&["sync"])?;
+    target.expect(&[
+        ("a.md", "one, changed\n"),
+        ("c.md", "three\n"),
+        ("d.md", "four\n"),
+        ("new.md", "new\n"),
+    ])?;
+
+    home.ok(&["undo"])?;
+    ensure!(target.snapshot()? == before, "{:#?}", target.texts()?);
+    let status = home.json_ok(&["status"])?;
+    ensure!(status.to_string().contains("held"), "{status:#}");
+
+    // It is held against the same content, a newer one ends the hold.
+    home.ok(&["sync"])?;
+    ensure!(
+        target.snapshot()? == before,
+        "the hold does not hold: {:#?}",
+        target.texts()?
+    );
+    origin.write("a.md", "one, changed again\n")?;
+    home.ok(&["sync"])?;
+    ensure!(target.read("a.md")? == "one, changed again\n");
+    ensure!(
+        target.has("b.md") && !target.has("new.md"),
+        "{:#?}",
+        target.texts()?
+    );
+    Ok(())
+}
+
+#[test]
+fn release_lets_held_items_follow_again() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("a.md", "one\n")?;
+    origin.write("b.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("a.md", "two\n")?;
+    origin.write("b.md", "two\n")?;
+    home.ok(&["sync"])?;
+    home.ok(&["undo"])?;
+    target.expect(&[("a.md", "one\n"), ("b.md", "one\n")])?;
+    home.ok(&["release", "team", "a.md"])?;
+    target.expect(&[("a.md", "two\n"), ("b.md", "one\n")])?;
+    home.ok(&["release", "team"])?;
+    target.expect(&[("a.md", "two\n"), ("b.md", "two\n")])
+}
+
+#[test]
+fn undo_of_a_named_run_leaves_later_edits_alone_and_tells_them() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("a.md", "one\n")?;
+    origin.write("b.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("a.md", "two\n")?;
+    origin.write("b.md", "two\n")?;
+    home.ok(&["sync"])?;
+    let runs = home.json_ok(&["history", "team", "-n", "1"])?;
+    let id = runs["runs"][0]["id"].to_string();
+    target.write("a.md", "two, edited\n")?;
+    let outcome = home.homing(&["undo", &id])?;
+    ensure!(outcome.code == 3, "{outcome}");
+    ensure!(
+        format!("{}{}", outcome.stdout, outcome.stderr).contains("a.md"),
+        "{outcome}"
+    );
+    target.expect(&[("a.md", "two, edited\n"), ("b.md", "one\n")])
+}
+
+#[test]
+fn with_nothing_to_undo_it_says_so() -> TestResult {
+    let home = Home::with_one_source()?;
+    let _daemon = home.start()?;
+    home.homing(&["undo"])?.expect(8, &["undo"])?;
+    home.homing(&["undo", "424242"])?.expect(8, &["424242"])?;
+    home.homing(&["release", "nobody"])?.expect(8, &["nobody"])
+}
