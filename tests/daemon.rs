@@ -211,7 +211,12 @@ fn own_files_are_for_the_user_only_and_published_ones_are_not() -> TestResult {
     daemon.stop()?;
     let data = crate::harness::Tree(home.data_dir());
     for (path, (mode, _)) in data.snapshot()? {
-        ensure!(mode & 0o077 == 0, "{} has mode {mode:o}", path.display());
+        let rights_of_others = mode & 0o077;
+        ensure!(
+            rights_of_others == 0,
+            "{} has mode {mode:o}",
+            path.display()
+        );
     }
     ensure!(fs::metadata(home.data_dir())?.permissions().mode() & 0o077 == 0);
     let published = fs::metadata(home.target("agents").path("dir/a.md"))?

@@ -1,20 +1,24 @@
 //! A throwaway home, the daemon in it, and the command line.
 
-use std::collections::BTreeMap;
+mod daemon;
+mod tree;
+
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use daemon::Daemon;
+pub(crate) use tree::{Tree, write};
 
 /// What every test returns.
 pub(crate) type TestResult = Result<()>;
@@ -229,245 +233,6 @@ impl std::fmt::Display for Outcome {
             self.code, self.stdout, self.stderr
         )
     }
-}
-
-/// A running homingd, ended when it is dropped.
-pub(crate) struct Daemon {
-    child: Child,
-    lines: Receiver<String>,
-    log: Arc<Mutex<String>>,
-}
-
-impl Daemon {
-    /// Starts it and collects what it logs.
-    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("homingd does not start")?;
-        let errors = child.stderr.take().context("standard error is a pipe")?;
-        let log = Arc::new(Mutex::new(String::new()));
-        let (sender, lines) = channel();
-        let collected = Arc::clone(&log);
-        thread::spawn(move || {
-            for line in BufReader::new(errors).lines().map_while(Result::ok) {
-                let mut log = collected.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-                drop(log);
-                // Nobody may be waiting any more.
-                sender.send(line).unwrap_or_default();
-            }
-        });
-        Ok(Self { child, lines, log })
-    }
-
-    /// Waits for a line of the log that has `text` in it.
-    pub(crate) fn wait_for_line(&mut self, text: &str) -> TestResult {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
-                Ok(line) if line.contains(text) => return Ok(()),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    bail!("homingd did not say `{text}`:\n{}", self.log())
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    bail!("homingd ended before it said `{text}`:\n{}", self.log())
-                }
-            }
-        }
-    }
-
-    /// Returns everything that was logged so far.
-    pub(crate) fn log(&self) -> String {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Returns its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends a signal by name.
-    pub(crate) fn signal(&self, name: &str) -> TestResult {
-        let mut command = Command::new("kill");
-        command.arg(format!("-{name}")).arg(self.pid().to_string());
-        run(command)?.expect(0, &[])
-    }
-
-    /// Asks it to end and waits for it; the exit code must be 0.
-    pub(crate) fn stop(mut self) -> TestResult {
-        self.signal("TERM")?;
-        let code = self.wait()?;
-        ensure!(code == 0, "homingd ended with {code}:\n{}", self.log());
-        Ok(())
-    }
-
-    /// Ends it at once, as a crash would.
-    pub(crate) fn kill(mut self) -> TestResult {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-
-    /// Waits for its end and returns the exit code.
-    pub(crate) fn wait(&mut self) -> Result<i32> {
-        // Its standard error is closed when it has ended; until then lines come or the patience runs out.
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
-                Ok(_) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(code(self.child.wait()?)),
-                Err(RecvTimeoutError::Timeout) => bail!("homingd does not end:\n{}", self.log()),
-            }
-        }
-    }
-
-    /// Returns what it printed on standard output, once it has ended.
-    pub(crate) fn stdout(&mut self) -> Result<String> {
-        let mut text = String::new();
-        if let Some(mut stdout) = self.child.stdout.take() {
-            stdout.read_to_string(&mut text)?;
-        }
-        Ok(text)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended already.
-        self.child.kill().unwrap_or_default();
-        self.child.wait().map(drop).unwrap_or_default();
-        if thread::panicking() {
-            let log = self.log();
-            // Captured by the test runner and shown with the failure.
-            std::io::stdout()
-                .write_all(log.as_bytes())
-                .unwrap_or_default();
-        }
-    }
-}
-
-/// A directory that tests write and read whole.
-#[derive(Debug, Clone)]
-pub(crate) struct Tree(pub(crate) PathBuf);
-
-impl Tree {
-    /// Returns a path in it.
-    pub(crate) fn path(&self, relative: &str) -> PathBuf {
-        self.0.join(relative)
-    }
-
-    /// Writes a file as an editor does: a new file takes the place of the old one.
-    pub(crate) fn write(&self, relative: &str, content: impl AsRef<[u8]>) -> TestResult {
-        write(&self.path(relative), content.as_ref())
-    }
-
-    /// Reads a file as text.
-    pub(crate) fn read(&self, relative: &str) -> Result<String> {
-        let path = self.path(relative);
-        fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
-    }
-
-    /// Removes a file.
-    pub(crate) fn remove(&self, relative: &str) -> TestResult {
-        let path = self.path(relative);
-        fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))
-    }
-
-    /// Tells whether anything is under the path.
-    pub(crate) fn has(&self, relative: &str) -> bool {
-        fs::symlink_metadata(self.path(relative)).is_ok()
-    }
-
-    /// Returns every file with its bytes and its permissions; a link with where it points.
-    pub(crate) fn snapshot(&self) -> Result<BTreeMap<PathBuf, (u32, Vec<u8>)>> {
-        let mut found = BTreeMap::new();
-        let mut waiting = vec![self.0.clone()];
-        while let Some(directory) = waiting.pop() {
-            let entries = match fs::read_dir(&directory) {
-                Ok(entries) => entries,
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::NotFound && directory == self.0 =>
-                {
-                    continue;
-                }
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("{} cannot be listed", directory.display()));
-                }
-            };
-            for entry in entries {
-                let path = entry?.path();
-                let metadata = fs::symlink_metadata(&path)?;
-                let relative = path.strip_prefix(&self.0)?.to_owned();
-                let mode = metadata.permissions().mode();
-                if metadata.is_dir() {
-                    waiting.push(path);
-                } else if metadata.is_symlink() {
-                    found.insert(
-                        relative,
-                        (
-                            mode,
-                            fs::read_link(&path)?.into_os_string().into_encoded_bytes(),
-                        ),
-                    );
-                } else if metadata.is_file() {
-                    found.insert(relative, (mode, fs::read(&path)?));
-                } else {
-                    found.insert(relative, (mode, Vec::new()));
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Returns the names of all files with their text, to compare with what is expected.
-    pub(crate) fn texts(&self) -> Result<BTreeMap<String, String>> {
-        let snapshot = self.snapshot()?;
-        let text = |(path, (_, bytes)): (PathBuf, (u32, Vec<u8>))| {
-            (
-                path.to_string_lossy().into_owned(),
-                String::from_utf8_lossy(&bytes).into_owned(),
-            )
-        };
-        Ok(snapshot.into_iter().map(text).collect())
-    }
-
-    /// Fails unless exactly these files with these texts are there.
-    pub(crate) fn expect(&self, expected: &[(&str, &str)]) -> TestResult {
-        let found = self.texts()?;
-        let expected: BTreeMap<String, String> = expected
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect();
-        ensure!(
-            found == expected,
-            "{} holds {found:#?} and not {expected:#?}",
-            self.0.display()
-        );
-        Ok(())
-    }
-}
-
-/// Writes a file and the directories on the way, a temporary file first.
-pub(crate) fn write(path: &Path, content: &[u8]) -> TestResult {
-    let parent = path.parent().context("a file is in a directory")?;
-    fs::create_dir_all(parent)?;
-    let temporary = parent.join(format!(".test-{}", std::process::id()));
-    File::create(&temporary)?.write_all(content)?;
-    fs::rename(&temporary, path).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Runs a command to its end, which must come within [`PATIENCE`].

@@ -41,10 +41,17 @@ fn is_old_or_new(home: &Home) -> TestResult {
         ("mine.md", &["my own\n"]),
     ] {
         let text = found.get(path).map(String::as_str);
-        ensure!(text.is_some_and(|text| allowed.contains(&text)), "`{path}` holds {text:?}");
+        ensure!(
+            text.is_some_and(|text| allowed.contains(&text)),
+            "`{path}` holds {text:?}"
+        );
     }
     for (path, whole) in [("gone.md", "gone\n"), ("deep/down/new.md", "brand new\n")] {
-        ensure!(found.get(path).is_none_or(|text| text == whole), "`{path}` holds {:?}", found[path]);
+        ensure!(
+            found.get(path).is_none_or(|text| text == whole),
+            "`{path}` holds {:?}",
+            found[path]
+        );
     }
     Ok(())
 }
@@ -70,14 +77,21 @@ fn killed_at(point: &str) -> TestResult {
         ensure!(outcome.code != 0, "`{point}` was not reached: {outcome}");
     }
     let code = daemon.wait()?;
-    ensure!(code == 128 + 6, "homingd ended with {code} and not at `{point}`:\n{}", daemon.log());
+    ensure!(
+        code == 128 + 6,
+        "homingd ended with {code} and not at `{point}`:\n{}",
+        daemon.log()
+    );
     is_old_or_new(&home)?;
 
     let daemon = home.start()?;
     home.ok(&["sync"])?;
     is_done(&home)?;
     let runs = of_sources(&home)?;
-    ensure!(!runs.iter().any(|run| run["status"] == "running"), "{runs:#?}");
+    ensure!(
+        !runs.iter().any(|run| run["status"] == "running"),
+        "{runs:#?}"
+    );
     home.ok(&["sync"])?;
     is_done(&home)?;
     daemon.stop()
@@ -128,4 +142,45 @@ at_each_point! {
     synced = "dir::synced",
     applied = "run::applied",
     recorded = "run::recorded",
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() -> TestResult {
+    let home = with_work_to_do()?;
+    // Far longer than the test's patience.
+    let mut daemon = home.start_with(&[], &[("FAILPOINTS", "run::planned=sleep(60000)")])?;
+    home.ok(&["sync", "--no-wait"])?;
+    daemon.signal("TERM")?;
+    daemon.wait_for_line("stopping")?;
+    daemon.signal("TERM")?;
+    let code = daemon.wait()?;
+    ensure!(
+        code == 128 + 15,
+        "homingd ended with {code}:\n{}",
+        daemon.log()
+    );
+    is_old_or_new(&home)?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    is_done(&home)?;
+    daemon.stop()
+}
+
+#[test]
+fn a_run_that_is_cancelled_says_so_and_changes_nothing_more() -> TestResult {
+    let home = with_work_to_do()?;
+    let before = home.target("agents").snapshot()?;
+    let daemon = home.start_with(&[], &[("FAILPOINTS", "run::surveyed=sleep(500)")])?;
+    home.ok(&["sync", "--no-wait"])?;
+    let id = of_sources(&home)?[0]["id"].clone();
+    home.ok(&["run", "cancel", &id.to_string()])?;
+    let runs = crate::history::wait_for(&home, |runs| {
+        runs.iter()
+            .any(|run| run["id"] == id && run["status"] == "cancelled")
+    })?;
+    ensure!(
+        home.target("agents").snapshot()? == before,
+        "a cancelled run published something: {runs:#?}"
+    );
+    daemon.stop()
 }

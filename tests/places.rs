@@ -138,7 +138,7 @@ fn a_part_that_cannot_be_read_deletes_nothing() -> TestResult {
     let (home, _daemon) = synced()?;
     let before = home.target("agents").snapshot()?;
     let directory = home.origin("team").path("dir");
-    fs::set_permissions(&directory, Permissions::from_mode(0))?;
+    fs::set_permissions(&directory, Permissions::from_mode(0o000))?;
     let outcome = home.homing(&["sync"]);
     fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
     ensure!(outcome?.code != 0);

@@ -1,11 +1,11 @@
 //! One random history: people write, commands run, the daemon dies, and after each step the promises are checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::Plan;
@@ -14,7 +14,8 @@ use crate::content::{Unit, units};
 use crate::model::{Model, Place};
 use crate::people::{self, Moment, Pen};
 use crate::rng::Rng;
-use crate::session::Answer;
+use crate::tally::Tally;
+use crate::tree::Tree;
 use crate::world::World;
 
 /// The named points of the engine and of the directory side at which the process may end itself.
@@ -38,32 +39,6 @@ pub const FAIL_POINTS: &[&str] = &[
 /// A file younger than this is not taken back to an origin, for it may still be written.
 const SETTLED: Duration = Duration::from_millis(2100);
 
-/// What happened in one or more histories, so that a run that tested nothing shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Words and how often they happened.
-    pub counts: BTreeMap<String, u64>,
-}
-
-impl Tally {
-    /// Counts one event.
-    pub fn count(&mut self, word: impl Into<String>) {
-        *self.counts.entry(word.into()).or_default() += 1;
-    }
-
-    /// Returns how often it happened.
-    pub fn of(&self, word: &str) -> u64 {
-        self.counts.get(word).copied().unwrap_or(0)
-    }
-
-    /// Adds another tally.
-    pub fn add(&mut self, other: &Self) {
-        for (word, count) in &other.counts {
-            *self.counts.entry(word.clone()).or_default() += count;
-        }
-    }
-}
-
 /// How a command is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Disturbance {
@@ -74,22 +49,22 @@ enum Disturbance {
     PowerCut,
 }
 
-struct History<'a> {
-    world: &'a mut World,
-    model: Model,
-    pen: Pen,
-    rng: Rng,
-    log: &'a mut String,
-    tally: &'a mut Tally,
-    boots: u32,
-    armed: Option<&'static str>,
-    last_write: Instant,
+pub(crate) struct History<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) model: Model,
+    pub(crate) pen: Pen,
+    pub(crate) rng: Rng,
+    pub(crate) log: &'a mut String,
+    pub(crate) tally: &'a mut Tally,
+    pub(crate) boots: u32,
+    pub(crate) armed: Option<&'static str>,
+    pub(crate) last_write: Instant,
     /// A person discarded something since the last look.
-    may_discard: bool,
+    pub(crate) may_discard: bool,
     /// What was there before an undo, until it is known how that ended.
-    undoing: Option<checks::Snapshot>,
+    pub(crate) undoing: Option<checks::Snapshot>,
     /// The daemon died and no sync has ended well since.
-    crashed: bool,
+    pub(crate) crashed: bool,
 }
 
 /// Runs the history of a seed. On failure the error tells all of it, and where its files are.
@@ -210,7 +185,7 @@ impl History<'_> {
             .pick(&["--ours", "--theirs", "--theirs", "--union"]);
         match with {
             "--union" => self.model.unite(&path),
-            "--ours" => self.refuse_upstream(&path)?,
+            "--ours" => self.refuse_upstream(&name, &path)?,
             _ => {}
         }
         Ok(Some(vec![
@@ -222,18 +197,21 @@ impl History<'_> {
     }
 
     /// Who keeps the local side takes out what upstream has at that moment.
-    fn refuse_upstream(&mut self, path: &str) -> Result<()> {
+    fn refuse_upstream(&mut self, name: &str, path: &str) -> Result<()> {
         let snapshot = checks::look(self.world)?;
-        let (origins, targets): (Vec<_>, Vec<_>) = snapshot
-            .into_iter()
-            .partition(|(place, _)| matches!(place, Place::Origin(_)));
-        let local: BTreeSet<Unit> = targets
-            .iter()
-            .filter_map(|(_, tree)| tree.bytes(path))
-            .flat_map(units)
-            .collect();
-        for bytes in origins.iter().filter_map(|(_, tree)| tree.bytes(path)) {
-            self.model.refuse(path, units(bytes).difference(&local));
+        // In a source the local side is the head, which holds what its targets hold.
+        let is_local = |place: &Place| match place {
+            Place::Origin(_) => false,
+            Place::Target(_) => name.starts_with('s') || place.to_string() == name,
+        };
+        let (local, others): (Vec<_>, Vec<_>) =
+            snapshot.into_iter().partition(|(place, _)| is_local(place));
+        let bytes = |tree: &Tree| tree.bytes(path).map(units).unwrap_or_default();
+        let kept: BTreeSet<Unit> = local.iter().flat_map(|(_, tree)| bytes(tree)).collect();
+        for (place, tree) in &others {
+            if matches!(place, Place::Origin(_)) {
+                self.model.refuse(path, bytes(tree).difference(&kept));
+            }
         }
         Ok(())
     }
@@ -314,211 +292,6 @@ impl History<'_> {
         }
     }
 
-    /// Undoes a decision that a person has just made: what it overwrote in a target must come back.
-    fn take_back(&mut self, arguments: &[&str], before: &checks::Snapshot) -> Result<()> {
-        let after = checks::look(self.world)?;
-        let path = arguments[2];
-        let changed: Vec<Place> = (0..self.world.targets.len())
-            .map(Place::Target)
-            .filter(|place| before[place].files.contains_key(path))
-            .filter(|place| before[place].bytes(path) != after[place].bytes(path))
-            .collect();
-        if changed.is_empty() || !self.world.session.is_alive()? {
-            return Ok(());
-        }
-        self.note("homing undo takes the decision back");
-        self.may_discard = true;
-        let answer = self.world.session.run(&["undo"])?;
-        let code = answer.code;
-        self.after(&["undo"], Some(answer))?;
-        if self.world.session.is_alive()? && code == Some(0) {
-            let now = checks::look(self.world)?;
-            for place in changed {
-                ensure!(
-                    now[&place].bytes(path) == before[&place].bytes(path),
-                    "LOST: the undo of a decision did not bring the bytes of {place}/{path} back"
-                );
-            }
-            self.tally.count("decisions taken back");
-        }
-        Ok(())
-    }
-
-    /// Looks at everything after a command. `answer` is given when nothing disturbed it.
-    fn after(&mut self, arguments: &[&str], answer: Option<Answer>) -> Result<()> {
-        if answer
-            .as_ref()
-            .is_some_and(|answer| [Some(1), Some(4)].contains(&answer.code))
-        {
-            // The client may hear of an end before the kernel lets its parent know.
-            self.wait_for_an_end()?;
-        }
-        let died = !self.world.session.is_alive()?;
-        if died {
-            self.crashed = true;
-            if let Some(point) = self.armed.take() {
-                self.tally.count(format!("died at {point}"));
-            }
-            let snapshot = checks::look(self.world)?;
-            checks::whole(self.world, &mut self.model, &snapshot)
-                .context("with the daemon dead")?;
-            if self.rng.chance(40) {
-                for _ in 0..=self.rng.below(2) {
-                    self.person(Moment::Quiet)?;
-                }
-            }
-            self.note("homingd starts again");
-            self.revive(false)?;
-        }
-        if died {
-            self.note_half_undone(&checks::look(self.world)?);
-        }
-        if arguments[0] == "undo" {
-            self.note_held(answer.as_ref().filter(|_| !died));
-        }
-        let snapshot = checks::look(self.world)?;
-        checks::whole(self.world, &mut self.model, &snapshot)?;
-        checks::untouched(self.world, &self.model, &snapshot)?;
-        let may_discard = self.may_discard;
-        let session = &mut self.world.session;
-        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_discard, || {
-            kept_hashes(session)
-        })?;
-        if discarded > 0 {
-            self.tally.count("discarded by a person");
-        }
-        self.may_discard = false;
-        for (place, tree) in &snapshot {
-            self.model.observe(*place, tree);
-        }
-        if let Some(answer) = answer.filter(|_| !died) {
-            self.judge(arguments, &answer, &snapshot)?;
-        }
-        Ok(())
-    }
-
-    fn judge(
-        &mut self,
-        arguments: &[&str],
-        answer: &Answer,
-        snapshot: &checks::Snapshot,
-    ) -> Result<()> {
-        self.note(format!("… ended with {:?}", answer.code));
-        let code = answer
-            .code
-            .with_context(|| format!("`homing {}` was ended by a signal", arguments.join(" ")))?;
-        let allowed: &[i32] = match arguments[0] {
-            "sync" | "pull" | "push" => &[0, 3, 7],
-            "undo" | "release" => &[0, 3, 7, 8],
-            // A union of a deletion or of a binary content is refused.
-            "resolve" => &[0, 1, 2, 3, 7, 8],
-            _ => &[0, 3],
-        };
-        let told = answer.stderr.trim();
-        ensure!(
-            allowed.contains(&code),
-            "DISHONEST: `homing {}` ended with {code}: {told}\n{}",
-            arguments.join(" "),
-            answer.json
-        );
-        self.tally
-            .count(format!("{} ended with {code}", arguments[0]));
-        for run in answer.json["runs"].as_array().into_iter().flatten() {
-            for item in run["items"].as_array().into_iter().flatten() {
-                self.tally
-                    .count(format!("item {}", item["action"].as_str().unwrap_or("?")));
-            }
-        }
-        if code == 0
-            && arguments[0] == "release"
-            && arguments.len() == 2
-            && self.world.origins.len() == 1
-        {
-            self.model.held.clear();
-            self.model.maybe_held = false;
-        }
-        if arguments[0] != "sync" {
-            return Ok(());
-        }
-        let conflicts = self.conflicts()?;
-        let open = checks::conflict_paths(&conflicts);
-        if !open.is_empty() {
-            self.tally.count("conflicts open");
-        }
-        checks::conflicts_are_real(&self.model, &conflicts, self.world.origins.len() > 1)?;
-        let blocked = answer.json["runs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|run| run["status"] == "blocked");
-        if code == 0 {
-            ensure!(
-                open.is_empty(),
-                "DISHONEST: a sync ended with 0 and conflicts are open: {conflicts}"
-            );
-            ensure!(
-                !blocked,
-                "DISHONEST: a sync ended with 0 and a run is blocked"
-            );
-        }
-        if code == 7 {
-            ensure!(
-                blocked || !open.is_empty(),
-                "DISHONEST: a sync ended with 7 and nothing waits: {}",
-                answer.json
-            );
-        }
-        if code == 3 {
-            bail!(
-                "DISHONEST: nothing disturbed this sync and it ended as partial: {told}\n{}",
-                answer.json
-            );
-        }
-        if !blocked {
-            checks::published(self.world, &mut self.model, snapshot, &open)?;
-            if self.crashed {
-                checks::no_leftovers(snapshot)?;
-                self.crashed = false;
-            }
-        }
-        Ok(())
-    }
-
-    /// What only looks must not write.
-    fn read_only(&mut self) -> Result<()> {
-        let before = checks::look(self.world)?;
-        let commands: [&[&str]; 7] = [
-            &["status"],
-            &["diff"],
-            &["sync", "--all", "--dry-run"],
-            &["conflicts"],
-            &["history"],
-            &["verify"],
-            &["sync", "s0", "--dry-run", "--force"],
-        ];
-        let command = *self.rng.pick(&commands);
-        self.note(format!("homing {} only looks", command.join(" ")));
-        let answer = self.world.session.run(command)?;
-        let code = answer.code.unwrap_or(-1);
-        ensure!(
-            [0, 3, 7].contains(&code) || !self.world.session.is_alive()?,
-            "`homing {}` ended with {code}: {}",
-            command.join(" "),
-            answer.stderr.trim()
-        );
-        let after = checks::look(self.world)?;
-        ensure!(
-            before == after,
-            "DISHONEST: `homing {}` wrote something",
-            command.join(" ")
-        );
-        self.tally.count("looks");
-        if self.world.session.is_alive()? {
-            return Ok(());
-        }
-        self.after(&["status"], None)
-    }
-
     /// Ends all disturbance: what was held is released, two syncs agree, and all is where it should be.
     fn close(mut self) -> Result<()> {
         self.note("quiet at last");
@@ -574,7 +347,7 @@ impl History<'_> {
         self.world.session.stop()
     }
 
-    fn wait_for_an_end(&mut self) -> Result<()> {
+    pub(crate) fn wait_for_an_end(&mut self) -> Result<()> {
         let begun = Instant::now();
         while self.armed.is_some()
             && begun.elapsed() < Duration::from_secs(1)
@@ -585,7 +358,7 @@ impl History<'_> {
         Ok(())
     }
 
-    fn revive(&mut self, whole_machine: bool) -> Result<()> {
+    pub(crate) fn revive(&mut self, whole_machine: bool) -> Result<()> {
         if !self.world.session.is_alive()? {
             self.world.session.start(None)?;
         }
@@ -610,7 +383,7 @@ impl History<'_> {
         Ok(())
     }
 
-    fn person(&mut self, moment: Moment) -> Result<()> {
+    pub(crate) fn person(&mut self, moment: Moment) -> Result<()> {
         let told = people::act(
             self.world,
             &mut self.model,
@@ -623,40 +396,8 @@ impl History<'_> {
         Ok(())
     }
 
-    fn conflicts(&mut self) -> Result<Value> {
+    pub(crate) fn conflicts(&mut self) -> Result<Value> {
         Ok(self.world.session.run(&["conflicts"])?.json)
-    }
-
-    /// An undo that was cut short may have put files back without holding them; who edits one then edits the older one.
-    fn note_half_undone(&mut self, now: &checks::Snapshot) {
-        for (place, before) in self.undoing.iter().flatten() {
-            for (path, seen) in &before.files {
-                let there = now[place].bytes(path).map(units).unwrap_or_default();
-                self.model
-                    .refuse(path, units(&seen.bytes).difference(&there));
-            }
-        }
-    }
-
-    fn note_held(&mut self, answer: Option<&Answer>) {
-        let Some(answer) = answer.filter(|answer| answer.code.is_some()) else {
-            self.model.maybe_held = true;
-            return;
-        };
-        if answer.code == Some(8) {
-            return;
-        }
-        let run = answer.json["runs"].get(0).unwrap_or(&answer.json);
-        match run["items"].as_array().filter(|items| !items.is_empty()) {
-            Some(items) => {
-                let paths = items
-                    .iter()
-                    .filter_map(|item| item["path"].as_str())
-                    .map(str::to_owned);
-                self.model.held.extend(paths);
-            }
-            None => self.model.maybe_held = true,
-        }
     }
 
     /// Lets a random time pass, in microseconds, without giving up the processor for a whole tick.
@@ -668,22 +409,7 @@ impl History<'_> {
         }
     }
 
-    fn note(&mut self, told: impl AsRef<str>) {
+    pub(crate) fn note(&mut self, told: impl AsRef<str>) {
         writeln!(self.log, "  {}", told.as_ref()).expect("it is a string");
     }
-}
-
-/// Returns the hashes of all contents of which a run says that they were there before it wrote.
-fn kept_hashes(session: &mut crate::session::Session) -> Result<BTreeSet<String>> {
-    let mut hashes = BTreeSet::new();
-    let history = session.run(&["history", "-n", "200"])?;
-    for run in history.json["runs"].as_array().into_iter().flatten() {
-        let shown = session.run(&["run", "show", &run["id"].to_string()])?;
-        for item in shown.json["items"].as_array().into_iter().flatten() {
-            if let Some(hash) = item["before"]["hash"].as_str() {
-                hashes.insert(hash.to_owned());
-            }
-        }
-    }
-    Ok(hashes)
 }

@@ -36,16 +36,19 @@ mod person;
 mod power;
 mod rng;
 mod session;
+mod tally;
 mod tree;
+mod verdict;
 mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-pub use history::{FAIL_POINTS, Tally};
+pub use history::FAIL_POINTS;
 pub use power::unavailable as power_cuts_unavailable;
 pub use session::{Answer, Binaries, Running, Session};
+pub use tally::Tally;
 
 /// What to run.
 #[derive(Debug, Clone)]

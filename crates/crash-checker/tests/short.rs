@@ -15,7 +15,7 @@ fn run(first_seed: u64, histories: u64, power_cuts: bool) -> Report {
         first_seed,
         histories,
         power_cuts,
-        workers: 2,
+        workers: 4,
         keep_worlds: true,
     };
     let report = run_plan(&plan, |_, _| ());

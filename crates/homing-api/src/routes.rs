@@ -42,6 +42,9 @@ pub const TARGET_VERIFY: &str = "/v1/targets/{id}/verify";
 /// `GET` [`crate::WhyQuery`]: [`crate::Why`].
 pub const WHY: &str = "/v1/why";
 
+/// `POST`, no body: `{}`. Deletions and pushes are allowed again after the database was rebuilt.
+pub const STORE_ACCEPT_REBUILD: &str = "/v1/store/accept-rebuild";
+
 /// Returns a pattern with its `{id}` filled in.
 pub fn with_id(pattern: &str, id: &str) -> String {
     pattern.replace("{id}", &encode(id))

@@ -84,11 +84,20 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
     Why(WhyArgs),
+    /// Look after the state database
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Look at the configuration; needs no daemon
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show the versions of this program and of homingd
     Version,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Allow deletions and pushes again after the database was damaged and rebuilt
+    AcceptRebuild,
 }
 
 #[derive(Debug, Args)]

@@ -202,6 +202,14 @@ impl Client {
             .await
     }
 
+    /// `POST /v1/store/accept-rebuild`.
+    pub async fn accept_rebuild(&self) -> Result<(), ClientError> {
+        let path = routes::STORE_ACCEPT_REBUILD;
+        self.ask::<serde_json::Value>(Method::POST, path, Payload::Nothing, QUICK)
+            .await
+            .map(drop)
+    }
+
     /// `GET /v1/why`.
     pub async fn why(&self, path: &str) -> Result<Why, ClientError> {
         self.ask(

@@ -15,7 +15,7 @@ use homing_side_dir::{DirOptions, DirSide, Limits};
 /// Builds every side, and with them what the engine is told.
 ///
 /// The problem tells what the configuration asks for that cannot be.
-pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Problem> {
+pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Box<Problem>> {
     let settings = engine::Settings {
         max_runs: config.daemon.max_runs,
         stall_timeout: config.daemon.stall_timeout,
@@ -24,11 +24,9 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
     };
     let in_section = |section: String| {
         move |error: SideError| {
-            Problem::new(
-                ProblemKind::ConfigInvalid,
-                format!("{}: [{section}]: {error}", config_file.display()),
-            )
-            .with_hint("mend it and restart homingd")
+            let detail = format!("{}: [{section}]: {error}", config_file.display());
+            let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
+            Box::new(problem.with_hint("mend it and restart homingd"))
         }
     };
     let sources = config
@@ -40,7 +38,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
                 source(config).map_err(in_section(format!("sources.{id}")))?,
             ))
         })
-        .collect::<Result<_, Problem>>()?;
+        .collect::<Result<_, Box<Problem>>>()?;
     let targets = config
         .targets
         .iter()
@@ -50,7 +48,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
                 target(config).map_err(in_section(format!("targets.{id}")))?,
             ))
         })
-        .collect::<Result<_, Problem>>()?;
+        .collect::<Result<_, Box<Problem>>>()?;
     Ok(engine::Specs {
         sources,
         targets,
@@ -59,8 +57,8 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
 }
 
 /// Returns what a client hears while the configuration is not valid.
-pub(crate) fn config_problem(error: &ConfigError) -> Problem {
-    let mut problem = Problem::new(ProblemKind::ConfigInvalid, error.to_string());
+pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
+    let mut problem = Box::new(Problem::new(ProblemKind::ConfigInvalid, error.to_string()));
     if let ConfigError::Invalid { path, diagnostics } = error {
         let further = diagnostics.iter().skip(1);
         problem.causes = further
@@ -160,7 +158,9 @@ fn selection(config: &SourceConfig) -> String {
         .as_bytes());
     for patterns in [&config.include, &config.exclude] {
         add(&(patterns.len() as u64).to_le_bytes());
-        patterns.iter().for_each(|pattern| add(pattern.as_bytes()));
+        for pattern in patterns {
+            add(pattern.as_bytes());
+        }
     }
     ContentHash::of(&text).to_string()
 }

@@ -27,7 +27,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(2);
 ///
 /// `config` is the problem that clients hear when there is no valid one; nothing is synced then.
 pub(crate) async fn run(
-    config: Result<Config, Problem>,
+    config: Result<Config, Box<Problem>>,
     locations: &Locations,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen()
@@ -80,7 +80,7 @@ pub(crate) async fn run(
 /// What runs: with a valid configuration all of it, else nothing but the interface.
 enum Running {
     Syncing(Box<Syncing>),
-    Waiting(Problem),
+    Waiting(Box<Problem>),
 }
 
 struct Syncing {
@@ -124,11 +124,11 @@ impl Running {
         })))
     }
 
-    fn without_configuration(problem: Problem) -> Self {
+    fn without_configuration(problem: Box<Problem>) -> Self {
         Self::Waiting(problem)
     }
 
-    fn serving(&self) -> Result<Serving, Problem> {
+    fn serving(&self) -> Result<Serving, Box<Problem>> {
         match self {
             Self::Syncing(syncing) => Ok(Serving {
                 engine: syncing.engine.clone(),

@@ -77,8 +77,8 @@ fn serve(locations: &Locations, env: &Env) -> Result<ExitCode, StartError> {
             let file = locations.config_file.display();
             let detail =
                 format!("{file}: [daemon]: `log` is not a filter such as \"info\": {error}");
-            config = Err(Problem::new(ProblemKind::ConfigInvalid, detail)
-                .with_hint("mend it and restart homingd"));
+            let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
+            config = Err(Box::new(problem.with_hint("mend it and restart homingd")));
             log::filter("info")
         }),
         Err(_) => log::filter("info"),

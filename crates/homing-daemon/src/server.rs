@@ -103,3 +103,90 @@ fn another_user() -> Response {
         "use a homingd of your own: start `homingd`",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn router() -> Router {
+        let slow = || async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            "slow"
+        };
+        Router::new()
+            .route("/slow", get(slow))
+            .route("/", post(|| async { "quick" }))
+    }
+
+    /// Sends `request` to a connection that is never told to stop, and returns the answer when it has been closed.
+    async fn answer(request: &str) -> String {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let served = connection(server, router(), pending());
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let (_, read) = tokio::join!(served, client.read_to_string(&mut answer));
+        read.unwrap();
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_or_half_is_let_go() {
+        assert_eq!(answer("").await, "");
+        let half = answer("GET /slow HTTP/1.1\r\nHost: homing\r\n").await;
+        assert!(
+            half.is_empty() || half.starts_with("HTTP/1.1 408"),
+            "{half}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_after_its_answer() {
+        let answer = answer("GET /slow HTTP/1.1\r\nHost: homing\r\n\r\n").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_too_large_is_refused() {
+        let head = format!(
+            "GET /slow HTTP/1.1\r\nHost: homing\r\nX: {}\r\n\r\n",
+            "x".repeat(8 * MAX_HEAD_BYTES)
+        );
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let served = connection(server, router(), pending());
+        let exchange = async {
+            // The other end closes before it has read everything.
+            client.write_all(head.as_bytes()).await.unwrap_or_default();
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 431");
+        };
+        let (_, ()) = tokio::join!(served, exchange);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_is_answered_when_the_daemon_stops() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let stop = async { tokio::time::sleep(Duration::from_secs(1)).await };
+        let served = connection(server, router(), stop);
+        client
+            .write_all(b"GET /slow HTTP/1.1\r\nHost: homing\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        let (served, read) = tokio::join!(served, client.read_to_string(&mut answer));
+        served.unwrap();
+        read.unwrap();
+        assert!(
+            answer.contains("connection: close") && answer.ends_with("slow"),
+            "{answer}"
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! Why homingd does not start, and what to do about it.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use homing_store::StoreError;
@@ -101,8 +102,8 @@ impl StartError {
         match self {
             Self::Usage { .. } => 2,
             Self::SocketPathTooLong { .. } => 5,
-            Self::Unsafe { .. } => 6,
-            Self::Store {
+            Self::Unsafe { .. }
+            | Self::Store {
                 source: StoreError::ReadOnly { .. },
                 ..
             } => 6,
@@ -148,11 +149,11 @@ impl StartError {
         let mut text = format!("error: {self}\n");
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(&format!("  caused by: {error}\n"));
+            writeln!(text, "  caused by: {error}").expect("a String takes all");
             cause = error.source();
         }
         if let Some(hint) = self.hint() {
-            text.push_str(&format!("  hint: {hint}\n"));
+            writeln!(text, "  hint: {hint}").expect("a String takes all");
         }
         // Standard error may be closed; there is nowhere else to complain.
         io::stderr().write_all(text.as_bytes()).unwrap_or_default();

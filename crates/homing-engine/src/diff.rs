@@ -1,12 +1,12 @@
 //! Diff: what a sync would do, found out without writing anything anywhere.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{Cursor, Read};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::Arc;
 
 use homing_core::{
-    ContentHash, ContentReader, Contents, FetchRequest, Hasher, Item, ItemKey, Side, SideError,
-    SourceId, TargetId, Version,
+    ContentHash, Contents, FetchRequest, Item, ItemKey, Side, SideError, SourceId, TargetId,
+    Version,
 };
 use homing_store::HeadRow;
 
@@ -22,7 +22,8 @@ use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::{survey, transfer};
 use crate::report::{DiffReport, ItemAction, ItemReport, ModifiedItem, RunRequest, Trigger, Verb};
 use crate::runs::Run;
-use crate::shared::{Shared, locked};
+use crate::scratch::Scratch;
+use crate::shared::Shared;
 use crate::spec::{PushMode, SourceSpec};
 use crate::target::{policies, read_state};
 
@@ -34,7 +35,7 @@ impl Engine {
     }
 
     /// Returns what exactly this request would do. Never writes.
-    pub async fn dry_run(
+    async fn dry_run(
         &self,
         source: &SourceId,
         request: &RunRequest,
@@ -161,7 +162,7 @@ impl Diff<'_> {
             let failed = self.fetch(origin, wanted).await?;
             let contents = Arc::clone(&self.contents);
             let plan = tokio::task::block_in_place(|| {
-                pull::resolve(&input, decisions, &failed, contents.as_ref())
+                pull::resolve(&input, &decisions, &failed, contents.as_ref())
             })?;
             self.take_in(plan, &mut head, targets.is_empty());
         }
@@ -415,49 +416,5 @@ impl Diff<'_> {
                 .await?
                 .failed,
         )
-    }
-}
-
-/// Contents in memory over those of the store, so that a dry run can merge without keeping anything.
-struct Scratch {
-    below: Arc<dyn Contents>,
-    kept: Mutex<HashMap<ContentHash, Vec<u8>>>,
-}
-
-impl Scratch {
-    fn over(below: Arc<dyn Contents>) -> Self {
-        Self {
-            below,
-            kept: Mutex::default(),
-        }
-    }
-}
-
-impl Contents for Scratch {
-    fn open(&self, hash: &ContentHash) -> Result<ContentReader, SideError> {
-        match locked(&self.kept).get(hash) {
-            Some(bytes) => Ok(ContentReader::Bytes(Cursor::new(bytes.clone()))),
-            None => self.below.open(hash),
-        }
-    }
-
-    fn keep(&self, bytes: &mut dyn Read, _size_hint: u64) -> Result<(ContentHash, u64), SideError> {
-        let mut kept = Vec::new();
-        bytes
-            .read_to_end(&mut kept)
-            .map_err(|error| SideError::Transient {
-                message: "an item could not be read to its end".to_owned(),
-                retry_after: None,
-                source: Some(Box::new(error)),
-            })?;
-        let mut hasher = Hasher::default();
-        hasher.update(&kept);
-        let (hash, size) = (hasher.finish(), kept.len() as u64);
-        locked(&self.kept).insert(hash, kept);
-        Ok((hash, size))
-    }
-
-    fn flush(&self) -> Result<(), SideError> {
-        Ok(())
     }
 }

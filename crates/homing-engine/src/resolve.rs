@@ -227,7 +227,7 @@ async fn in_head(shared: &Shared, row: &ConflictRow, with: Resolution) -> Result
         .store
         .write(move |writer| {
             if head.head.is_none() && head.base.is_none() {
-                writer.delete_head(&row.source, &[row.key.clone()])?;
+                writer.delete_head(&row.source, std::slice::from_ref(&row.key))?;
             } else {
                 writer.put_head(&row.source, &[head])?;
             }

@@ -251,7 +251,7 @@ impl<'a> SourceRun<'a> {
         self.ended.bytes += fetched.bytes;
         let contents = self.shared.contents();
         let plan = tokio::task::block_in_place(|| {
-            let plan = pull::resolve(&input, decisions, &fetched.failed, contents.as_ref())?;
+            let plan = pull::resolve(&input, &decisions, &fetched.failed, contents.as_ref())?;
             if !plan.items.is_empty() {
                 contents.flush()?;
             }

@@ -23,16 +23,15 @@ impl Engine {
     /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
     pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
         self.admit()?;
-        let undone = match run {
-            Some(run) => run,
-            None => {
-                let last = self
-                    .shared
-                    .store
-                    .read(|reader| reader.last_undoable_run())
-                    .await?;
-                last.ok_or(EngineError::NothingToUndo)?
-            }
+        let undone = if let Some(run) = run {
+            run
+        } else {
+            let last = self
+                .shared
+                .store
+                .read(|reader| reader.last_undoable_run())
+                .await?;
+            last.ok_or(EngineError::NothingToUndo)?
         };
         let (row, journal) = self
             .shared

@@ -1,6 +1,7 @@
 //! Measures the store: how contents are best kept, and what rows cost. Run it with `--release`; medians of five.
 #![allow(clippy::print_stdout, reason = "its output is the result")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{Cursor, Write};
@@ -128,7 +129,7 @@ fn keep_all(store: &Store, contents: &[Vec<u8>]) -> Result<()> {
 
 fn rows() -> Result<()> {
     let contents: Vec<Vec<u8>> = (0..FILES).map(|seed| noise(seed as u64, 2048)).collect();
-    let mut times: Vec<[Duration; 8]> = Vec::new();
+    let mut times: Vec<[Duration; 9]> = Vec::new();
     let mut sizes = (0, 0, 0);
     for _ in 0..5 {
         let home = tempfile::tempdir()?;
@@ -165,6 +166,13 @@ fn rows() -> Result<()> {
         let ledger = store.read_blocking(|reader| reader.ledger(&target()))?;
         let read_ledger = begin.elapsed();
         assert_eq!((head.len(), ledger.len()), (FILES, FILES));
+        let (changed, placed) = (changed(head), changed_ledger(ledger));
+        let begin = Instant::now();
+        store.write_blocking(move |writer| {
+            writer.put_head(&source(), &changed)?;
+            writer.put_ledger(&target(), &placed)
+        })?;
+        let update = begin.elapsed();
         let begin = Instant::now();
         let ten = heads(&contents[..10]);
         store.write_blocking(move |writer| writer.put_head(&source(), &ten))?;
@@ -204,6 +212,7 @@ fn rows() -> Result<()> {
             states,
             read_head,
             read_ledger,
+            update,
             ten,
             insert,
             query,
@@ -215,6 +224,7 @@ fn rows() -> Result<()> {
         "5,000 rows of the journal placed, then durable",
         "head() of 5,000",
         "ledger() of 5,000",
+        "head + ledger of 5,000 changed",
         "ten files",
         "one insert",
         "one query",
@@ -276,6 +286,25 @@ fn starts() -> Result<()> {
 fn bytes_of(data_dir: &Path, store: Store) -> Result<u64> {
     store.close_blocking();
     Ok(fs::metadata(data_dir.join("state.db"))?.len())
+}
+
+/// The same rows with another content each: the next one's.
+fn changed(rows: BTreeMap<ItemKey, HeadRow>) -> Vec<HeadRow> {
+    let mut rows: Vec<HeadRow> = rows.into_values().collect();
+    let first = rows[0].head;
+    for at in 0..rows.len() {
+        rows[at].head = rows.get(at + 1).map_or(first, |next| next.head);
+    }
+    rows
+}
+
+fn changed_ledger(rows: BTreeMap<ItemKey, LedgerRow>) -> Vec<LedgerRow> {
+    let mut rows: Vec<LedgerRow> = rows.into_values().collect();
+    let first = rows[0].written;
+    for at in 0..rows.len() {
+        rows[at].written = rows.get(at + 1).map_or(first, |next| next.written);
+    }
+    rows
 }
 
 fn heads(contents: &[Vec<u8>]) -> Vec<HeadRow> {

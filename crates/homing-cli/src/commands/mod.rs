@@ -2,6 +2,7 @@
 
 mod config;
 mod conflicts;
+mod db;
 mod diff;
 mod history;
 mod release;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Release(args) => release::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
+        Command::Db(command) => db::run(*command, context).await,
         Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
     }?;
     Ok(report.with_warning(warning))

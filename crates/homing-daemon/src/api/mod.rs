@@ -11,6 +11,7 @@ mod runs;
 mod shutdown;
 mod sources;
 mod status;
+mod store;
 mod targets;
 mod undo;
 mod verify;
@@ -39,7 +40,7 @@ pub(crate) struct Api(Arc<Shared>);
 /// See [`Api`].
 pub(crate) struct Shared {
     /// The engine, or why there is none: the configuration is not valid.
-    pub(crate) engine: Result<Serving, Problem>,
+    pub(crate) engine: Result<Serving, Box<Problem>>,
     /// What this daemon is.
     pub(crate) identity: Identity,
     /// Cancelled when a client asks the daemon to end.
@@ -107,6 +108,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::TARGET, get(targets::show))
         .route(routes::TARGET_VERIFY, post(verify::verify))
         .route(routes::WHY, get(why::show))
+        .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
         .with_state(api);
     guarded(routes)
 }

@@ -11,10 +11,10 @@ use super::*;
 
 fn without_configuration() -> Router {
     router(Api::new(Shared {
-        engine: Err(
+        engine: Err(Box::new(
             Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
                 .with_hint("mend it"),
-        ),
+        )),
         identity: Identity {
             boot_id: "b".to_owned(),
             started_at: "2026-01-02T03:04:05.678Z".to_owned(),
@@ -114,7 +114,7 @@ async fn shutdown_cancels_the_token() {
         config_path: "/".into(),
         data_dir: "/".into(),
     };
-    let engine = Err(Problem::new(ProblemKind::ConfigInvalid, "none"));
+    let engine = Err(Box::new(Problem::new(ProblemKind::ConfigInvalid, "none")));
     let router = router(Api::new(Shared {
         engine,
         identity,

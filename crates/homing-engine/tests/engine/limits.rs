@@ -82,7 +82,7 @@ async fn an_engine_that_stops_takes_no_more_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_was_never_synced_is_due_at_once_and_then_after_its_interval() {
     let mut world = World::empty();
-    world.source("up", |spec| spec.every = Some(Duration::from_secs(900)));
+    world.source("up", |spec| spec.every = Some(Duration::from_mins(15)));
     world.write("up/a.md", "a\n");
     let engine = world.engine().await;
     let now = jiff::Timestamp::now();
@@ -102,7 +102,7 @@ async fn a_source_that_was_never_synced_is_due_at_once_and_then_after_its_interv
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_source_backs_off_and_comes_back() {
     let mut world = World::empty();
-    world.source("up", |spec| spec.every = Some(Duration::from_secs(900)));
+    world.source("up", |spec| spec.every = Some(Duration::from_mins(15)));
     std::fs::remove_dir(world.path("up")).unwrap();
     let run = world
         .run("up", RunRequest::new(Verb::Sync, Trigger::Schedule))

@@ -60,7 +60,7 @@ async fn capture_waits_for_a_file_that_was_only_just_written() {
     let mut world = two_way();
     world.write("up/a.md", "one\n");
     world.sync_well("up").await;
-    std::fs::write(world.path("here/a.md"), "fresh\n").unwrap();
+    world.write_now("here/a.md", "fresh\n");
     world.sync_well("up").await;
     assert_eq!(world.read("up/a.md").unwrap(), "fresh\n");
 }
@@ -123,7 +123,7 @@ async fn new_files_go_to_the_source_that_takes_them() {
     let mut world = World::empty();
     world.source("up", |spec| spec.push = PushMode::Direct);
     world.target("here", &["up"], |spec| {
-        spec.new_files_to = Some(source("up"))
+        spec.new_files_to = Some(source("up"));
     });
     world.write("up/a.md", "a\n");
     world.sync_well("up").await;

@@ -152,12 +152,18 @@ impl World {
 
     /// Writes a file, as long ago as a user who is done with it.
     pub(crate) fn write(&self, relative: &str, content: &str) {
+        let file = self.write_now(relative, content);
+        file.set_modified(SystemTime::now() - Duration::from_mins(1))
+            .unwrap();
+    }
+
+    /// Writes a file this very moment.
+    pub(crate) fn write_now(&self, relative: &str, content: &str) -> fs::File {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut file = fs::File::create(&path).unwrap();
         std::io::Write::write_all(&mut file, content.as_bytes()).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(60))
-            .unwrap();
+        file
     }
 
     pub(crate) fn remove(&self, relative: &str) {

@@ -66,24 +66,19 @@ impl Writer<'_> {
                 target.as_str(),
                 root_checksum(target, None).value()
             ])?;
-        // Two statements, as for the heads.
-        let mut exists = self
+        // Removed and inserted rather than updated, as for the heads.
+        let mut remove = self
             .connection
-            .prepare_cached("SELECT 1 FROM target_files WHERE target_id = ?1 AND path = ?2")?;
-        let mut update = self.connection.prepare_cached(
-            "UPDATE target_files SET source_id = ?3, key = ?4, written = ?5, base = ?6, mode = ?7, size = ?8,
-                 identity = ?9, adopted = ?10, tombstone = ?11, checksum = ?12 WHERE target_id = ?1 AND path = ?2",
-        )?;
+            .prepare_cached("DELETE FROM target_files WHERE target_id = ?1 AND path = ?2")?;
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO target_files(target_id, path, source_id, key, written, base, mode, size, identity, adopted,
                  tombstone, checksum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT(target_id, path) DO NOTHING",
         )?;
         for row in rows {
             let pair = self.pack_pair(row.written, row.base)?;
-            let there = exists.exists([target.as_str(), row.path.as_str()])?;
-            let statement = if there { &mut update } else { &mut insert };
-            statement.execute(params![
+            let values = (
                 target.as_str(),
                 row.path.as_str(),
                 row.source.as_str(),
@@ -96,7 +91,11 @@ impl Writer<'_> {
                 row.adopted,
                 row.tombstone,
                 checksum(target, row).value(),
-            ])?;
+            );
+            if insert.execute(values)? == 0 {
+                remove.execute([target.as_str(), row.path.as_str()])?;
+                insert.execute(values)?;
+            }
         }
         Ok(())
     }

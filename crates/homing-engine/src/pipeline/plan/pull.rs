@@ -108,7 +108,7 @@ pub(crate) fn decide(input: &PullInput<'_>) -> PullDecisions {
 /// Turns decisions into rows, once the contents are in the store (but for those in `failed`). Blocks.
 pub(crate) fn resolve(
     input: &PullInput<'_>,
-    decisions: PullDecisions,
+    decisions: &PullDecisions,
     failed: &BTreeMap<ItemKey, SideError>,
     contents: &dyn Contents,
 ) -> Result<PullPlan, SideError> {
@@ -184,7 +184,7 @@ pub(crate) fn resolve(
             }
         }
     }
-    refresh_identities(input, &decisions, &mut pull);
+    refresh_identities(input, decisions, &mut pull);
     Ok(pull)
 }
 

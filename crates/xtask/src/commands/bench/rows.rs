@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::place::Place;
 use super::service::{Pair, Service};
 use super::table::{Peer, Table, Target, median};
-use crate::shell::Binaries;
+use crate::shell::{Binaries, cargo};
 
 /// What every group needs.
 pub(crate) struct Bench<'a> {
@@ -301,6 +301,32 @@ pub(crate) fn database(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         }
         table.add(what, &times, &[], &[most]);
     }
+    store_alone(bench, table)
+}
+
+/// The store without the rest: one row, ten files, thousands of contents.
+fn store_alone(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
+    let arguments = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "homing-store",
+        "--example",
+        "measure",
+    ];
+    let output = cargo(arguments)
+        .env("TMPDIR", bench.place.fresh("store/alone")?)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "the store's measurements failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    table.append(
+        "The store alone",
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    );
     Ok(())
 }
 

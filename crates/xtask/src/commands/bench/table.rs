@@ -34,6 +34,7 @@ pub(crate) struct Table {
     place: String,
     rows: Vec<String>,
     notes: Vec<String>,
+    appendix: Vec<(String, String)>,
 }
 
 impl Table {
@@ -44,6 +45,7 @@ impl Table {
             place,
             rows: Vec::new(),
             notes: Vec::new(),
+            appendix: Vec::new(),
         }
     }
 
@@ -108,6 +110,12 @@ impl Table {
         self.notes.push(sentence);
     }
 
+    /// Adds what a program printed, under a title.
+    pub(crate) fn append(&mut self, title: &str, text: String) {
+        crate::shell::say(&text);
+        self.appendix.push((title.to_owned(), text));
+    }
+
     /// Returns the page.
     pub(crate) fn render(&self) -> Result<String> {
         let mut page = String::from("# Benchmarks\n\n");
@@ -139,6 +147,9 @@ impl Table {
         }
         for note in &self.notes {
             writeln!(page, "* {note}")?;
+        }
+        for (title, text) in &self.appendix {
+            writeln!(page, "\n## {title}\n\n```text\n{}\n```", text.trim_end())?;
         }
         Ok(page)
     }

@@ -1,0 +1,276 @@
+//! What is made of a command's end: everything is looked at, and the promises are checked.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::checks;
+use crate::content::units;
+use crate::history::History;
+use crate::model::Place;
+use crate::people::Moment;
+use crate::session::{Answer, Session};
+
+impl History<'_> {
+    /// Undoes a decision that a person has just made: what it overwrote in a target must come back.
+    pub(crate) fn take_back(
+        &mut self,
+        arguments: &[&str],
+        before: &checks::Snapshot,
+    ) -> Result<()> {
+        let after = checks::look(self.world)?;
+        let path = arguments[2];
+        let changed: Vec<Place> = (0..self.world.targets.len())
+            .map(Place::Target)
+            .filter(|place| before[place].files.contains_key(path))
+            .filter(|place| before[place].bytes(path) != after[place].bytes(path))
+            .collect();
+        if changed.is_empty() || !self.world.session.is_alive()? {
+            return Ok(());
+        }
+        self.note("homing undo takes the decision back");
+        self.may_discard = true;
+        let answer = self.world.session.run(&["undo"])?;
+        let code = answer.code;
+        self.after(&["undo"], Some(answer))?;
+        if self.world.session.is_alive()? && code == Some(0) {
+            let now = checks::look(self.world)?;
+            for place in changed {
+                ensure!(
+                    now[&place].bytes(path) == before[&place].bytes(path),
+                    "LOST: the undo of a decision did not bring the bytes of {place}/{path} back"
+                );
+            }
+            self.tally.count("decisions taken back");
+        }
+        Ok(())
+    }
+
+    /// Looks at everything after a command. `answer` is given when nothing disturbed it.
+    pub(crate) fn after(&mut self, arguments: &[&str], answer: Option<Answer>) -> Result<()> {
+        if answer
+            .as_ref()
+            .is_some_and(|answer| [Some(1), Some(4)].contains(&answer.code))
+        {
+            // The client may hear of an end before the kernel lets its parent know.
+            self.wait_for_an_end()?;
+        }
+        let died = !self.world.session.is_alive()?;
+        if died {
+            self.crashed = true;
+            if let Some(point) = self.armed.take() {
+                self.tally.count(format!("died at {point}"));
+            }
+            let snapshot = checks::look(self.world)?;
+            checks::whole(self.world, &mut self.model, &snapshot)
+                .context("with the daemon dead")?;
+            if self.rng.chance(40) {
+                for _ in 0..=self.rng.below(2) {
+                    self.person(Moment::Quiet)?;
+                }
+            }
+            self.note("homingd starts again");
+            self.revive(false)?;
+        }
+        if died {
+            self.note_half_undone(&checks::look(self.world)?);
+        }
+        if arguments[0] == "undo" {
+            self.note_held(answer.as_ref().filter(|_| !died))?;
+        }
+        let snapshot = checks::look(self.world)?;
+        checks::whole(self.world, &mut self.model, &snapshot)?;
+        checks::untouched(self.world, &self.model, &snapshot)?;
+        let may_discard = self.may_discard;
+        let session = &mut self.world.session;
+        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_discard, || {
+            kept_hashes(session)
+        })?;
+        if discarded > 0 {
+            self.tally.count("discarded by a person");
+        }
+        self.may_discard = false;
+        for (place, tree) in &snapshot {
+            self.model.observe(*place, tree);
+        }
+        if let Some(answer) = answer.filter(|_| !died) {
+            self.judge(arguments, &answer, &snapshot)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn judge(
+        &mut self,
+        arguments: &[&str],
+        answer: &Answer,
+        snapshot: &checks::Snapshot,
+    ) -> Result<()> {
+        self.note(format!("… ended with {:?}", answer.code));
+        let code = answer
+            .code
+            .with_context(|| format!("`homing {}` was ended by a signal", arguments.join(" ")))?;
+        let allowed: &[i32] = match arguments[0] {
+            "sync" | "pull" | "push" => &[0, 3, 7],
+            "undo" | "release" => &[0, 3, 7, 8],
+            // A union of a deletion or of a binary content is refused.
+            "resolve" => &[0, 1, 2, 3, 7, 8],
+            _ => &[0, 3],
+        };
+        let told = answer.stderr.trim();
+        ensure!(
+            allowed.contains(&code),
+            "DISHONEST: `homing {}` ended with {code}: {told}\n{}",
+            arguments.join(" "),
+            answer.json
+        );
+        self.tally
+            .count(format!("{} ended with {code}", arguments[0]));
+        for run in answer.json["runs"].as_array().into_iter().flatten() {
+            for item in run["items"].as_array().into_iter().flatten() {
+                self.tally
+                    .count(format!("item {}", item["action"].as_str().unwrap_or("?")));
+            }
+        }
+        if code == 0
+            && arguments[0] == "release"
+            && arguments.len() == 2
+            && self.world.origins.len() == 1
+        {
+            self.model.held.clear();
+            self.model.maybe_held = false;
+        }
+        if arguments[0] != "sync" {
+            return Ok(());
+        }
+        let conflicts = self.conflicts()?;
+        let open = checks::conflict_paths(&conflicts);
+        if !open.is_empty() {
+            self.tally.count("conflicts open");
+        }
+        checks::conflicts_are_real(&self.model, &conflicts, self.world.origins.len() > 1)?;
+        let blocked = answer.json["runs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|run| run["status"] == "blocked");
+        if code == 0 {
+            ensure!(
+                open.is_empty(),
+                "DISHONEST: a sync ended with 0 and conflicts are open: {conflicts}"
+            );
+            ensure!(
+                !blocked,
+                "DISHONEST: a sync ended with 0 and a run is blocked"
+            );
+        }
+        if code == 7 {
+            // With several sources, a later run may settle what an earlier one has told.
+            ensure!(
+                blocked || !open.is_empty() || self.world.origins.len() > 1,
+                "DISHONEST: a sync ended with 7 and nothing waits: {}",
+                answer.json
+            );
+        }
+        if code == 3 {
+            bail!(
+                "DISHONEST: nothing disturbed this sync and it ended as partial: {told}\n{}",
+                answer.json
+            );
+        }
+        if !blocked {
+            checks::published(self.world, &mut self.model, snapshot, &open)?;
+            if self.crashed {
+                checks::no_leftovers(snapshot)?;
+                self.crashed = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// What only looks must not write.
+    pub(crate) fn read_only(&mut self) -> Result<()> {
+        let before = checks::look(self.world)?;
+        let commands: [&[&str]; 7] = [
+            &["status"],
+            &["diff"],
+            &["sync", "--all", "--dry-run"],
+            &["conflicts"],
+            &["history"],
+            &["verify"],
+            &["sync", "s0", "--dry-run", "--force"],
+        ];
+        let command = *self.rng.pick(&commands);
+        self.note(format!("homing {} only looks", command.join(" ")));
+        let answer = self.world.session.run(command)?;
+        let code = answer.code.unwrap_or(-1);
+        ensure!(
+            [0, 3, 7].contains(&code) || !self.world.session.is_alive()?,
+            "`homing {}` ended with {code}: {}",
+            command.join(" "),
+            answer.stderr.trim()
+        );
+        let after = checks::look(self.world)?;
+        ensure!(
+            before == after,
+            "DISHONEST: `homing {}` wrote something",
+            command.join(" ")
+        );
+        self.tally.count("looks");
+        if self.world.session.is_alive()? {
+            return Ok(());
+        }
+        self.after(&["status"], None)
+    }
+
+    /// An undo that was cut short may have put files back without holding them; who edits one then edits the older one.
+    fn note_half_undone(&mut self, now: &checks::Snapshot) {
+        for (place, before) in self.undoing.iter().flatten() {
+            for (path, seen) in &before.files {
+                let there = now[place].bytes(path).map(units).unwrap_or_default();
+                self.model
+                    .refuse(path, units(&seen.bytes).difference(&there));
+            }
+        }
+    }
+
+    fn note_held(&mut self, answer: Option<&Answer>) -> Result<()> {
+        let Some(answer) = answer.filter(|answer| answer.code.is_some()) else {
+            self.model.maybe_held = true;
+            return Ok(());
+        };
+        if answer.code == Some(8) {
+            return Ok(());
+        }
+        // The answer itself need not tell all items.
+        let run = answer.json["runs"].get(0).unwrap_or(&answer.json);
+        let shown = self
+            .world
+            .session
+            .run(&["run", "show", &run["id"].to_string()])?;
+        let Some(items) = shown.json["items"]
+            .as_array()
+            .filter(|_| shown.code == Some(0))
+        else {
+            self.model.maybe_held = true;
+            return Ok(());
+        };
+        let paths = items.iter().filter_map(|item| item["path"].as_str());
+        self.model.held.extend(paths.map(str::to_owned));
+        Ok(())
+    }
+}
+
+/// Returns the hashes of all contents of which a run says that they were there before it wrote.
+fn kept_hashes(session: &mut Session) -> Result<BTreeSet<String>> {
+    let mut hashes = BTreeSet::new();
+    let history = session.run(&["history", "-n", "200"])?;
+    for run in history.json["runs"].as_array().into_iter().flatten() {
+        let shown = session.run(&["run", "show", &run["id"].to_string()])?;
+        for item in shown.json["items"].as_array().into_iter().flatten() {
+            if let Some(hash) = item["before"]["hash"].as_str() {
+                hashes.insert(hash.to_owned());
+            }
+        }
+    }
+    Ok(hashes)
+}

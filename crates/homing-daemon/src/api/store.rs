@@ -1,0 +1,14 @@
+//! `POST /v1/store/accept-rebuild`
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value};
+
+use super::Api;
+use crate::problem::Refusal;
+
+/// Allows deletions and pushes again after the database was rebuilt.
+pub(super) async fn accept_rebuild(State(api): State<Api>) -> Result<Json<Value>, Refusal> {
+    api.engine()?.accept_rebuild().await?;
+    Ok(Json(Value::Object(Map::new())))
+}

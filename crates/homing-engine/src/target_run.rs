@@ -1,0 +1,343 @@
+//! One publish of a target, on behalf of whoever waited for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use homing_core::{ItemKey, Problem, SourceId, Step, TargetId};
+use homing_store::{ConflictRow, StoredRoot};
+
+use crate::catalog::Catalog;
+use crate::error::EngineError;
+use crate::pipeline::plan::publish::{self as plan, PathChange, PublishInput};
+use crate::pipeline::plan::{Consent, guard};
+use crate::pipeline::publish::{Assignment, Rows, carry_out};
+use crate::pipeline::{survey, transfer};
+use crate::report::{Failure, ItemAction, ItemReport};
+use crate::runs::Run;
+use crate::shared::Shared;
+use crate::spec::TargetSpec;
+use crate::target::{PublishRequest, Published, policies, read_state};
+
+/// A file that keeps changing under Homing's hands is left to the next run after this many plans.
+const ROUNDS: usize = 3;
+
+/// One publish of a target, on behalf of some requests.
+pub(crate) struct TargetRun<'a> {
+    shared: &'a Shared,
+    id: &'a TargetId,
+    spec: &'a TargetSpec,
+    requests: &'a [PublishRequest],
+    pub(crate) done: Done,
+}
+
+/// What a publish did so far.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    carried: Vec<ItemReport>,
+    reported: Vec<ItemReport>,
+    problems: Vec<Problem>,
+    pub(crate) modified: Vec<(SourceId, ItemKey)>,
+    pub(crate) error: Option<Failure>,
+    /// What the guard stopped, by source.
+    blocked: BTreeMap<SourceId, (Failure, String)>,
+}
+
+impl<'a> TargetRun<'a> {
+    pub(crate) fn new(
+        shared: &'a Shared,
+        id: &'a TargetId,
+        spec: &'a TargetSpec,
+        requests: &'a [PublishRequest],
+    ) -> Self {
+        Self {
+            shared,
+            id,
+            spec,
+            requests,
+            done: Done::default(),
+        }
+    }
+
+    /// Plans and carries out, again while files change under its hands.
+    pub(crate) async fn rounds(&mut self) -> Result<(), EngineError> {
+        for round in 1..=ROUNDS {
+            let changed = self.round().await?;
+            if changed.is_empty() {
+                return Ok(());
+            }
+            if round == ROUNDS {
+                for (source, key, path) in changed {
+                    self.done.carried.push(ItemReport {
+                        source,
+                        target: Some(self.id.clone()),
+                        key,
+                        path,
+                        action: ItemAction::Failed,
+                        before: None,
+                        after: None,
+                        reason: Some("it kept changing while it was to be replaced; the next run tries again".into()),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one round and returns what was not as planned.
+    async fn round(&mut self) -> Result<Vec<(SourceId, ItemKey, ItemKey)>, EngineError> {
+        let (shared, leader) = (self.shared, &self.requests[0].run);
+        let settings = &shared.specs.settings;
+        let state = read_state(shared, self.id).await?;
+        let catalog = Catalog::merge(state.heads, self.spec);
+        let since = Instant::now();
+        let paths: BTreeSet<ItemKey> = state
+            .ledger
+            .keys()
+            .chain(catalog.entries.keys())
+            .cloned()
+            .collect();
+        let rules = survey::RootRules {
+            boot_id: &shared.boot_id,
+            accept: self.requests.iter().any(|request| request.accept_root),
+            read_all: self.requests.iter().any(|request| request.force),
+        };
+        let near = survey::target(
+            leader,
+            settings,
+            self.spec,
+            state.root.as_ref(),
+            &state.ledger,
+            paths,
+            rules,
+        )
+        .await?;
+        leader.phase("survey-target", since);
+        let since = Instant::now();
+        let policies = policies(shared, self.spec);
+        let input = PublishInput {
+            target: self.id,
+            ledger: &state.ledger,
+            catalog: &catalog,
+            near: &near,
+            deletions: self.spec.deletions,
+            policies: &policies,
+        };
+        let decisions = plan::decide(&input);
+        let mut plan = if decisions.fetches.is_empty() {
+            plan::resolve(
+                &input,
+                decisions,
+                &BTreeMap::new(),
+                shared.contents().as_ref(),
+            )?
+        } else {
+            let requests = decisions.fetches.clone();
+            let place = self.spec.place.as_ref();
+            let fetched =
+                transfer::fetch_missing(leader, settings, &shared.store, place, requests).await?;
+            let contents = shared.contents();
+            // The merges read and keep contents: they block for as long as they take.
+            let plan = tokio::task::block_in_place(|| {
+                plan::resolve(&input, decisions, &fetched.failed, contents.as_ref())
+            })?;
+            shared.flush_contents().await?;
+            plan
+        };
+        self.apply_guard(&mut plan, state.ledger.len(), state.rebuild_pending);
+        leader.phase("plan", since);
+
+        let since = Instant::now();
+        let root = near.root.map(|identity| StoredRoot {
+            identity,
+            boot_id: shared.boot_id.clone(),
+        });
+        let by_path: BTreeMap<ItemKey, (SourceId, ItemKey)> = plan
+            .changes
+            .iter()
+            .map(|(_, change)| {
+                (
+                    change.path.clone(),
+                    (change.source.clone(), change.key.clone()),
+                )
+            })
+            .collect();
+        let rows = Rows {
+            puts: plan.puts,
+            drops: plan.drops,
+            conflicts: differ(&plan.conflicts, &state.conflicts).then_some(plan.conflicts),
+            root: root.filter(|root| state.root.as_ref() != Some(root)),
+            ended_holds: catalog.ended_holds,
+        };
+        let assignments = plan
+            .changes
+            .into_iter()
+            .map(|(step, change)| Assignment {
+                run: self.run_for(&change.source),
+                step,
+                change,
+            })
+            .collect();
+        let carried = carry_out(shared, self.id, self.spec, leader, assignments, rows).await?;
+        leader.phase("publish", since);
+
+        // Only the last plan's reports stand; what was carried out stays done.
+        self.done.reported = plan.items;
+        self.done.carried.extend(carried.items.iter().cloned());
+        self.done.problems.extend(catalog.problems);
+        self.done.problems.extend(near.problems);
+        self.done.modified = plan.modified;
+        // A merge that was placed carries the edit on.
+        let merged = carried
+            .items
+            .iter()
+            .filter(|item| item.action == ItemAction::Merged);
+        self.done
+            .modified
+            .extend(merged.map(|item| (item.source.clone(), item.path.clone())));
+        if let Some(error) = carried.storage {
+            self.done.error = Some(error.failure());
+        }
+        let owner = |path: ItemKey| {
+            by_path
+                .get(&path)
+                .map(|(source, key)| (source.clone(), key.clone(), path))
+        };
+        Ok(carried.changed.into_iter().filter_map(owner).collect())
+    }
+
+    /// Takes out of the plan whatever a person must see first: of a source whose deletions are too many, everything.
+    fn apply_guard(
+        &mut self,
+        plan: &mut plan::PublishPlan,
+        ledger_rows: usize,
+        rebuild_pending: bool,
+    ) {
+        let deletes = |change: &PathChange| change.after.is_none();
+        if rebuild_pending {
+            let before = plan.changes.len();
+            plan.changes.retain(|(_, change)| !deletes(change));
+            let withheld = before - plan.changes.len();
+            if withheld > 0 {
+                self.done.error = Some(EngineError::RebuildPending(withheld).failure());
+            }
+            return;
+        }
+        let consent = self.consent();
+        let steps: Vec<Step> = plan
+            .changes
+            .iter()
+            .filter(|(_, change)| !(deletes(change) && consent.agreed(&change.source, &change.key)))
+            .map(|(step, _)| step.clone())
+            .collect();
+        let side = format!("target `{}`", self.id);
+        let Err((error, digest)) = guard(&side, &steps, ledger_rows, &consent.consent) else {
+            return;
+        };
+        let sources: BTreeSet<SourceId> = plan
+            .changes
+            .iter()
+            .filter(|(_, change)| deletes(change))
+            .map(|(_, change)| change.source.clone())
+            .collect();
+        plan.changes
+            .retain(|(_, change)| !sources.contains(&change.source));
+        for source in sources {
+            self.done
+                .blocked
+                .insert(source, (error.failure(), digest.clone()));
+        }
+    }
+
+    fn consent(&self) -> Consents {
+        let mut consents = Consents::default();
+        for request in self.requests {
+            consents
+                .consent
+                .digests
+                .extend(request.consent.digests.iter().cloned());
+            if let Some(source) = &request.source {
+                consents
+                    .keys
+                    .insert(source.clone(), request.consent.keys.clone());
+            }
+        }
+        consents
+    }
+
+    /// Returns the run that a source's changes belong to: its own, or that of whoever came first.
+    fn run_for(&self, source: &SourceId) -> Arc<Run> {
+        let own = self
+            .requests
+            .iter()
+            .find(|request| request.source.as_ref() == Some(source));
+        Arc::clone(&own.unwrap_or(&self.requests[0]).run)
+    }
+}
+
+/// The consent of all requests together.
+#[derive(Default)]
+struct Consents {
+    consent: Consent,
+    keys: BTreeMap<SourceId, BTreeSet<ItemKey>>,
+}
+
+impl Consents {
+    fn agreed(&self, source: &SourceId, key: &ItemKey) -> bool {
+        self.keys.get(source).is_some_and(|keys| keys.contains(key))
+    }
+}
+
+impl Done {
+    /// Gives every request what is its own; what belongs to no request goes to the first.
+    pub(crate) fn answers(mut self, requests: &[PublishRequest]) -> Vec<Published> {
+        let mut answers: Vec<Published> = requests
+            .iter()
+            .map(|_| Published {
+                problems: self.problems.clone(),
+                error: self.error.clone(),
+                ..Published::default()
+            })
+            .collect();
+        let place = |source: &SourceId| {
+            requests
+                .iter()
+                .position(|request| request.source.as_ref() == Some(source))
+                .unwrap_or(0)
+        };
+        for item in self.carried.drain(..) {
+            answers[place(&item.source)].carried.push(item);
+        }
+        for item in self.reported.drain(..) {
+            answers[place(&item.source)].reported.push(item);
+        }
+        for (source, (failure, digest)) in self.blocked {
+            let answer = &mut answers[place(&source)];
+            answer.error.get_or_insert(failure);
+            answer.digest = Some(digest);
+        }
+        answers
+    }
+}
+
+/// Tells whether the open conflicts are others than the stored ones.
+fn differ(found: &[ConflictRow], stored: &[ConflictRow]) -> bool {
+    let essence = |row: &ConflictRow| {
+        (
+            row.key.clone(),
+            row.source.clone(),
+            row.kind,
+            row.base,
+            row.near,
+            row.far,
+            row.detail.clone(),
+        )
+    };
+    let found: BTreeSet<_> = found.iter().map(essence).collect();
+    let stored: BTreeSet<_> = stored
+        .iter()
+        .filter(|row| row.hop == homing_store::Hop::Publish)
+        .map(essence)
+        .collect();
+    found != stored
+}
