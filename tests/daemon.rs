@@ -116,7 +116,7 @@ fn a_crash_loses_nothing_and_the_next_start_shows_the_same() -> TestResult {
         after == history,
         "the history is another one: {history:#?} became {after:#?}"
     );
-    let again = home.json_ok(&["status"])?;
+    let again = home.status_when_recovered()?;
     for field in ["states", "files", "conflicts", "last_success"] {
         let (before, after) = (&status["sources"][0][field], &again["sources"][0][field]);
         ensure!(before == after, "`{field}` was {before} and is {after}");

@@ -29,6 +29,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A home with nothing in it but what a test puts there.
 pub(crate) struct Home {
     root: TempDir,
+    /// Root's tests may act as somebody whom modes stop.
+    ordinary_user: bool,
 }
 
 impl Home {
@@ -40,7 +42,29 @@ impl Home {
                 .mode(0o700)
                 .create(root.path().join(directory))?;
         }
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            ordinary_user: false,
+        })
+    }
+
+    /// Gives everything to a user whom modes stop, and runs the commands as that user from now on.
+    ///
+    /// Whoever is not root is such a user already. Returns `false` where root cannot become another user.
+    pub(crate) fn hand_over(&mut self) -> Result<bool> {
+        if !is_root()? {
+            return Ok(true);
+        }
+        self.ordinary_user = true;
+        let mut probe = self.command(env!("CARGO_BIN_EXE_homingd"));
+        probe.arg("--version").current_dir("/");
+        if !run(probe).is_ok_and(|probed| probed.code == 0) {
+            return Ok(false);
+        }
+        let mut chown = Command::new("/bin/chown");
+        chown.arg("-R").arg(NOBODY).arg(self.root());
+        run(chown)?.expect(0, &[])?;
+        Ok(true)
     }
 
     /// Makes a home with one source, `team`, and one target, `agents`, that follows it.
@@ -176,8 +200,32 @@ impl Home {
         Ok(document)
     }
 
+    /// Returns `homing status` once every target was looked at after a start; each question takes some milliseconds.
+    pub(crate) fn status_when_recovered(&self) -> Result<Value> {
+        for _ in 0..500 {
+            let status = self.json_ok(&["status"])?;
+            if status["daemon"]["recovered"] == true {
+                return Ok(status);
+            }
+        }
+        bail!("homingd has not looked at its targets after 500 questions")
+    }
+
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = if self.ordinary_user {
+            let mut command = Command::new("/usr/bin/setpriv");
+            command.args([
+                "--reuid",
+                NOBODY,
+                "--regid",
+                NOBODY,
+                "--clear-groups",
+                program,
+            ]);
+            command
+        } else {
+            Command::new(program)
+        };
         command
             .env_clear()
             .env("HOME", self.path(""))
@@ -188,6 +236,9 @@ impl Home {
         command
     }
 }
+
+/// The user that owns nothing.
+const NOBODY: &str = "65534";
 
 /// One source that never pushes, one target.
 pub(crate) const ONE_SOURCE: &str = r#"

@@ -132,18 +132,51 @@ fn a_source_that_is_a_file_is_told() -> TestResult {
 
 #[test]
 fn a_part_that_cannot_be_read_deletes_nothing() -> TestResult {
-    if is_root()? {
-        return skip("root can read everything; homing-side-dir has tests of its own for this");
+    let mut home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    for name in ["a.md", "dir/b.md", "dir/c.md"] {
+        origin.write(name, format!("{name}\n"))?;
     }
-    let (home, _daemon) = synced()?;
+    if !home.hand_over()? {
+        return skip("root cannot become another user here");
+    }
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
     let before = home.target("agents").snapshot()?;
-    let directory = home.origin("team").path("dir");
-    fs::set_permissions(&directory, Permissions::from_mode(0o000))?;
-    let outcome = home.homing(&["sync"]);
-    fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
-    ensure!(outcome?.code != 0);
+    fs::set_permissions(origin.path("dir"), Permissions::from_mode(0o000))?;
+    let outcome = home.homing(&["sync"])?;
+    fs::set_permissions(origin.path("dir"), Permissions::from_mode(0o755))?;
+    ensure!(
+        told(&outcome).contains("dir"),
+        "nobody said what could not be read: {outcome}"
+    );
+    ensure!(outcome.code != 0, "it looks like a success: {outcome}");
+    ensure!(home.target("agents").snapshot()? == before);
+    home.ok(&["sync"])?;
     ensure!(home.target("agents").snapshot()? == before);
     Ok(())
+}
+
+#[test]
+fn a_target_whose_mode_forbids_writing_is_told_and_mended() -> TestResult {
+    let mut home = Home::with_one_source()?;
+    home.origin("team").write("a.md", "one\n")?;
+    let target = home.target("agents");
+    fs::create_dir(&target.0)?;
+    if !home.hand_over()? {
+        return skip("root cannot become another user here");
+    }
+    fs::set_permissions(&target.0, Permissions::from_mode(0o555))?;
+    let _daemon = home.start()?;
+    let outcome = home.homing(&["sync"])?;
+    ensure!(outcome.code == 6 || outcome.code == 3, "{outcome}");
+    ensure!(
+        told(&outcome).to_lowercase().contains("permission"),
+        "{outcome}"
+    );
+    fs::set_permissions(&target.0, Permissions::from_mode(0o755))?;
+    home.ok(&["sync"])?;
+    target.expect(&[("a.md", "one\n")])
 }
 
 #[test]

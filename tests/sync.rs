@@ -297,3 +297,116 @@ fn a_source_with_a_schedule_is_synced_without_being_asked() -> TestResult {
     ensure!(runs.iter().all(|run| run["status"] != "error"), "{runs:#?}");
     home.target("agents").expect(&[("a.md", "one\n")])
 }
+
+#[test]
+fn many_at_once_all_end_well() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    for number in 0..50 {
+        origin.write(&format!("{number}.md"), format!("{number}\n"))?;
+    }
+    let _daemon = home.start()?;
+    let outcomes = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| home.homing(&["sync"])))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("no client panics"))
+            .collect::<Vec<_>>()
+    });
+    for outcome in outcomes {
+        outcome?.expect(0, &[])?;
+    }
+    ensure!(home.target("agents").texts()? == origin.texts()?);
+    Ok(())
+}
+
+#[test]
+fn what_is_excluded_later_leaves_the_target_and_not_the_origin() -> TestResult {
+    let home = Home::new()?;
+    let origin = home.make_origin("team")?;
+    let text = |exclude: &str| {
+        format!(
+            "[sources.team]\nkind = \"dir\"\nroot = \"{{origins}}/team\"\npush = \"direct\"\nexclude = [{exclude}]\n\
+             [targets.agents]\npath = \"{{home}}/agents\"\nfrom = [\"team\"]\n"
+        )
+    };
+    home.configure(&text(""))?;
+    for name in ["a.md", "b.md", "edited.md", "c.md"] {
+        origin.write(name, format!("{name}\n"))?;
+    }
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let before = origin.snapshot()?;
+    daemon.stop()?;
+
+    home.configure(&text("\"a.md\""))?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    home.target("agents").expect(&[
+        ("b.md", "b.md\n"),
+        ("c.md", "c.md\n"),
+        ("edited.md", "edited.md\n"),
+    ])?;
+    ensure!(origin.snapshot()? == before, "the origin was changed");
+    daemon.stop()?;
+
+    home.configure(&text(""))?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    ensure!(home.target("agents").texts()? == origin.texts()?);
+    daemon.stop()
+}
+
+#[test]
+fn a_disabled_source_is_refused_by_name_and_passed_over_otherwise() -> TestResult {
+    let home = Home::new()?;
+    home.make_origin("on")?.write("on.md", "on\n")?;
+    home.make_origin("off")?.write("off.md", "off\n")?;
+    home.configure(
+        r#"
+        [sources.on]
+        kind = "dir"
+        root = "{origins}/on"
+        [sources.off]
+        kind = "dir"
+        root = "{origins}/off"
+        enabled = false
+        [targets.agents]
+        path = "{home}/agents"
+        from = ["on", "off"]
+        "#,
+    )?;
+    let _daemon = home.start()?;
+    home.homing(&["sync", "off"])?
+        .expect(1, &["disabled", "hint:"])?;
+    home.ok(&["sync", "--all"])?;
+    home.target("agents").expect(&[("on.md", "on\n")])
+}
+
+#[test]
+fn a_change_of_case_only_is_carried_over() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("Skill.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    fs::rename(origin.path("Skill.md"), origin.path("SKILL.md"))?;
+    home.ok(&["sync"])?;
+    target.expect(&[("SKILL.md", "one\n")])
+}
+
+#[test]
+fn the_executable_bit_alone_is_a_change() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("run.sh", "#!/bin/sh\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    fs::set_permissions(origin.path("run.sh"), Permissions::from_mode(0o755))?;
+    home.ok(&["sync"])?;
+    let mode = fs::metadata(target.path("run.sh"))?.permissions().mode();
+    ensure!(mode & 0o100 != 0, "{mode:o}");
+    Ok(())
+}

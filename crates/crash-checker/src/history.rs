@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::Plan;
@@ -345,6 +345,17 @@ impl History<'_> {
             .counts
             .insert("merges".to_owned(), self.model.merges);
         self.world.session.stop()
+    }
+
+    /// Starts the daemon and kills it in the midst of its repairs.
+    pub(crate) fn die_again(&mut self) -> Result<()> {
+        self.note("homingd starts and dies again");
+        self.world.session.start(None)?;
+        self.spin(15_000);
+        self.world.session.kill()?;
+        self.tally.count("kill at the start");
+        let snapshot = checks::look(self.world)?;
+        checks::whole(self.world, &mut self.model, &snapshot).context("killed at the start")
     }
 
     pub(crate) fn wait_for_an_end(&mut self) -> Result<()> {

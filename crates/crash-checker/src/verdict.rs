@@ -69,6 +69,9 @@ impl History<'_> {
                     self.person(Moment::Quiet)?;
                 }
             }
+            if self.rng.chance(25) {
+                self.die_again()?;
+            }
             self.note("homingd starts again");
             self.revive(false)?;
         }

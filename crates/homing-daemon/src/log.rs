@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 /// Parts that say more than anybody wants to hear, unless they are asked for by name.
-const TALKATIVE: &str = "tokio_cron_scheduler";
+const TALKATIVE: [&str; 2] = ["tokio_cron_scheduler", "rusqlite_migration"];
 
 /// Begins to log what `filter` lets through. Does nothing when somebody logs already.
 pub(crate) fn start(filter: EnvFilter) {
@@ -20,11 +20,10 @@ pub(crate) fn start(filter: EnvFilter) {
 
 /// Parses a filter such as `info` or `homing_engine=debug,info`.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    let quiet = if text.contains(TALKATIVE) {
-        text.to_owned()
-    } else {
-        format!("{TALKATIVE}=warn,{text}")
-    };
+    let mut quiet = text.to_owned();
+    for part in TALKATIVE.iter().filter(|part| !text.contains(**part)) {
+        quiet = format!("{part}=warn,{quiet}");
+    }
     EnvFilter::builder().parse(quiet)
 }
 

@@ -1,8 +1,11 @@
 //! The engine's handle: start, requests, shutdown.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use homing_core::{RunId, SourceId, TargetId};
 use homing_store::{RunFilter, Store};
@@ -20,7 +23,7 @@ use crate::schedule::Schedule;
 use crate::shared::Shared;
 use crate::source::SourceActor;
 use crate::spec::{PushMode, Specs};
-use crate::target::{PublishRequest, TargetActor};
+use crate::target::{PublishRequest, Published, TargetActor};
 use crate::words;
 
 /// The engine. Clones are handles of the same one.
@@ -309,38 +312,49 @@ impl Engine {
             .shared
             .runs
             .create(None, Some(target.clone()), Verb::Publish, trigger);
-        let (shared, task_run) = (Arc::clone(&self.shared), Arc::clone(&run));
-        self.shared
-            .tasks
-            .spawn(async move { publish_alone(&shared, &target, &task_run).await });
+        let (shared, task) = (Arc::clone(&self.shared), Arc::clone(&run));
+        self.go_alone(Arc::clone(&run), async move {
+            let request = PublishRequest {
+                run: task,
+                source: None,
+                consent: Consent::default(),
+                accept_root: false,
+                force: false,
+            };
+            let (_, actor) = shared.target(&target)?;
+            Ok(actor.publish(&shared, &target, request).await)
+        });
         run
     }
-}
 
-/// Goes through a target's own publish and records it.
-async fn publish_alone(shared: &Shared, target: &TargetId, run: &Arc<Run>) {
-    run.update(|report| report.status = RunStatus::Running);
-    let request = PublishRequest {
-        run: Arc::clone(run),
-        source: None,
-        consent: Consent::default(),
-        accept_root: false,
-        force: false,
-    };
-    if let Ok((_, actor)) = shared.target(target) {
-        let published = actor.publish(shared, target, request).await;
-        conclude_alone(shared, run, published).await;
+    /// Does the work of a run that is not a source's, in a task of its own: a client that goes away must not leave it
+    /// half done.
+    pub(crate) fn go_alone(
+        &self,
+        run: Arc<Run>,
+        work: impl Future<Output = Result<Published, EngineError>> + Send + 'static,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move {
+            run.update(|report| report.status = RunStatus::Running);
+            let _pins = shared.store.contents().pin_scope();
+            let published = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(published) => published,
+                Err(panic) => Err(EngineError::panicked(panic.as_ref())),
+            };
+            let published = published.unwrap_or_else(|error| {
+                run.fail(&error);
+                Published::default()
+            });
+            conclude_alone(&shared, &run, published).await;
+            shared.runs.remove(run.id);
+            run.announce();
+        });
     }
-    shared.runs.remove(run.id);
-    run.announce();
 }
 
 /// Ends a run that is not a source's: counts, history, log.
-pub(crate) async fn conclude_alone(
-    shared: &Shared,
-    run: &Run,
-    published: crate::target::Published,
-) {
+pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Published) {
     let mut ended = crate::pipeline::record::Ended::default();
     run.problems(published.problems);
     ended.journalled(published.carried);

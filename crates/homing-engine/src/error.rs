@@ -115,6 +115,9 @@ pub enum EngineError {
     /// A side failed.
     #[error(transparent)]
     Side(#[from] SideError),
+    /// The run met a mistake in Homing itself.
+    #[error("a mistake in Homing ended the run: {0}")]
+    Panicked(String),
     /// A task of the engine died.
     #[error("a task of the daemon died")]
     Task(#[from] tokio::task::JoinError),
@@ -169,8 +172,15 @@ impl EngineError {
             Self::RebuildPending(_) => "rebuild-pending",
             Self::Store(_) => "storage",
             Self::Side(error) => side_kind(error),
-            Self::Task(_) => "internal",
+            Self::Task(_) | Self::Panicked(_) => "internal",
         }
+    }
+
+    /// Makes an error of a caught panic.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Panicked(text.unwrap_or_else(|| "it panicked".to_owned()))
     }
 
     /// Tells whether a person must act before another attempt makes sense.
@@ -231,7 +241,9 @@ impl EngineError {
             }
             Self::Side(error) => return side_hint(error),
             Self::Cancelled => return None,
-            Self::Task(_) => "look at the daemon's log; nothing that was recorded is lost",
+            Self::Task(_) | Self::Panicked(_) => {
+                "look at the daemon's log; nothing that was recorded is lost"
+            }
         };
         Some(hint.to_owned())
     }

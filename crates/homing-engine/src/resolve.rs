@@ -5,13 +5,13 @@ use std::sync::Arc;
 use homing_core::{ConflictKind, Item, Policy, Step, TargetId, Version};
 use homing_store::{ConflictRow, HeadRow, Hop, LedgerRow};
 
-use crate::engine::{Engine, conclude_alone};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::merging::{Settled, Versions, settle};
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::survey;
-use crate::report::{Resolution, RunReport, RunRequest, RunStatus, Trigger, Verb};
+use crate::report::{Resolution, RunReport, RunRequest, Trigger, Verb};
 use crate::runs::Run;
 use crate::shared::Shared;
 use crate::target::{Published, Recovery, read_state};
@@ -50,26 +50,14 @@ impl Engine {
         let task = Arc::clone(&run);
         let source = row.source.clone();
         let hop = row.hop;
-        self.shared
-            .tasks
-            .spawn(async move {
-                task.update(|report| report.status = RunStatus::Running);
-                let _pins = shared.store.contents().pin_scope();
-                let resolved = match &row.target {
-                    Some(target) => in_target(&shared, target, &row, with, &task).await,
-                    None => in_head(&shared, &row, with)
-                        .await
-                        .map(|()| Published::default()),
-                };
-                let published = resolved.unwrap_or_else(|error| {
-                    task.fail(&error);
-                    Published::default()
-                });
-                conclude_alone(&shared, &task, published).await;
-                shared.runs.remove(task.id);
-                task.announce();
-            })
-            .await?;
+        self.go_alone(Arc::clone(&run), async move {
+            match &row.target {
+                Some(target) => in_target(&shared, target, &row, with, &task).await,
+                None => in_head(&shared, &row, with)
+                    .await
+                    .map(|()| Published::default()),
+            }
+        });
         let report = self.wait(run.id).await?;
         // A decision about the head shows in the targets only when they are published again.
         if hop == Hop::Pull && report.error.is_none() {

@@ -1,7 +1,10 @@
 //! A source's actor: its queue, one run at a time, what it remembers.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
 
 use homing_core::{ItemKey, SourceId};
 use tokio::sync::Mutex as TurnLock;
@@ -115,7 +118,15 @@ impl SourceActor {
         locked(&self.known).current = Some(Arc::clone(&run));
         run.update(|report| report.status = RunStatus::Running);
         let source_run = SourceRun::new(&shared, &id, spec, &run, request);
-        let ended = source_run.execute(&mut turn).await;
+        // A mistake in Homing ends the run and not the source: the next turn starts with a recovery.
+        let ended = AssertUnwindSafe(source_run.execute(&mut turn))
+            .catch_unwind()
+            .await;
+        let ended = ended.unwrap_or_else(|panic| {
+            let error = EngineError::panicked(panic.as_ref());
+            run.fail(&error);
+            Ended::with_error(error)
+        });
         self.conclude(&shared, &id, &run, ended).await;
     }
 

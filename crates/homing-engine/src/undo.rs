@@ -6,12 +6,12 @@ use std::sync::Arc;
 use homing_core::{Item, ItemKey, Ordered, RunId, Step, TargetId, Version, order};
 use homing_store::{HoldRow, Hop, JournalRow, JournalState};
 
-use crate::engine::{Engine, conclude_alone};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::survey;
-use crate::report::{ItemAction, ItemReport, RunReport, RunStatus, Trigger, Verb};
+use crate::report::{ItemAction, ItemReport, RunReport, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::shared::Shared;
 use crate::target::{Published, read_state};
@@ -78,37 +78,26 @@ impl Engine {
             .runs
             .create(row.source, row.target, Verb::Undo, Trigger::Manual);
         let task = Arc::clone(&run);
-        // A task of its own: a client that goes away must not leave it half done.
-        self.shared
-            .tasks
-            .spawn(async move {
-                task.update(|report| report.status = RunStatus::Running);
-                let _pins = shared.store.contents().pin_scope();
-                let mut published = Published::default();
-                for (target, rows) in by_target {
-                    match undo_in(&shared, &target, undone, rows, &task).await {
-                        Ok((carried, reported)) => {
-                            published.carried.extend(carried);
-                            published.reported.extend(reported);
-                        }
-                        Err(error) => task.fail(&error),
+        self.go_alone(Arc::clone(&run), async move {
+            let mut published = Published::default();
+            for (target, rows) in by_target {
+                match undo_in(&shared, &target, undone, rows, &task).await {
+                    Ok((carried, reported)) => {
+                        published.carried.extend(carried);
+                        published.reported.extend(reported);
                     }
+                    Err(error) => task.fail(&error),
                 }
-                let by = task.id;
-                if !published.carried.is_empty() {
-                    let marked = shared
-                        .store
-                        .write(move |writer| writer.mark_undone(undone, by))
-                        .await;
-                    if let Err(error) = marked {
-                        task.fail(&error.into());
-                    }
-                }
-                conclude_alone(&shared, &task, published).await;
-                shared.runs.remove(task.id);
-                task.announce();
-            })
-            .await?;
+            }
+            let by = task.id;
+            if !published.carried.is_empty() {
+                shared
+                    .store
+                    .write(move |writer| writer.mark_undone(undone, by))
+                    .await?;
+            }
+            Ok(published)
+        });
         self.wait(run.id).await
     }
 }

@@ -77,7 +77,7 @@ impl Engine {
             (Some(row), _)
                 if near
                     .item()
-                    .is_some_and(|item| Some(item.version()) != row.written) =>
+                    .is_some_and(|item| Some(item.version()) != row.base) =>
             {
                 "edited"
             }

@@ -47,6 +47,14 @@ pub(crate) struct Counts {
 }
 
 impl Ended {
+    /// Returns the end of a run that did not get anywhere.
+    pub(crate) fn with_error(error: EngineError) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+
     /// Notes an item that the head took over.
     pub(crate) fn note_changed(&mut self, key: &ItemKey) {
         self.changed.insert(key.clone());
