@@ -1,6 +1,6 @@
 //! Runs: survey, plan, transfer, check, publish, record.
 //!
-//! [`Engine`] is the handle that the daemon holds. A run of a source goes through the phases in [`pipeline`]; sources
+//! [`Engine`] is the handle that the daemon holds. A run of a source goes through the phases in `pipeline`; sources
 //! and targets have an actor each, which takes one piece of work at a time.
 
 /// Ends the process at a named point, when the crash checker asks for it (feature `failpoints`).
