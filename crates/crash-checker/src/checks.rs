@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::content::{is_binary, units};
+use crate::content::{Unit, is_binary, units};
 use crate::model::{Model, Place};
 use crate::tree::Tree;
 use crate::world::World;
@@ -115,7 +115,11 @@ pub(crate) fn nothing_lost(
             .files
             .get(&spot.1)
             .map(|seen| seen.bytes.as_slice());
-        let missing = model.missing(&spot, bytes);
+        let mut missing = model.missing(&spot, bytes);
+        // What was pushed to an origin is there, also when another source takes the path over here.
+        if matches!(spot.0, Place::Target(_)) {
+            missing.retain(|unit| !is_upstream(snapshot, &spot.1, unit));
+        }
         if missing.is_empty() {
             continue;
         }
@@ -145,6 +149,15 @@ pub(crate) fn nothing_lost(
         discarded += 1;
     }
     Ok(discarded)
+}
+
+fn is_upstream(snapshot: &Snapshot, path: &str, unit: &Unit) -> bool {
+    snapshot.iter().any(|(place, tree)| {
+        matches!(place, Place::Origin(_))
+            && tree
+                .bytes(path)
+                .is_some_and(|bytes| units(bytes).contains(unit))
+    })
 }
 
 /// Promise 3: a sync that says that all is done has published what the origins hold, with the people's edits.

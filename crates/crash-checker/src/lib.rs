@@ -78,10 +78,13 @@ pub struct Report {
     pub failures: Vec<(u64, anyhow::Error)>,
 }
 
-/// Runs all histories and tells `progress` after each how many have ended and how many of them failed.
+/// Runs all histories and tells `progress` after each how many have ended, and how it failed if it did.
 ///
 /// Stops early after ten failures.
-pub fn run_plan(plan: &Plan, progress: impl Fn(u64, usize) + Sync) -> Report {
+pub fn run_plan(
+    plan: &Plan,
+    progress: impl Fn(u64, Option<(u64, &anyhow::Error)>) + Sync,
+) -> Report {
     const ENOUGH_FAILURES: usize = 10;
     let arena = match power::Arena::create() {
         Ok(arena) => arena,
@@ -107,17 +110,18 @@ pub fn run_plan(plan: &Plan, progress: impl Fn(u64, usize) + Sync) -> Report {
                     let mut report = report
                         .lock()
                         .expect("no worker panics while it holds the lock");
+                    let ended = report.passed + report.failures.len() as u64 + 1;
                     match outcome {
                         Ok(tally) => {
                             report.tally.add(&tally);
                             report.passed += 1;
+                            progress(ended, None);
                         }
-                        Err(error) => report.failures.push((seed, error)),
+                        Err(error) => {
+                            progress(ended, Some((seed, &error)));
+                            report.failures.push((seed, error));
+                        }
                     }
-                    progress(
-                        report.passed + report.failures.len() as u64,
-                        report.failures.len(),
-                    );
                     if report.failures.len() >= ENOUGH_FAILURES {
                         break;
                     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +18,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Returns the id as text.
@@ -33,7 +34,7 @@ macro_rules! id {
                 let fits = (1..=64).contains(&text.len())
                     && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
                     && text.as_bytes()[0].is_ascii_alphanumeric();
-                if fits { Ok(Self(text.to_owned())) } else { Err(IdError { text: text.to_owned() }) }
+                if fits { Ok(Self(text.into())) } else { Err(IdError { text: text.to_owned() }) }
             }
         }
 

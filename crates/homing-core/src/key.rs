@@ -1,6 +1,8 @@
 //! The key of an item: a relative path that cannot leave its root.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Names that begin like this belong to Homing's own temporary files; no item may have one.
 const RESERVED_PREFIX: &str = ".homing-";
@@ -8,9 +10,10 @@ const RESERVED_PREFIX: &str = ".homing-";
 /// The path of an item below its side's root, `/` between the components.
 ///
 /// UTF-8, at most 4,096 bytes, components of 1 to 255 bytes, none of them `.` or `..`, no control characters, no
-/// component that begins with `.homing-`. Compared byte by byte; two keys that differ in case only are two keys.
+/// component that begins with `.homing-`. Compared byte by byte; two keys that differ in case only are two keys. Clones
+/// share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemKey(Box<str>);
+pub struct ItemKey(Arc<str>);
 
 /// Why a path is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +89,13 @@ impl ItemKey {
                 .0
                 .strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+// Keys compare as their texts do, so that a map of them can be asked for a text.
+impl Borrow<str> for ItemKey {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -171,9 +171,10 @@ impl Catalog {
     }
 
     fn file_above(&self, path: &ItemKey) -> Option<ItemKey> {
+        let published = |dir| self.entries.get_key_value::<str>(dir);
         path.ancestors()
-            .filter_map(|dir| ItemKey::new(dir).ok())
-            .find(|dir| self.entries.contains_key(dir))
+            .find_map(published)
+            .map(|(file, _)| file.clone())
     }
 
     fn file_below(&self, path: &ItemKey) -> Option<&ItemKey> {

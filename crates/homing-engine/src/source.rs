@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 
 use homing_core::{ItemKey, SourceId};
+use jiff::Timestamp;
 use tokio::sync::Mutex as TurnLock;
 
 use crate::error::EngineError;
@@ -59,9 +60,13 @@ impl SourceActor {
         locked(&self.known).clone()
     }
 
-    /// Tells whether a run waits or is under way.
-    pub(crate) fn is_busy(&self) -> bool {
-        !locked(&self.waiting).is_empty() || locked(&self.known).current.is_some()
+    /// Tells whether the source's turn has come and nothing of it waits or is under way.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        if !locked(&self.waiting).is_empty() {
+            return false;
+        }
+        let known = locked(&self.known);
+        known.current.is_none() && known.schedule.is_due(now)
     }
 
     /// Takes the source for work that must not meet a run.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::writer::ContentIds;
 use crate::{StoreError, Writer};
 
 /// How many closures share a transaction at most.
@@ -93,6 +94,7 @@ impl CommitThread {
                     receiver,
                     database,
                     busy,
+                    content_ids: ContentIds::default(),
                 }
                 .run();
             })?;
@@ -150,6 +152,7 @@ struct Committer {
     receiver: Receiver<Message>,
     database: PathBuf,
     busy: Duration,
+    content_ids: ContentIds,
 }
 
 impl Committer {
@@ -241,6 +244,9 @@ impl Committer {
         {
             failure.get_or_insert(error);
         }
+        if failure.is_some() {
+            self.content_ids.forget_all();
+        }
         for job in done {
             job.answer(failure.as_ref());
         }
@@ -248,7 +254,7 @@ impl Committer {
 
     /// Runs the only job of a transaction: its failure undoes the whole.
     fn run_alone(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        match job.run(&Writer::new(&self.connection)) {
+        match job.run(&Writer::new(&self.connection, &self.content_ids)) {
             Ok(()) if self.connection.is_autocommit() => Err(lost()),
             outcome => outcome,
         }
@@ -257,12 +263,13 @@ impl Committer {
     /// Runs one job of several. `Err` only when the transaction is lost for all of them.
     fn run_in_savepoint(&self, job: &mut dyn Job) -> Result<(), StoreError> {
         self.execute("SAVEPOINT job")?;
-        let outcome = job.run(&Writer::new(&self.connection));
+        let outcome = job.run(&Writer::new(&self.connection, &self.content_ids));
         // A full disk or a failing one ends the transaction, and with it what the jobs before had written.
         if self.connection.is_autocommit() {
             return Err(outcome.err().unwrap_or_else(lost));
         }
         if outcome.is_err() {
+            self.content_ids.forget_all();
             self.execute("ROLLBACK TO job")?;
         }
         self.execute("RELEASE job")

@@ -21,6 +21,8 @@ pub(crate) const SMALL_BYTES: u64 = 1 << 20;
 const BUFFERED_BYTES: usize = 4 << 20;
 /// … and before keepers wait for one that is under way.
 const BUFFERED_BYTES_MAX: usize = 16 << 20;
+/// How much of what a run kept stays at hand for its publish.
+const FRESH_BYTES_MAX: usize = 16 << 20;
 const COPY_BYTES: usize = 128 << 10;
 pub(crate) const TEMPORARY_PREFIX: &str = "tmp-";
 
@@ -38,6 +40,7 @@ pub(crate) struct ContentState {
     pub(crate) temporary_prefix: String,
     pub(crate) pins: Pins,
     pending: Mutex<Pending>,
+    fresh: Mutex<Fresh>,
     flushing: Mutex<()>,
 }
 
@@ -50,6 +53,13 @@ struct Pending {
     writing: HashMap<ContentHash, NewContent>,
 }
 
+/// Small contents that are committed and that whoever kept them will most likely read once more.
+#[derive(Default)]
+struct Fresh {
+    contents: HashMap<ContentHash, Arc<Vec<u8>>>,
+    bytes: usize,
+}
+
 impl ContentState {
     pub(crate) fn new(data_dir: &Path) -> Self {
         Self {
@@ -57,6 +67,7 @@ impl ContentState {
             temporary_prefix: format!("{TEMPORARY_PREFIX}{:x}-", Timestamp::now().as_nanosecond()),
             pins: Pins::default(),
             pending: Mutex::default(),
+            fresh: Mutex::default(),
             flushing: Mutex::default(),
         }
     }
@@ -70,6 +81,15 @@ impl ContentState {
     fn pending(&self) -> MutexGuard<'_, Pending> {
         // Every change of the maps is one call that does not panic half-way.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of what was kept at hand. Called when no run is under way any more.
+    pub(crate) fn drop_fresh(&self) {
+        *self.fresh() = Fresh::default();
     }
 
     pub(crate) fn is_pending(&self, hash: &ContentHash) -> bool {
@@ -137,6 +157,10 @@ impl StoredContents {
             return Ok(());
         }
         let result = self.inner.write(move |writer| writer.put_contents(&batch));
+        if result.is_ok() && self.state().pins.has_scope() {
+            let pending = self.state().pending();
+            self.state().fresh().extend(&pending.writing);
+        }
         let mut pending = self.state().pending();
         let written = std::mem::take(&mut pending.writing);
         if result.is_err() {
@@ -250,6 +274,12 @@ impl StoredContents {
 
 impl Contents for StoredContents {
     fn open(&self, hash: &ContentHash) -> Result<ContentReader, SideError> {
+        let fresh = self.state().fresh().contents.get(hash).cloned();
+        if let Some(bytes) = fresh {
+            return Ok(ContentReader::Bytes(Cursor::new(Arc::unwrap_or_clone(
+                bytes,
+            ))));
+        }
         match self.open_stored(hash) {
             Ok(Some(reader)) => Ok(reader),
             Ok(None) => Err(SideError::NotFound {
@@ -294,6 +324,22 @@ impl Pending {
             NewContent::File { .. } => 64,
         };
         self.buffered.insert(hash, content);
+    }
+}
+
+impl Fresh {
+    fn extend(&mut self, written: &HashMap<ContentHash, NewContent>) {
+        for (hash, content) in written {
+            let NewContent::Bytes(bytes) = content else {
+                continue;
+            };
+            if self.bytes + bytes.len() > FRESH_BYTES_MAX {
+                return;
+            }
+            if self.contents.insert(*hash, Arc::clone(bytes)).is_none() {
+                self.bytes += bytes.len();
+            }
+        }
     }
 }
 

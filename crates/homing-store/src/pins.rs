@@ -32,7 +32,15 @@ impl PinScope {
 
 impl Drop for PinScope {
     fn drop(&mut self) {
-        self.inner.contents.pins.state().close_scope(self.number);
+        let contents = &self.inner.contents;
+        let was_last = {
+            let mut state = contents.pins.state();
+            state.close_scope(self.number);
+            state.open.is_empty()
+        };
+        if was_last {
+            contents.drop_fresh();
+        }
     }
 }
 
@@ -62,6 +70,11 @@ impl Pins {
 
     pub(crate) fn is_pinned(&self, hash: &ContentHash) -> bool {
         self.state().is_pinned(hash)
+    }
+
+    /// Tells whether a run is under way.
+    pub(crate) fn has_scope(&self) -> bool {
+        !self.state().open.is_empty()
     }
 
     fn state(&self) -> MutexGuard<'_, PinState> {

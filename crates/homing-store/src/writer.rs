@@ -10,11 +10,37 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::columns::{FIRST_EXECUTABLE, SECOND_EXECUTABLE, SECOND_IS_FIRST, StoredPair};
 use crate::{Reader, StoreError};
 
+/// More numbers than this are not remembered.
+const REMEMBERED: usize = 1 << 14;
+
+/// The numbers of contents that were written or named lately: head, journal and ledger of one run name the same.
+///
+/// Whatever may take a content away, be it a deletion or a write that is undone, must forget all.
+#[derive(Default)]
+pub(crate) struct ContentIds(RefCell<HashMap<ContentHash, i64>>);
+
+impl ContentIds {
+    pub(crate) fn get(&self, hash: &ContentHash) -> Option<i64> {
+        self.0.borrow().get(hash).copied()
+    }
+
+    pub(crate) fn remember(&self, hash: ContentHash, id: i64) {
+        let mut ids = self.0.borrow_mut();
+        if ids.len() >= REMEMBERED {
+            ids.clear();
+        }
+        ids.insert(hash, id);
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.0.take();
+    }
+}
+
 /// Reads and writes within one transaction. It sees its own changes.
 pub struct Writer<'c> {
     reader: Reader<'c>,
-    // A content is named by head, ledger and journal of one run: its number is looked up once.
-    content_ids: RefCell<HashMap<ContentHash, i64>>,
+    pub(crate) content_ids: &'c ContentIds,
 }
 
 impl<'c> Deref for Writer<'c> {
@@ -26,17 +52,17 @@ impl<'c> Deref for Writer<'c> {
 }
 
 impl<'c> Writer<'c> {
-    pub(crate) fn new(connection: &'c Connection) -> Self {
+    pub(crate) fn new(connection: &'c Connection, content_ids: &'c ContentIds) -> Self {
         Self {
             reader: Reader { connection },
-            content_ids: RefCell::default(),
+            content_ids,
         }
     }
 
     /// Returns the number of a kept content.
     pub(crate) fn content_id(&self, hash: &ContentHash) -> Result<i64, StoreError> {
-        if let Some(id) = self.content_ids.borrow().get(hash) {
-            return Ok(*id);
+        if let Some(id) = self.content_ids.get(hash) {
+            return Ok(id);
         }
         let id = self
             .connection
@@ -44,7 +70,7 @@ impl<'c> Writer<'c> {
             .query_row([hash.as_bytes()], |row| row.get(0))
             .optional()?
             .ok_or(StoreError::MissingContent(*hash))?;
-        self.content_ids.borrow_mut().insert(*hash, id);
+        self.content_ids.remember(*hash, id);
         Ok(id)
     }
 

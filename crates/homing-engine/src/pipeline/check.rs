@@ -1,5 +1,7 @@
 //! Check: what a source may never put into a target.
 
+use std::borrow::Cow;
+
 use homing_core::ItemKey;
 
 /// Files and directories that a tool runs or obeys without being asked: a pattern for one path component (a `*` may
@@ -34,10 +36,10 @@ const ACTIVE: &[(Option<&str>, &str, &str)] = &[
 
 /// Returns what makes an item active, unless `allowed` names it (by file name or by whole path).
 pub(crate) fn active_file(key: &ItemKey, allowed: &[String]) -> Option<&'static str> {
-    let mut parent = None;
+    let mut parent: Option<Cow<'_, str>> = None;
     for component in key.as_str().split('/') {
         // File systems that ignore case would open `.GIT` as `.git`.
-        let name = component.to_lowercase();
+        let name = lowercase(component);
         let rule = ACTIVE.iter().find(|(within, pattern, _)| {
             within.is_none_or(|dir| parent.as_deref() == Some(dir)) && fits(pattern, &name)
         });
@@ -50,6 +52,18 @@ pub(crate) fn active_file(key: &ItemKey, allowed: &[String]) -> Option<&'static 
         parent = Some(name);
     }
     None
+}
+
+/// Most names are lower case already.
+fn lowercase(name: &str) -> Cow<'_, str> {
+    if name
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
+    {
+        Cow::Owned(name.to_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 fn fits(pattern: &str, name: &str) -> bool {

@@ -82,6 +82,8 @@ pub(crate) async fn target(
     } else {
         ledger.values().filter_map(known).collect()
     };
+    // An undo asks for few paths; what it does not ask for is not missing.
+    let asked_for_all = ledger.keys().all(|path| paths.contains(path));
     let near = match list(
         run,
         settings,
@@ -104,7 +106,8 @@ pub(crate) async fn target(
     let expected = ledger.values().filter(|row| !row.tombstone).count();
     let none_left =
         near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
-    if spec.deletions == Deletions::Keep && expected > FEW_FILES && none_left && !rules.accept {
+    let emptied = asked_for_all && expected > FEW_FILES && none_left;
+    if spec.deletions == Deletions::Keep && emptied && !rules.accept {
         return Err(EngineError::RootEmpty(place));
     }
     Ok(near)

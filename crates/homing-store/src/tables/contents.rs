@@ -76,39 +76,17 @@ impl Reader<'_> {
         &self,
         hash: &ContentHash,
     ) -> Result<Option<StoredContent>, StoreError> {
-        let sql = "SELECT id, size, encoding FROM contents WHERE hash = ?1";
+        // One statement, so that it needs no transaction around it to be of one snapshot.
+        let sql = "SELECT c.size, c.encoding, b.bytes FROM contents c LEFT JOIN content_bytes b ON b.id = c.id
+            WHERE c.hash = ?1";
         let found = first(self.connection, TABLE, sql, [hash.as_bytes()], |row| {
-            let encoding = row.int(2, "encoding")?;
-            if encoding != IN_DATABASE && encoding != IN_FILE {
-                return Err(row.invalid("encoding", &encoding.to_string()));
+            let size = row.count(0, "size")?;
+            match row.int(1, "encoding")? {
+                IN_DATABASE => Ok((size, row.opt_bytes(2, "bytes")?)),
+                IN_FILE => Ok((size, None)),
+                other => Err(row.invalid("encoding", &other.to_string())),
             }
-            Ok((row.int(0, "id")?, row.count(1, "size")?, encoding))
         })?;
-        let Some((id, size, encoding)) = found else {
-            return Ok(None);
-        };
-        if encoding == IN_FILE {
-            return Ok(Some(StoredContent::File { size }));
-        }
-        let bytes: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached("SELECT bytes FROM content_bytes WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?;
-        match bytes {
-            Some(bytes) if int(size) == int(bytes.len() as u64) => {
-                Ok(Some(StoredContent::Bytes(bytes)))
-            }
-            Some(bytes) => Err(StoreError::corrupt(format!(
-                "content {hash} has {} bytes, not {size}",
-                bytes.len()
-            ))),
-            None => Err(StoreError::corrupt(format!(
-                "content {hash} has lost its bytes"
-            ))),
-        }
-    }
-
     /// Returns the contents that are in files.
     pub(crate) fn contents_in_files(&self) -> Result<Vec<ContentRow>, StoreError> {
         let sql = "SELECT hash, size FROM contents WHERE encoding = 1 ORDER BY id";
@@ -180,11 +158,13 @@ impl Writer<'_> {
                 NewContent::File { size } => (*size, IN_FILE),
             };
             let inserted = name.execute(params![hash.as_bytes(), int(size), encoding])?;
-            if let (1, NewContent::Bytes(bytes)) = (inserted, content) {
-                store.execute(params![
-                    self.connection.last_insert_rowid(),
-                    bytes.as_slice()
-                ])?;
+            if inserted == 0 {
+                continue;
+            }
+            let id = self.connection.last_insert_rowid();
+            self.content_ids.remember(*hash, id);
+            if let NewContent::Bytes(bytes) = content {
+                store.execute(params![id, bytes.as_slice()])?;
             }
         }
         Ok(())
@@ -192,6 +172,7 @@ impl Writer<'_> {
 
     /// Removes a content's row. Fails while any row names it.
     pub(crate) fn delete_content(&self, id: i64) -> Result<(), StoreError> {
+        self.content_ids.forget_all();
         self.connection
             .prepare_cached("DELETE FROM contents WHERE id = ?1")?
             .execute([id])?;

@@ -52,10 +52,17 @@ pub(crate) fn run(args: &CrashArgs) -> Result<()> {
         plan.histories
     ));
     let begun = Instant::now();
-    let report = run_plan(&plan, |ended, failed| {
+    let report = run_plan(&plan, |ended, failure| {
+        if let Some((seed, error)) = failure {
+            say(format!("---- seed {seed}\n{error:#}"));
+            let power = if plan.power_cuts { " --power-cut" } else { "" };
+            say(format!(
+                "replay with: cargo xtask crash --seed {seed} --histories 1{power}"
+            ));
+        }
         if ended.is_multiple_of(100) {
             say(format!(
-                "{ended} histories, {failed} failed, {:.0} s",
+                "{ended} histories, {:.0} s",
                 begun.elapsed().as_secs_f64()
             ));
         }
@@ -64,13 +71,6 @@ pub(crate) fn run(args: &CrashArgs) -> Result<()> {
 }
 
 fn conclude(plan: &Plan, report: &Report, seconds: f64) -> Result<()> {
-    for (seed, error) in &report.failures {
-        say(format!("---- seed {seed}\n{error:#}"));
-        let power = if plan.power_cuts { " --power-cut" } else { "" };
-        say(format!(
-            "replay with: cargo xtask crash --seed {seed} --histories 1{power}"
-        ));
-    }
     say("what happened:");
     for (word, count) in &report.tally.counts {
         say(format!("{count:>8}  {word}"));
@@ -89,7 +89,15 @@ fn conclude(plan: &Plan, report: &Report, seconds: f64) -> Result<()> {
         report.failures.len()
     ));
     if !report.failures.is_empty() {
-        bail!("promises were broken");
+        let seeds: Vec<String> = report
+            .failures
+            .iter()
+            .map(|(seed, _)| seed.to_string())
+            .collect();
+        bail!(
+            "promises were broken in the histories of the seeds {}",
+            seeds.join(", ")
+        );
     }
     if plan.histories >= 500 && !never.is_empty() {
         bail!("a run of this length must die at every named point");
