@@ -254,3 +254,39 @@ fn a_lost_database_is_rebuilt_and_edits_are_kept() -> TestResult {
     ensure!(home.target("agents").texts()?.len() == 20);
     daemon.stop()
 }
+
+#[test]
+fn a_content_that_is_damaged_in_the_store_is_told_fetched_again_and_restored() -> TestResult {
+    let home = Home::with_one_source()?;
+    let large = "0123456789abcdef".repeat(1 << 17);
+    home.origin("team").write("big.md", &large)?;
+    home.origin("team").write("a.md", "a\n")?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let contents = home.data_dir().join("contents");
+    let files = Tree(contents.clone()).snapshot()?;
+    let file = files
+        .keys()
+        .map(|path| contents.join(path))
+        .find(|path| path.is_file())
+        .context("a large content is in a file")?;
+    let mut file = OpenOptions::new().write(true).open(file)?;
+    file.seek(SeekFrom::Start(1000))?;
+    file.write_all(b"X")?;
+    drop(file);
+    let target = home.target("agents");
+    target.remove("big.md")?;
+    target.remove("a.md")?;
+
+    let (repair, _) = home.json(&["verify", "agents", "--repair"])?;
+    ensure!(repair.to_string().contains("is damaged"), "{repair:#}");
+    ensure!(target.read("a.md")? == "a\n", "the rest was not repaired");
+    ensure!(!target.has("big.md"), "damaged bytes were published");
+    home.ok(&["sync"])?;
+    ensure!(target.read("big.md")? == large);
+
+    target.remove("big.md")?;
+    home.ok(&["verify", "agents", "--repair"])?;
+    ensure!(target.read("big.md")? == large);
+    daemon.stop()
+}

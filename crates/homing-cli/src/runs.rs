@@ -163,6 +163,11 @@ pub(crate) fn conflicts(conflicts: &[Conflict], screen: Screen) -> String {
             .map(|detail| format!(", {detail}"))
             .unwrap_or_default();
         let said = format!("{place}: {} ({}{detail})", conflict.path, conflict.kind);
+        if conflict.kind.as_str() == "structure" {
+            let way_out = "move what stands in the way; the conflict closes with the next sync";
+            writeln!(text, "{label} {}\n  {way_out}", escape(&said)).expect("a String takes all");
+            continue;
+        }
         let command = format!("homing resolve {} {}", quote(place), quote(&conflict.path));
         let choices = screen.paint(
             CYAN,

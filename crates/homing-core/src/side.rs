@@ -208,8 +208,12 @@ impl Read for ContentReader {
 
 /// The content store as sides see it. Every call blocks; none is made from an async worker.
 pub trait Contents: Send + Sync {
-    /// Opens a content. [`SideError::NotFound`] when it is not kept, [`SideError::Storage`] when it cannot be read.
+    /// Opens a content. [`SideError::NotFound`] when it is not kept, or damaged; [`SideError::Storage`] when it cannot
+    /// be read. The bytes of a [`ContentReader::File`] are not compared with the hash: whoever reads them does that.
     fn open(&self, hash: &ContentHash) -> Result<ContentReader, SideError>;
+
+    /// Says that the bytes which [`Contents::open`] gave do not have their hash, so that they are fetched again.
+    fn report_damaged(&self, _hash: &ContentHash) {}
 
     /// Keeps all that `bytes` yields and returns its hash and size. `size_hint` tells small from large.
     ///

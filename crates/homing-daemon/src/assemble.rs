@@ -102,6 +102,7 @@ fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
             PushMode::Direct => engine::PushMode::Direct,
         },
         on_conflict: config.on_conflict,
+        max_file_size: config.max_file_size,
         selection: selection(config),
         every: config.every,
         at_start: match config.at_start {
@@ -138,31 +139,33 @@ fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
     })
 }
 
-/// Returns a fingerprint of what decides which items there are: another one means another selection.
+/// Returns a fingerprint of what decides which items there are: the place, a slash, and the filters.
 fn selection(config: &SourceConfig) -> String {
     use std::os::unix::ffi::OsStrExt;
 
     let SourceKind::Dir { root } = &config.kind;
+    let path = config.path.as_ref().map_or("", |path| path.as_str());
+    let place = fingerprint([
+        b"dir".as_slice(),
+        root.as_os_str().as_bytes(),
+        path.as_bytes(),
+    ]);
+    let includes = config.include.len().to_string();
+    let patterns = config.include.iter().chain(&config.exclude);
+    let filters = std::iter::once(&includes)
+        .chain(patterns)
+        .map(String::as_bytes);
+    format!("{place}/{}", fingerprint(filters))
+}
+
+/// Hashes parts so that no two lists of them look the same: each carries its length.
+fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
     let mut text = Vec::new();
-    let mut add = |part: &[u8]| {
-        // Each part carries its length, so that no two selections look the same.
+    for part in parts {
         text.extend_from_slice(&(part.len() as u64).to_le_bytes());
         text.extend_from_slice(part);
-    };
-    add(b"dir");
-    add(root.as_os_str().as_bytes());
-    add(config
-        .path
-        .as_ref()
-        .map_or("", |path| path.as_str())
-        .as_bytes());
-    for patterns in [&config.include, &config.exclude] {
-        add(&(patterns.len() as u64).to_le_bytes());
-        for pattern in patterns {
-            add(pattern.as_bytes());
-        }
     }
-    ContentHash::of(&text).to_string()
+    ContentHash::of(&text)
 }
 
 #[cfg(test)]

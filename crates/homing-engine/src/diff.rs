@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homing_core::{
     ContentHash, Contents, FetchRequest, Item, ItemKey, Side, SideError, SourceId, TargetId,
     Version,
 };
-use homing_store::HeadRow;
+use homing_store::{HeadRow, LedgerRow};
 
+use crate::capture::take_in;
 use crate::catalog::{Catalog, SourceHead};
+use crate::edits::Look;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
@@ -57,6 +60,7 @@ impl Engine {
             run: &run,
             request,
             contents: Arc::new(Scratch::over(self.shared.contents())),
+            captured: BTreeMap::new(),
             report: DiffReport::default(),
         };
         let report = diff.find().await;
@@ -79,7 +83,13 @@ impl Engine {
                 })?;
             Ok::<_, SideError>(bytes)
         });
-        Ok(bytes.await??)
+        match bytes.await? {
+            Err(SideError::NotFound { message, .. }) => Err(EngineError::Rejected {
+                message,
+                hint: "sync a source or target that still has it, then try again".to_owned(),
+            }),
+            read => Ok(read?),
+        }
     }
 }
 
@@ -90,6 +100,8 @@ struct Diff<'a> {
     run: &'a Arc<Run>,
     request: &'a RunRequest,
     contents: Arc<Scratch>,
+    /// Ledger rows that the captures would move.
+    captured: BTreeMap<TargetId, BTreeMap<ItemKey, LedgerRow>>,
     report: DiffReport,
 }
 
@@ -108,31 +120,18 @@ impl Diff<'_> {
         let pushes = self.spec.push != PushMode::Never && self.request.verb != Verb::Pull;
         if self.spec.push != PushMode::Never {
             for target in &targets {
-                self.capture(target, &mut head, &held).await?;
+                self.capture(target, &mut head).await?;
             }
         }
-        let selection_changed = row
-            .as_ref()
-            .and_then(|row| row.selection.as_ref())
-            .is_some_and(|old| *old != self.spec.selection);
         let rules = survey::RootRules {
             boot_id: &self.shared.boot_id,
-            accept: self.request.accept_root || selection_changed,
+            accept: self.request.accept_root,
             read_all: self.request.force,
         };
-        let place = format!("`{}`", self.spec.url);
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
-        let listing = survey::origin(
-            self.run,
-            settings,
-            origin,
-            row.as_ref(),
-            &head,
-            rules,
-            &place,
-        )
-        .await?;
+        let listing =
+            survey::origin(self.run, settings, self.spec, row.as_ref(), &head, rules).await?;
         self.report
             .problems
             .extend(listing.problems.iter().cloned());
@@ -143,7 +142,7 @@ impl Diff<'_> {
                 rows: &head,
                 listing: &listing,
                 policy: self.spec.on_conflict,
-                selection_changed,
+                origin,
                 filter: &filter,
             };
             let decisions = pull::decide(&input);
@@ -176,6 +175,7 @@ impl Diff<'_> {
                 listing: &listing,
                 held: &held,
                 filter: &filter,
+                origin,
             };
             let plan = push::decide(&input);
             self.report.items.extend(plan.items);
@@ -203,50 +203,26 @@ impl Diff<'_> {
         &mut self,
         target: &TargetId,
         head: &mut BTreeMap<ItemKey, HeadRow>,
-        held: &BTreeSet<ItemKey>,
     ) -> Result<(), EngineError> {
-        let (spec, _) = self.shared.target(target)?;
-        let state = read_state(self.shared, target).await?;
-        let mut ledger = state.ledger;
-        ledger
-            .retain(|_, row| &row.source == self.id && !row.tombstone && !held.contains(&row.key));
-        if ledger.is_empty() {
-            return Ok(());
-        }
-        let rules = survey::RootRules {
-            boot_id: &self.shared.boot_id,
-            accept: self.request.accept_root,
-            read_all: false,
+        let contents = Arc::clone(&self.contents);
+        let look = Look {
+            shared: self.shared,
+            target,
+            source: self.id,
+            run: self.run,
+            accept_root: self.request.accept_root,
+            contents: Arc::clone(&contents) as Arc<dyn Contents>,
+            settled_for: Duration::ZERO,
         };
-        let settings = &self.shared.specs.settings;
-        let paths = ledger.keys().cloned().collect();
-        let near = survey::target(
-            self.run,
-            settings,
-            spec,
-            state.root.as_ref(),
-            &ledger,
-            paths,
-            rules,
-        )
-        .await?;
-        let edited: Vec<(ItemKey, FetchRequest)> = ledger
-            .values()
-            .filter_map(|row| Some((row, near.items.get(&row.path)?)))
-            .filter(|(row, item)| Some(item.version()) != row.base)
-            .map(|(row, item)| (row.key.clone(), FetchRequest::new(&row.path, item)))
-            .collect();
-        self.fetch(
-            spec.place.as_ref(),
-            edited.iter().map(|(_, request)| request.clone()).collect(),
-        )
-        .await?;
-        for (key, FetchRequest { item, .. }) in edited {
-            if let Some(row) = head.get_mut(&key)
-                && row.head == row.base
-            {
-                row.head = Some(item.version());
-                row.size = item.size;
+        for edit in look.edits().await?.edits {
+            let row = head.get(&edit.row.key);
+            let policy = self.spec.on_conflict;
+            let taken =
+                tokio::task::block_in_place(|| take_in(&edit, row, policy, contents.as_ref()))?;
+            if let Some(taken) = taken {
+                head.insert(edit.row.key, taken.head);
+                let captured = self.captured.entry(target.clone()).or_default();
+                captured.extend(taken.ledger.map(|row| (row.path.clone(), row)));
             }
         }
         Ok(())
@@ -281,7 +257,10 @@ impl Diff<'_> {
         head: &BTreeMap<ItemKey, HeadRow>,
     ) -> Result<(), EngineError> {
         let (spec, _) = self.shared.target(id)?;
-        let state = read_state(self.shared, id).await?;
+        let mut state = read_state(self.shared, id).await?;
+        state
+            .ledger
+            .extend(self.captured.get(id).cloned().unwrap_or_default());
         let heads: Vec<SourceHead> = state
             .heads
             .into_iter()
@@ -327,6 +306,8 @@ impl Diff<'_> {
             near: &near,
             deletions: spec.deletions,
             policies: &policies,
+            unpushed: &state.unpushed,
+            takes_new_files: spec.new_files_to.is_some(),
         };
         let decisions = publish::decide(&input);
         let failed = self

@@ -168,7 +168,12 @@ impl Engine {
     /// Returns the sources whose turn has come and that have nothing queued.
     pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
         let due = |id: &SourceId, actor: &SourceActor| {
-            self.shared.specs.sources.get(id).is_some_and(|spec| spec.enabled) && actor.is_due(now)
+            self.shared
+                .specs
+                .sources
+                .get(id)
+                .is_some_and(|spec| spec.enabled)
+                && actor.is_due(now)
         };
         self.shared
             .sources

@@ -107,7 +107,7 @@ pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
     /// The database was rebuilt and nobody has looked yet.
-    #[error("{0} deletions or pushes wait, for the database was rebuilt")]
+    #[error("the database was rebuilt, so deletions and pushes wait: {0}")]
     RebuildPending(usize),
     /// The state database or the content store failed.
     #[error("the state database could not be used")]
@@ -222,13 +222,13 @@ impl EngineError {
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
             Self::Rejected { hint, .. } => hint,
             Self::Guard { .. } => {
-                "look at `homing diff`, then run the same command with `--accept-deletions` to go on with exactly this plan"
+                "look at `homing diff`; then `homing sync --accept-deletions` goes on with exactly this plan, and no other"
             }
             Self::RootChanged(_) | Self::RootEmpty(_) => {
-                "if that is meant, run the same command with `--accept-root`; if a file system is not mounted, mount it"
+                "if that is meant, run `homing sync --accept-root`; if a file system is not mounted, mount it"
             }
             Self::RootGone(_) => {
-                "mount or restore it; if it was removed on purpose, create it again and use `--accept-root`"
+                "mount or restore it; if it was removed on purpose, create it again and run `homing sync --accept-root`"
             }
             Self::Stalled(_) | Self::TimedOut(_) => {
                 "check that the file system answers; `stall_timeout` and `run_timeout` in [daemon] set the limits"
@@ -279,7 +279,7 @@ fn side_hint(error: &SideError) -> Option<String> {
             "look at what the source holds; limits are set in its section of config.toml"
         }
         SideError::Storage { .. } => {
-            "free some space or make the file system writable, then sync again"
+            "make sure that the disk has free space and can be read and written, then sync again"
         }
         SideError::Config { .. } => "mend config.toml and restart homingd",
         SideError::Cancelled | SideError::Permanent { .. } => return None,

@@ -24,6 +24,11 @@ impl Filter {
         Ok(Self(Some(compiled)))
     }
 
+    /// Tells whether every key is covered.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Tells whether the run is about `key`.
     pub(crate) fn covers(&self, key: &ItemKey) -> bool {
         self.0.as_ref().is_none_or(|patterns| {

@@ -14,6 +14,7 @@ use kill_point;
 mod capture;
 mod catalog;
 mod diff;
+mod edits;
 mod engine;
 mod error;
 mod filter;

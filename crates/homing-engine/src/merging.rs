@@ -28,7 +28,23 @@ pub(crate) enum Settled {
 }
 
 /// Merges three versions whose contents are all in the store; a merged content is kept there. Blocks.
+///
+/// Where one of them is damaged, both sides stay as they are: a conflict, until it is there again.
 pub(crate) fn settle(
+    contents: &dyn Contents,
+    versions: Versions,
+    policy: Policy,
+) -> Result<Settled, SideError> {
+    match settle_kept(contents, versions, policy) {
+        Err(error @ SideError::NotFound { .. }) => {
+            tracing::warn!(%error, "two versions could not be merged");
+            Ok(Settled::Conflict)
+        }
+        settled => settled,
+    }
+}
+
+fn settle_kept(
     contents: &dyn Contents,
     versions: Versions,
     policy: Policy,
@@ -112,7 +128,17 @@ fn bytes_of(contents: &dyn Contents, hash: &ContentHash) -> Result<Option<Vec<u8
         .take(MERGE_LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(hash, error))?;
-    Ok((bytes.len() as u64 <= MERGE_LIMIT).then_some(bytes))
+    if bytes.len() as u64 > MERGE_LIMIT {
+        return Ok(None);
+    }
+    if ContentHash::of(&bytes) != *hash {
+        contents.report_damaged(hash);
+        return Err(SideError::NotFound {
+            message: format!("content {hash} in Homing's store is damaged"),
+            source: None,
+        });
+    }
+    Ok(Some(bytes))
 }
 
 fn size_of(contents: &dyn Contents, hash: &ContentHash) -> Result<u64, SideError> {

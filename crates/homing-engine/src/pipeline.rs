@@ -1,6 +1,7 @@
 //! The phases of a run, a file each, in the order in which a run goes through them.
 
 pub(crate) mod check;
+pub(crate) mod heal;
 pub(crate) mod plan;
 pub(crate) mod publish;
 pub(crate) mod record;

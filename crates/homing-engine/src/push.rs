@@ -34,7 +34,10 @@ pub(crate) struct Push<'a> {
 /// What a push did.
 #[derive(Debug, Default)]
 pub(crate) struct Pushed {
-    pub(crate) items: Vec<ItemReport>,
+    /// Items that the journal has.
+    pub(crate) carried: Vec<ItemReport>,
+    /// Items that it has not: what could not even be tried.
+    pub(crate) reported: Vec<ItemReport>,
     pub(crate) done: BTreeSet<ItemKey>,
     pub(crate) bytes: u64,
     /// The origin has something that the head has not.
@@ -58,6 +61,7 @@ impl Push<'_> {
             listing,
             held: self.held,
             filter: self.filter,
+            origin: self.spec.origin.as_ref(),
         };
         let plan = decide(&input);
         let deletions = plan
@@ -81,7 +85,7 @@ impl Push<'_> {
             .iter()
             .any(|item| item.action == ItemAction::Failed);
         let mut pushed = Pushed {
-            items: plan.items,
+            reported: plan.items,
             outdated,
             ..Pushed::default()
         };
@@ -104,10 +108,10 @@ impl Push<'_> {
         }
         let operations: Vec<Operation> = steps.iter().map(|step| self.operation(step)).collect();
         let journal = self.journal(&steps, &operations).await?;
-        crate::kill_point!("run::journalled");
         let outcomes = if operations.is_empty() {
             Vec::new()
         } else {
+            crate::kill_point!("run::journalled");
             let origin = self.spec.origin.apply(
                 operations,
                 self.shared.contents(),
@@ -115,7 +119,10 @@ impl Push<'_> {
             );
             watched_to_the_end(self.run, &self.shared.specs.settings, origin).await?
         };
-        crate::kill_point!("run::applied");
+        let tried = !journal.is_empty();
+        if tried {
+            crate::kill_point!("run::applied");
+        }
         let mut states = Vec::new();
         for ((step, id), outcome) in steps.iter().zip(journal).zip(outcomes) {
             let (state, reason) = match outcome {
@@ -144,7 +151,7 @@ impl Push<'_> {
             } else {
                 ItemAction::Pushed
             };
-            pushed.items.push(ItemReport {
+            pushed.carried.push(ItemReport {
                 source: self.id.clone(),
                 target: None,
                 key: step.key.clone(),
@@ -168,7 +175,9 @@ impl Push<'_> {
                 writer.set_journal_state(&states)
             })
             .await?;
-        crate::kill_point!("run::recorded");
+        if tried {
+            crate::kill_point!("run::recorded");
+        }
         Ok(())
     }
 

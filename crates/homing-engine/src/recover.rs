@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use homing_core::{
     Change, ContentHash, Interrupted, Item, ItemKey, ItemState, Operation, Outcome, Progress,
-    Recovered, RunId, Side, SourceId, TargetId, Version,
+    Recovered, RunId, Side, SideError, SourceId, TargetId, Version,
 };
 use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow};
 
 use crate::error::EngineError;
+use crate::pipeline::survey;
 use crate::shared::Shared;
 
 /// Repairs a target and brings its ledger in line with it. Runs before anything else is done to the target.
@@ -21,6 +22,15 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
         return Ok(());
     }
     let (spec, _) = shared.target(id)?;
+    let root = {
+        let id = id.clone();
+        shared
+            .store
+            .read(move |reader| reader.target_root(&id))
+            .await?
+    };
+    let place = format!("`{}`", spec.path.display());
+    survey::same_root(spec.place.as_ref(), root.as_ref(), &shared.boot_id, &place).await?;
     let (settled, rescued) = settle(shared, spec.place.as_ref(), &rows).await?;
     let mut puts = Vec::new();
     let mut drops = Vec::new();
@@ -70,6 +80,16 @@ pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineE
         return Ok(());
     }
     let (spec, _) = shared.source(id)?;
+    let root = {
+        let id = id.clone();
+        shared
+            .store
+            .read(move |reader| reader.source(&id))
+            .await?
+            .and_then(|row| row.root)
+    };
+    let place = format!("`{}`", spec.url);
+    survey::same_root(spec.origin.as_ref(), root.as_ref(), &shared.boot_id, &place).await?;
     let (settled, rescued) = settle(shared, spec.origin.as_ref(), &rows).await?;
     let mut moved = Vec::new();
     for ((row, _), (_, done, item)) in rows.iter().zip(&settled) {
@@ -171,44 +191,85 @@ async fn unfinished(
 type Settled = Vec<(ItemKey, bool, Option<Item>)>;
 
 /// Lets the side repair itself. Returns what became of each row, and new rows that name rescued bytes.
+///
+/// A repair that fails leaves every row open: nothing is planned on a damaged file.
 async fn settle(
     shared: &Shared,
     side: &dyn Side,
     rows: &Unfinished,
 ) -> Result<(Settled, Vec<JournalRow>), EngineError> {
+    let sizes = sizes(shared, rows).await?;
     let interrupted: Vec<Interrupted> = rows
         .iter()
         .map(|(row, boot)| Interrupted {
-            operation: operation(row),
+            operation: operation(row, &sizes),
             power_lost: *boot != shared.boot_id,
         })
         .collect();
     let recovered = side.recover(interrupted.clone(), shared.contents()).await?;
     shared.flush_contents().await?;
-    let mut by_key: BTreeMap<ItemKey, Recovered> = recovered
-        .into_iter()
-        .map(|recovered| (recovered.key.clone(), recovered))
-        .collect();
-    let mut settled = Vec::with_capacity(rows.len());
     let mut rescued = Vec::new();
-    for ((row, _), interrupted) in rows.iter().zip(interrupted) {
-        let Some(recovered) = by_key.remove(&row.path) else {
+    let mut states: BTreeMap<ItemKey, ItemState> = BTreeMap::new();
+    for Recovered {
+        key,
+        state,
+        rescued: hashes,
+    } in recovered
+    {
+        if let Some((row, _)) = rows.iter().find(|(row, _)| row.path == key) {
+            rescued.extend(hashes.iter().map(|hash| rescued_row(row, *hash)));
+        }
+        states.insert(key, state);
+    }
+    let mut settled = Vec::with_capacity(rows.len());
+    // Newest first: of several operations on one path, only the last one says what was meant.
+    for (
+        (row, _),
+        Interrupted {
+            operation,
+            power_lost,
+        },
+    ) in rows.iter().zip(interrupted).rev()
+    {
+        let Some(state) = states.remove(&row.path) else {
             settled.push((row.path.clone(), false, None));
             continue;
         };
-        rescued.extend(recovered.rescued.iter().map(|hash| rescued_row(row, *hash)));
-        let present = recovered.state.item().cloned();
+        let known = !matches!(state, ItemState::Unknown(_));
+        let present = state.item().cloned();
         let found = present.as_ref().map(Item::version);
-        let known = !matches!(recovered.state, ItemState::Unknown(_));
         if known && found == row.after {
             settled.push((row.path.clone(), true, present));
-        } else if interrupted.power_lost && known && found != row.before {
-            settled.push(repair(shared, side, row, interrupted.operation, found).await);
+        } else if power_lost && known && found != row.before && row.after.is_some() {
+            let item = repair(shared, side, operation, found).await?;
+            tracing::warn!(path = %row.path, "wrote again what the machine's end had damaged; a copy is kept");
+            settled.push((row.path.clone(), true, item));
         } else {
             settled.push((row.path.clone(), false, None));
         }
     }
+    settled.reverse();
     Ok((settled, rescued))
+}
+
+/// Returns the sizes of the contents that were to be placed.
+async fn sizes(
+    shared: &Shared,
+    rows: &Unfinished,
+) -> Result<BTreeMap<ContentHash, u64>, EngineError> {
+    let hashes: Vec<ContentHash> = rows
+        .iter()
+        .filter_map(|(row, _)| row.after)
+        .map(|version| version.hash)
+        .collect();
+    let sizes = shared
+        .store
+        .read(move |reader| {
+            let size = |hash: ContentHash| Ok((hash, reader.content_size(&hash)?.unwrap_or(0)));
+            hashes.into_iter().map(size).collect()
+        })
+        .await?;
+    Ok(sizes)
 }
 
 /// Names rescued bytes in the run that they were found in, so that they are shown and kept as long as its history.
@@ -235,26 +296,30 @@ fn rescued_row(row: &JournalRow, hash: ContentHash) -> JournalRow {
 async fn repair(
     shared: &Shared,
     side: &dyn Side,
-    row: &JournalRow,
     operation: Operation,
     found: Option<Version>,
-) -> (ItemKey, bool, Option<Item>) {
+) -> Result<Option<Item>, EngineError> {
     let operation = Operation {
         expected: found,
         ..operation
     };
+    let key = operation.key.to_string();
     let outcomes = side
         .apply(vec![operation], shared.contents(), Progress::default())
         .await;
     match outcomes.into_iter().next() {
-        Some(Outcome::Done(item) | Outcome::Placed(item)) => (row.path.clone(), true, item),
-        Some(Outcome::Changed | Outcome::Failed(_)) | None => (row.path.clone(), false, None),
+        Some(Outcome::Done(item) | Outcome::Placed(item)) => Ok(item),
+        Some(Outcome::Failed(error)) => Err(error.into()),
+        Some(Outcome::Changed) | None => Err(SideError::Changed { key }.into()),
     }
 }
 
-fn operation(row: &JournalRow) -> Operation {
+fn operation(row: &JournalRow, sizes: &BTreeMap<ContentHash, u64>) -> Operation {
     let change = match row.after {
-        Some(version) => Change::Write { version, size: 0 },
+        Some(version) => {
+            let size = sizes.get(&version.hash).copied().unwrap_or(0);
+            Change::Write { version, size }
+        }
         None => Change::Delete,
     };
     Operation {

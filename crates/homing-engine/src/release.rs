@@ -44,7 +44,7 @@ impl Engine {
                         .filter(|key| concerns(key, key))
                         .collect();
                     missing.retain(|key| !held.contains(key));
-                    writer.delete_holds(&id, &held)?;
+                    let mut paths_of = Vec::new();
                     for target in &targets {
                         let tombstones: Vec<_> = writer
                             .ledger(target)?
@@ -57,10 +57,16 @@ impl Engine {
                             missing.remove(&row.key);
                             missing.remove(&row.path);
                         }
-                        // Without a row the path is new to the target and is published like any other.
                         let paths: Vec<ItemKey> =
                             tombstones.into_iter().map(|row| row.path).collect();
-                        writer.delete_ledger(target, &paths)?;
+                        paths_of.push((target, paths));
+                    }
+                    if missing.is_empty() {
+                        writer.delete_holds(&id, &held)?;
+                        // Without a row the path is new to the target and is published like any other.
+                        for (target, paths) in paths_of {
+                            writer.delete_ledger(target, &paths)?;
+                        }
                     }
                     Ok(missing)
                 })

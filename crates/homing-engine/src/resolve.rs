@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use homing_core::{ConflictKind, Item, Policy, Step, TargetId, Version};
-use homing_store::{ConflictRow, HeadRow, Hop, LedgerRow};
+use homing_store::{ConflictRow, HeadRow, Hop, JournalRow, JournalState, LedgerRow};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -12,7 +12,7 @@ use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::survey;
 use crate::report::{Resolution, RunReport, RunRequest, Trigger, Verb};
-use crate::runs::Run;
+use crate::runs::{self, Run};
 use crate::shared::Shared;
 use crate::target::{Published, Recovery, read_state};
 
@@ -53,9 +53,7 @@ impl Engine {
         self.go_alone(Arc::clone(&run), async move {
             match &row.target {
                 Some(target) => in_target(&shared, target, &row, with, &task).await,
-                None => in_head(&shared, &row, with)
-                    .await
-                    .map(|()| Published::default()),
+                None => in_head(&shared, &row, with, &task).await,
             }
         });
         let report = self.wait(run.id).await?;
@@ -127,6 +125,7 @@ async fn in_target(
         .iter()
         .filter(|open| open.id != row.id && open.hop == Hop::Publish);
     rows.conflicts = Some(remaining.cloned().collect());
+    rows.stored_conflicts.clone_from(&state.conflicts);
     let mut assignments = Vec::new();
     let stays = chosen.map(|(version, _)| version) == row.near;
     match (stays, row.far) {
@@ -188,7 +187,14 @@ async fn in_target(
 }
 
 /// Decides a conflict between the head and the origin: the base moves to what the origin has.
-async fn in_head(shared: &Shared, row: &ConflictRow, with: Resolution) -> Result<(), EngineError> {
+///
+/// What the head held before is named by the journal, and so kept as long as history.
+async fn in_head(
+    shared: &Shared,
+    row: &ConflictRow,
+    with: Resolution,
+    run: &Run,
+) -> Result<Published, EngineError> {
     let (_, actor) = shared.source(&row.source)?;
     let _turn = actor.take_turn().await;
     let (source, key) = (row.source.clone(), row.key.clone());
@@ -210,10 +216,30 @@ async fn in_head(shared: &Shared, row: &ConflictRow, with: Resolution) -> Result
         size: chosen.map_or(0, |(_, size)| size),
         identity: None,
     };
+    let journal = JournalRow {
+        id: 0,
+        run: run.id,
+        hop: Hop::Pull,
+        source: row.source.clone(),
+        target: None,
+        key: row.key.clone(),
+        path: row.key.clone(),
+        before: row.near,
+        after: head.head,
+        base_before: row.base,
+        base_after: row.far,
+        temporary: None,
+        state: JournalState::Durable,
+        reason: None,
+    };
+    let carried = vec![crate::history::item(&journal)];
+    let begun = runs::row(&run.report(), None, &shared.boot_id);
     let row = row.clone();
     shared
         .store
         .write(move |writer| {
+            writer.begin_run(&begun)?;
+            writer.put_journal(&[journal])?;
             if head.head.is_none() && head.base.is_none() {
                 writer.delete_head(&row.source, std::slice::from_ref(&row.key))?;
             } else {
@@ -232,7 +258,10 @@ async fn in_head(shared: &Shared, row: &ConflictRow, with: Resolution) -> Result
             writer.replace_conflicts(scope, remaining)
         })
         .await?;
-    Ok(())
+    Ok(Published {
+        carried,
+        ..Published::default()
+    })
 }
 
 /// Returns what the person chose, with its bytes in the store; `None`: nothing is to be there.

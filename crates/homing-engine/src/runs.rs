@@ -29,6 +29,48 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Makes a run that only carries limits and progress: it has no number, and nobody sees it.
+    pub(crate) fn unseen(verb: Verb) -> Self {
+        Self::new(RunId(0), None, None, verb, Trigger::Manual)
+    }
+
+    fn new(
+        id: RunId,
+        source: Option<SourceId>,
+        target: Option<TargetId>,
+        verb: Verb,
+        trigger: Trigger,
+    ) -> Self {
+        let report = RunReport {
+            id,
+            source,
+            target,
+            verb,
+            trigger,
+            status: RunStatus::Queued,
+            started_at: now(),
+            duration: Duration::ZERO,
+            synced: 0,
+            cached: 0,
+            failed: 0,
+            removed: 0,
+            bytes: 0,
+            error: None,
+            problems: Vec::new(),
+            phases: Vec::new(),
+            items: Vec::new(),
+        };
+        Self {
+            id,
+            cancel: CancellationToken::new(),
+            progress: Progress::default(),
+            report: Mutex::new(report),
+            operations: AtomicUsize::new(0),
+            begun: Instant::now(),
+            done: watch::Sender::new(false),
+        }
+    }
+
     /// Returns the run as it is now.
     pub(crate) fn report(&self) -> RunReport {
         let mut report = self.lock().clone();
@@ -175,34 +217,7 @@ impl Runs {
         trigger: Trigger,
     ) -> Arc<Run> {
         let id = RunId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let report = RunReport {
-            id,
-            source,
-            target,
-            verb,
-            trigger,
-            status: RunStatus::Queued,
-            started_at: now(),
-            duration: Duration::ZERO,
-            synced: 0,
-            cached: 0,
-            failed: 0,
-            removed: 0,
-            bytes: 0,
-            error: None,
-            problems: Vec::new(),
-            phases: Vec::new(),
-            items: Vec::new(),
-        };
-        let run = Arc::new(Run {
-            id,
-            cancel: CancellationToken::new(),
-            progress: Progress::default(),
-            report: Mutex::new(report),
-            operations: AtomicUsize::new(0),
-            begun: Instant::now(),
-            done: watch::Sender::new(false),
-        });
+        let run = Arc::new(Run::new(id, source, target, verb, trigger));
         self.lock().insert(id, Arc::clone(&run));
         run
     }

@@ -67,10 +67,6 @@ impl Schedule {
         error: Option<&EngineError>,
         now: Timestamp,
     ) {
-        if matches!(status, RunStatus::Cancelled | RunStatus::Interrupted) {
-            // A turn that was cut short is still owed.
-            return;
-        }
         self.last_attempt = Some(now);
         self.next_due = spec
             .every

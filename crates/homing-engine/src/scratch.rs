@@ -31,6 +31,10 @@ impl Contents for Scratch {
         }
     }
 
+    fn report_damaged(&self, hash: &ContentHash) {
+        self.below.report_damaged(hash);
+    }
+
     fn keep(&self, bytes: &mut dyn Read, _size_hint: u64) -> Result<(ContentHash, u64), SideError> {
         let mut kept = Vec::new();
         bytes

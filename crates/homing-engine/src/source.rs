@@ -144,14 +144,13 @@ impl SourceActor {
         };
         let schedule = {
             let mut known = locked(&self.known);
-            known.schedule.ended(
-                id,
-                run.id,
-                spec,
-                report.status,
-                ended.error.as_ref(),
-                runs::now(),
-            );
+            // A turn that the daemon's own end cut short is still owed.
+            if !(report.status == RunStatus::Cancelled && shared.stopping.is_cancelled()) {
+                let error = ended.error.as_ref();
+                known
+                    .schedule
+                    .ended(id, run.id, spec, report.status, error, runs::now());
+            }
             known.modified.clone_from(&ended.modified);
             known.outdated = ended.outdated;
             known.schedule.clone()

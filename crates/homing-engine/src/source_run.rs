@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::{Consent, guard};
-use crate::pipeline::{record, survey, transfer};
+use crate::pipeline::{heal, record, survey, transfer};
 use crate::push;
 use crate::recover;
 use crate::report::{ItemAction, RunRequest, Trigger, Verb};
@@ -43,6 +43,12 @@ struct SourceState {
     rebuild_pending: bool,
     /// Unpushed edits wait for a person since the source was pointed elsewhere.
     push_waits: bool,
+}
+
+impl SourceState {
+    fn never_selected(&self) -> bool {
+        self.row.as_ref().is_none_or(|row| row.selection.is_none())
+    }
 }
 
 impl<'a> SourceRun<'a> {
@@ -87,7 +93,9 @@ impl<'a> SourceRun<'a> {
         self.run.check_cancelled()?;
         if *turn == Recovery::Due {
             match recover::origin(self.shared, self.id).await {
-                Err(EngineError::Side(SideError::NotFound { .. })) if self.request.accept_root => {
+                Err(
+                    EngineError::RootChanged(_) | EngineError::Side(SideError::NotFound { .. }),
+                ) if self.request.accept_root => {
                     recover::give_up_origin(self.shared, self.id).await?;
                 }
                 recovered => recovered?,
@@ -100,8 +108,12 @@ impl<'a> SourceRun<'a> {
         if self.spec.push != PushMode::Never {
             self.capture().await?;
         }
-        let pulled = self.pull().await;
-        fail_after_publish(self.publish().await, pulled, self)?;
+        if let Err(error) = self.pull().await {
+            // What is held stays published, but nobody agreed to deletions while the origin is in doubt.
+            self.consent = Consent::default();
+            self.fail(error);
+        }
+        self.publish().await?;
         let pushes = !matches!(self.request.verb, Verb::Pull | Verb::Release);
         if self.ended.error.is_none() && self.spec.push != PushMode::Never && pushes {
             self.push(turn).await?;
@@ -172,21 +184,18 @@ impl<'a> SourceRun<'a> {
             .is_some_and(|old| *old != self.spec.selection);
         let rules = survey::RootRules {
             boot_id: &self.shared.boot_id,
-            // Whoever points a source elsewhere in the configuration has said that another root is meant.
-            accept: self.request.accept_root || selection_changed,
+            accept: self.request.accept_root,
             read_all: self.request.force,
         };
         let place = format!("`{}`", self.spec.url);
         let settings = &self.shared.specs.settings;
-        let origin = self.spec.origin.as_ref();
         let listing = survey::origin(
             self.run,
             settings,
-            origin,
+            self.spec,
             state.row.as_ref(),
             &state.head,
             rules,
-            &place,
         )
         .await?;
         self.run.phase("survey", since);
@@ -202,7 +211,7 @@ impl<'a> SourceRun<'a> {
             }]);
         }
         self.ended.listed = listing.items.len() as u64;
-        self.ended.root = listing
+        let root = listing
             .root
             .map(|identity| StoredRoot {
                 identity,
@@ -213,8 +222,8 @@ impl<'a> SourceRun<'a> {
             self.ended.listing = Some(listing);
             return Ok(());
         }
-        self.take_over(&state, &listing, selection_changed).await?;
-        self.ended.selection = Some(self.spec.selection.clone());
+        self.take_over(&state, &listing, selection_changed, root)
+            .await?;
         self.ended.listing = Some(listing);
         Ok(())
     }
@@ -225,6 +234,7 @@ impl<'a> SourceRun<'a> {
         state: &SourceState,
         listing: &Manifest,
         selection_changed: bool,
+        root: Option<StoredRoot>,
     ) -> Result<(), EngineError> {
         let since = Instant::now();
         let filter = Filter::new(&self.request.filter)?;
@@ -233,11 +243,25 @@ impl<'a> SourceRun<'a> {
             rows: &state.head,
             listing,
             policy: self.spec.on_conflict,
-            selection_changed,
+            origin: self.spec.origin.as_ref(),
             filter: &filter,
         };
+        if !listing
+            .items
+            .keys()
+            .chain(state.head.keys())
+            .any(|key| filter.covers(key))
+            && !filter.is_all()
+        {
+            let message = "nothing matches the filter".to_owned();
+            self.run.problems([Problem {
+                kind: ProblemKind::Empty,
+                path: String::new(),
+                message,
+            }]);
+        }
         let decisions = pull::decide(&input);
-        self.guard_head(&decisions.steps, state, selection_changed)?;
+        self.guard_head(&decisions.steps, state)?;
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
         let since = Instant::now();
@@ -245,6 +269,7 @@ impl<'a> SourceRun<'a> {
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
         let requests = decisions.fetches.clone();
+        let requests = heal::with_lost(&self.shared.store, requests, listing).await?;
         let fetched =
             transfer::fetch_missing(self.run, settings, &self.shared.store, origin, requests)
                 .await?;
@@ -265,28 +290,34 @@ impl<'a> SourceRun<'a> {
         self.run.problems(plan.problems.clone());
         let push_waits = selection_changed && !plan.modified.is_empty();
         self.ended.modified.clone_from(&plan.modified);
-        self.record_head(plan, push_waits).await?;
+        let selection = (selection_changed || state.never_selected()) && filter.is_all();
+        let selection = selection.then(|| self.spec.selection.clone());
+        self.record_head(plan, &filter, push_waits, selection, root)
+            .await?;
         self.run.phase("record", since);
         Ok(())
     }
 
-    async fn record_head(&mut self, plan: PullPlan, push_waits: bool) -> Result<(), EngineError> {
+    async fn record_head(
+        &mut self,
+        plan: PullPlan,
+        filter: &Filter,
+        push_waits: bool,
+        selection: Option<String>,
+        root: Option<StoredRoot>,
+    ) -> Result<(), EngineError> {
         // Without a target nothing else would tell which items a run took over.
         let no_target = self.targets.is_empty();
-        let conflicts_differ = self
-            .ended
-            .conflicts_differ(self.shared, self.id, &plan.conflicts)
-            .await?;
-        record::head(
-            self.shared,
-            self.id,
-            self.run,
-            &plan,
-            conflicts_differ,
+        let conflicts = record::open_conflicts(self.shared, self.id, &plan, filter).await?;
+        let head = record::Head {
+            plan: &plan,
+            conflicts,
             push_waits,
-            no_target,
-        )
-        .await?;
+            selection,
+            root,
+            journal_items: no_target,
+        };
+        head.record(self.shared, self.id, self.run).await?;
         for item in plan.items {
             match item.action {
                 ItemAction::Removed => {
@@ -303,12 +334,7 @@ impl<'a> SourceRun<'a> {
     }
 
     /// Stops a plan that deletes a lot, and remembers what was let through for the targets.
-    fn guard_head(
-        &mut self,
-        steps: &[Step],
-        state: &SourceState,
-        selection_changed: bool,
-    ) -> Result<(), EngineError> {
+    fn guard_head(&mut self, steps: &[Step], state: &SourceState) -> Result<(), EngineError> {
         let deletions: BTreeSet<ItemKey> = steps
             .iter()
             .filter(|step| step.after.is_none())
@@ -316,10 +342,6 @@ impl<'a> SourceRun<'a> {
             .collect();
         if !deletions.is_empty() && state.rebuild_pending {
             return Err(EngineError::RebuildPending(deletions.len()));
-        }
-        // What another selection leaves out was not deleted by anyone; the guard of each target still counts it.
-        if selection_changed {
-            return Ok(());
         }
         let side = format!("source `{}`", self.id);
         let present = state.head.values().filter(|row| row.head.is_some()).count();
@@ -340,7 +362,6 @@ impl<'a> SourceRun<'a> {
     /// Publishes to every target of the source.
     async fn publish(&mut self) -> Result<(), EngineError> {
         self.run.check_cancelled()?;
-        let permit = self.shared.permits.acquire().await;
         let shared = self.shared;
         let requests = self.targets.iter().map(|target| {
             let request = PublishRequest {
@@ -356,7 +377,6 @@ impl<'a> SourceRun<'a> {
             }
         });
         let published = futures_util::future::join_all(requests).await;
-        drop(permit);
         for published in published {
             let published = published?;
             self.run.problems(published.problems);
@@ -379,7 +399,8 @@ impl<'a> SourceRun<'a> {
         };
         let since = Instant::now();
         let state = self.read_state().await?;
-        if state.push_waits && self.request.trigger != Trigger::Manual {
+        let explicit = self.request.verb == Verb::Push && self.request.trigger == Trigger::Manual;
+        if state.push_waits && !explicit {
             let message =
                 "edits wait for `homing push`, for the source was pointed elsewhere".to_owned();
             self.run.problems([Problem {
@@ -420,7 +441,8 @@ impl<'a> SourceRun<'a> {
         self.ended.bytes += pushed.bytes;
         self.ended.outdated = pushed.outdated;
         self.ended.modified.retain(|key| !pushed.done.contains(key));
-        self.ended.pushed(pushed.items);
+        self.ended.not_pushed(pushed.reported);
+        self.ended.journalled(pushed.carried);
         match pushed.storage {
             Some(error) => Err(error),
             None => Ok(()),
@@ -465,16 +487,4 @@ impl<'a> SourceRun<'a> {
         self.run.fail(&error);
         self.ended.error.get_or_insert(error);
     }
-}
-
-/// Notes why the pull failed, and fails only when the publish did too: the last good content is published in any case.
-fn fail_after_publish(
-    published: Result<(), EngineError>,
-    pulled: Result<(), EngineError>,
-    run: &mut SourceRun<'_>,
-) -> Result<(), EngineError> {
-    if let Err(error) = pulled {
-        run.fail(error);
-    }
-    published
 }

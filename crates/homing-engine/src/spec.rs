@@ -80,7 +80,9 @@ pub struct SourceSpec {
     pub push: PushMode,
     /// What becomes of overlapping changes.
     pub on_conflict: Policy,
-    /// Fingerprint of url, ref, path and filters.
+    /// Bytes of the largest file that the source takes.
+    pub max_file_size: u64,
+    /// Fingerprint of the place (url, ref, path), a slash, and that of the filters.
     pub selection: String,
     /// The interval of its schedule; `None`: by hand only.
     pub every: Option<Duration>,

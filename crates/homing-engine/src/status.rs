@@ -60,12 +60,12 @@ impl Engine {
                 }
             })
             .collect::<Vec<_>>();
-        let published = |id: &TargetId| {
+        let looked_at = |id: &TargetId| {
             self.shared
                 .target(id)
-                .is_ok_and(|(_, actor)| actor.knowledge().published)
+                .is_ok_and(|(_, actor)| actor.knowledge().was_looked_at())
         };
-        let recovered = self.shared.specs.targets.keys().all(published);
+        let recovered = self.shared.specs.targets.keys().all(looked_at);
         let quarantined = self
             .shared
             .store

@@ -1,10 +1,10 @@
 //! A target's actor: one publish at a time; whoever waits when it begins is served by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use homing_core::{ItemKey, Policy, Problem, SideError, SourceId, TargetId};
-use homing_store::{ConflictRow, LedgerRow, StoreError, StoredRoot};
+use homing_store::{ConflictRow, LedgerRow, Reader, StoreError, StoredRoot};
 use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
@@ -41,6 +41,22 @@ pub(crate) struct Published {
     pub(crate) digest: Option<String>,
 }
 
+impl Published {
+    /// Returns the answer to a request that came to nothing.
+    fn failed(error: &EngineError) -> Self {
+        Self {
+            error: Some(error.failure()),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the answer to a request whose publish died of a mistake in Homing.
+    fn lost() -> Self {
+        let died = "the publish that it waited for died".to_owned();
+        Self::failed(&EngineError::Panicked(died))
+    }
+}
+
 /// One target.
 #[derive(Default)]
 pub(crate) struct TargetActor {
@@ -68,12 +84,21 @@ pub(crate) struct Knowledge {
     pub(crate) published: bool,
 }
 
+impl Knowledge {
+    /// Tells whether the target was looked at since the start, be it in vain.
+    pub(crate) fn was_looked_at(&self) -> bool {
+        self.published || self.error.is_some()
+    }
+}
+
 /// What the store knows of a target.
 pub(crate) struct TargetState {
     pub(crate) ledger: BTreeMap<ItemKey, LedgerRow>,
     pub(crate) root: Option<StoredRoot>,
     pub(crate) conflicts: Vec<ConflictRow>,
     pub(crate) heads: Vec<SourceHead>,
+    /// Keys of sources that publish here no more, whose edits were taken in and never pushed.
+    pub(crate) unpushed: BTreeSet<(SourceId, ItemKey)>,
     pub(crate) rebuild_pending: bool,
 }
 
@@ -85,11 +110,23 @@ impl TargetActor {
         id: &TargetId,
         request: PublishRequest,
     ) -> Published {
+        let run = Arc::clone(&request.run);
         let (sender, mut receiver) = oneshot::channel();
         locked(&self.pending).push((request, sender));
-        let mut turn = self.turn.lock().await;
-        if let Ok(published) = receiver.try_recv() {
-            return published;
+        let mut turn = tokio::select! {
+            turn = self.turn.lock() => turn,
+            () = run.cancel.cancelled() => {
+                if self.withdraw(&run) {
+                    return Published::failed(&EngineError::Cancelled);
+                }
+                // It is being served at this moment, together with others: that is finished.
+                return receiver.await.unwrap_or_else(|_| Published::lost());
+            }
+        };
+        match receiver.try_recv() {
+            Ok(published) => return published,
+            Err(oneshot::error::TryRecvError::Closed) => return Published::lost(),
+            Err(oneshot::error::TryRecvError::Empty) => {}
         }
         let (requests, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *locked(&self.pending))
             .into_iter()
@@ -99,7 +136,15 @@ impl TargetActor {
             // The run may have been ended by a time limit meanwhile.
             sender.send(answer).ok();
         }
-        receiver.try_recv().unwrap_or_default()
+        receiver.try_recv().unwrap_or_else(|_| Published::lost())
+    }
+
+    /// Takes a run's request back; tells whether it was still waiting.
+    fn withdraw(&self, run: &Run) -> bool {
+        let mut pending = locked(&self.pending);
+        let waiting = pending.len();
+        pending.retain(|(request, _)| request.run.id != run.id);
+        pending.len() < waiting
     }
 
     /// Returns what the last publish saw.
@@ -125,6 +170,8 @@ impl TargetActor {
         requests: &[PublishRequest],
         turn: &mut Recovery,
     ) -> Vec<Published> {
+        // Not before the turn has come: whoever waits for a target must not hold up other work.
+        let _permit = shared.permits.acquire().await;
         let accept_root = requests.iter().any(|request| request.accept_root);
         let result = match ensure_recovered(shared, id, turn, accept_root).await {
             Err(error) => Err(error),
@@ -154,15 +201,8 @@ impl TargetActor {
                 done.answers(requests)
             }
             Err(error) => {
-                let failure = error.failure();
-                known.error = Some(failure.clone());
-                requests
-                    .iter()
-                    .map(|_| Published {
-                        error: Some(failure.clone()),
-                        ..Published::default()
-                    })
-                    .collect()
+                known.error = Some(error.failure());
+                requests.iter().map(|_| Published::failed(&error)).collect()
             }
         }
     }
@@ -177,7 +217,9 @@ async fn ensure_recovered(
 ) -> Result<(), EngineError> {
     if *turn == Recovery::Due {
         match recover::target(shared, id).await {
-            Err(EngineError::Side(SideError::NotFound { .. })) if accept_root => {
+            Err(EngineError::RootChanged(_) | EngineError::Side(SideError::NotFound { .. }))
+                if accept_root =>
+            {
                 recover::give_up_target(shared, id).await?;
             }
             recovered => recovered?,
@@ -187,7 +229,10 @@ async fn ensure_recovered(
     Ok(())
 }
 
-/// Reads what the store knows of a target, in one snapshot.
+/// Reads what the store knows of a target.
+///
+/// Two snapshots, read side by side: the heads with their holds, and the ledger, which nobody writes who does not hold
+/// the target's turn.
 pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetState, EngineError> {
     let (spec, _) = shared.target(id)?;
     let sources: Vec<(SourceId, u16)> = spec
@@ -197,33 +242,59 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
         .filter(|(_, source)| source.enabled)
         .map(|(id, source)| (id, source.priority))
         .collect();
-    let target = id.clone();
-    let state = shared
-        .store
-        .read(move |reader| {
-            let heads = sources
-                .into_iter()
-                .map(|(source, priority)| {
-                    let rows = reader.head(&source)?;
-                    let holds = reader.holds(&source)?;
-                    Ok(SourceHead {
-                        source,
-                        priority,
-                        rows,
-                        holds,
-                    })
+    let live: BTreeSet<SourceId> = sources.iter().map(|(source, _)| source.clone()).collect();
+    let heads = shared.store.read(move |reader| {
+        sources
+            .into_iter()
+            .map(|(source, priority)| {
+                let rows = reader.head(&source)?;
+                let holds = reader.holds(&source)?;
+                Ok(SourceHead {
+                    source,
+                    priority,
+                    rows,
+                    holds,
                 })
-                .collect::<Result<_, StoreError>>()?;
-            Ok(TargetState {
-                ledger: reader.ledger(&target)?,
-                root: reader.target_root(&target)?,
-                conflicts: reader.conflicts(None, Some(&target))?,
-                heads,
-                rebuild_pending: reader.metadata("rebuild_pending")?.as_deref() == Some("1"),
             })
+            .collect::<Result<Vec<_>, StoreError>>()
+    });
+    let target = id.clone();
+    let rest = shared.store.read(move |reader| {
+        let ledger = reader.ledger(&target)?;
+        let root = reader.target_root(&target)?;
+        let conflicts = reader.conflicts(None, Some(&target))?;
+        let rebuild_pending = reader.metadata("rebuild_pending")?.as_deref() == Some("1");
+        let gone: BTreeSet<&SourceId> = ledger
+            .values()
+            .map(|row| &row.source)
+            .filter(|source| !live.contains(*source))
+            .collect();
+        let unpushed = unpushed(reader, gone)?;
+        Ok(TargetState {
+            ledger,
+            root,
+            conflicts,
+            heads: Vec::new(),
+            unpushed,
+            rebuild_pending,
         })
-        .await?;
-    Ok(state)
+    });
+    let (heads, state) = futures_util::future::try_join(heads, rest).await?;
+    Ok(TargetState { heads, ..state })
+}
+
+/// Returns the keys of some sources whose edits were taken in and never pushed.
+fn unpushed(
+    reader: &Reader<'_>,
+    sources: BTreeSet<&SourceId>,
+) -> Result<BTreeSet<(SourceId, ItemKey)>, StoreError> {
+    let mut unpushed = BTreeSet::new();
+    for source in sources {
+        let rows = reader.head(source)?.into_values();
+        let edited = rows.filter(|row| row.head.is_some() && row.head != row.base);
+        unpushed.extend(edited.map(|row| (source.clone(), row.key)));
+    }
+    Ok(unpushed)
 }
 
 /// Returns the policies of the sources that publish to a target.

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use homing_core::{ItemKey, Problem, SourceId, Step, TargetId};
-use homing_store::{ConflictRow, StoredRoot};
+use homing_core::{ItemKey, Manifest, Problem, SourceId, Step, TargetId};
+use homing_store::StoredRoot;
 
 use crate::catalog::Catalog;
 use crate::error::EngineError;
 use crate::pipeline::plan::publish::{self as plan, PathChange, PublishInput};
 use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
-use crate::pipeline::{survey, transfer};
-use crate::report::{Failure, ItemAction, ItemReport};
+use crate::pipeline::{heal, survey, transfer};
+use crate::report::{Failure, ItemAction, ItemReport, Verb};
 use crate::runs::Run;
 use crate::shared::Shared;
 use crate::spec::TargetSpec;
-use crate::target::{PublishRequest, Published, policies, read_state};
+use crate::target::{PublishRequest, Published, TargetState, policies, read_state};
 
 /// A file that keeps changing under Homing's hands is left to the next run after this many plans.
 const ROUNDS: usize = 3;
@@ -28,6 +28,8 @@ pub(crate) struct TargetRun<'a> {
     id: &'a TargetId,
     spec: &'a TargetSpec,
     requests: &'a [PublishRequest],
+    /// Its own time limits: what ends one of the runs that wait must not end it for the others.
+    limits: Run,
     pub(crate) done: Done,
 }
 
@@ -55,6 +57,7 @@ impl<'a> TargetRun<'a> {
             id,
             spec,
             requests,
+            limits: Run::unseen(Verb::Publish),
             done: Done::default(),
         }
     }
@@ -88,8 +91,8 @@ impl<'a> TargetRun<'a> {
     async fn round(&mut self) -> Result<Vec<(SourceId, ItemKey, ItemKey)>, EngineError> {
         let (shared, leader) = (self.shared, &self.requests[0].run);
         let settings = &shared.specs.settings;
-        let state = read_state(shared, self.id).await?;
-        let catalog = Catalog::merge(state.heads, self.spec);
+        let mut state = read_state(shared, self.id).await?;
+        let catalog = Catalog::merge(std::mem::take(&mut state.heads), self.spec);
         let since = Instant::now();
         let paths: BTreeSet<ItemKey> = state
             .ledger
@@ -103,7 +106,7 @@ impl<'a> TargetRun<'a> {
             read_all: self.requests.iter().any(|request| request.force),
         };
         let near = survey::target(
-            leader,
+            &self.limits,
             settings,
             self.spec,
             state.root.as_ref(),
@@ -113,6 +116,11 @@ impl<'a> TargetRun<'a> {
         )
         .await?;
         leader.phase("survey-target", since);
+        let forgotten = if rules.accept {
+            forget_absent(&mut state, &near)
+        } else {
+            Vec::new()
+        };
         let since = Instant::now();
         let policies = policies(shared, self.spec);
         let input = PublishInput {
@@ -122,9 +130,12 @@ impl<'a> TargetRun<'a> {
             near: &near,
             deletions: self.spec.deletions,
             policies: &policies,
+            unpushed: &state.unpushed,
+            takes_new_files: self.spec.new_files_to.is_some(),
         };
         let decisions = plan::decide(&input);
-        let mut plan = if decisions.fetches.is_empty() {
+        let requests = heal::with_lost(&shared.store, decisions.fetches.clone(), &near).await?;
+        let mut plan = if requests.is_empty() {
             plan::resolve(
                 &input,
                 decisions,
@@ -132,10 +143,10 @@ impl<'a> TargetRun<'a> {
                 shared.contents().as_ref(),
             )?
         } else {
-            let requests = decisions.fetches.clone();
             let place = self.spec.place.as_ref();
             let fetched =
-                transfer::fetch_missing(leader, settings, &shared.store, place, requests).await?;
+                transfer::fetch_missing(&self.limits, settings, &shared.store, place, requests)
+                    .await?;
             let contents = shared.contents();
             // The merges read and keep contents: they block for as long as they take.
             let plan = tokio::task::block_in_place(|| {
@@ -164,8 +175,9 @@ impl<'a> TargetRun<'a> {
             .collect();
         let rows = Rows {
             puts: plan.puts,
-            drops: plan.drops,
-            conflicts: differ(&plan.conflicts, &state.conflicts).then_some(plan.conflicts),
+            drops: plan.drops.into_iter().chain(forgotten).collect(),
+            conflicts: Some(plan.conflicts),
+            stored_conflicts: state.conflicts,
             root: root.filter(|root| state.root.as_ref() != Some(root)),
             ended_holds: catalog.ended_holds,
         };
@@ -178,7 +190,8 @@ impl<'a> TargetRun<'a> {
                 change,
             })
             .collect();
-        let carried = carry_out(shared, self.id, self.spec, leader, assignments, rows).await?;
+        let carried =
+            carry_out(shared, self.id, self.spec, &self.limits, assignments, rows).await?;
         leader.phase("publish", since);
 
         // Only the last plan's reports stand; what was carried out stays done.
@@ -186,6 +199,7 @@ impl<'a> TargetRun<'a> {
         self.done.carried.extend(carried.items.iter().cloned());
         self.done.problems.extend(catalog.problems);
         self.done.problems.extend(near.problems);
+        self.done.problems.extend(plan.problems);
         self.done.modified = plan.modified;
         // A merge that was placed carries the edit on.
         let merged = carried
@@ -320,24 +334,22 @@ impl Done {
     }
 }
 
-/// Tells whether the open conflicts are others than the stored ones.
-fn differ(found: &[ConflictRow], stored: &[ConflictRow]) -> bool {
-    let essence = |row: &ConflictRow| {
-        (
-            row.key.clone(),
-            row.source.clone(),
-            row.kind,
-            row.base,
-            row.near,
-            row.far,
-            row.detail.clone(),
-        )
-    };
-    let found: BTreeSet<_> = found.iter().map(essence).collect();
-    let stored: BTreeSet<_> = stored
-        .iter()
-        .filter(|row| row.hop == homing_store::Hop::Publish)
-        .map(essence)
+/// Forgets the files that are not in a root which a person has said is another one: nobody deleted them there.
+fn forget_absent(state: &mut TargetState, near: &Manifest) -> Vec<ItemKey> {
+    let same = near.root.is_some() && near.root == state.root.as_ref().map(|root| root.identity);
+    if same {
+        return Vec::new();
+    }
+    let gone =
+        |path: &ItemKey| !near.items.contains_key(path) && near.unknown_reason(path).is_none();
+    let forgotten: Vec<ItemKey> = state
+        .ledger
+        .keys()
+        .filter(|path| gone(path))
+        .cloned()
         .collect();
-    found != stored
+    for path in &forgotten {
+        state.ledger.remove(path);
+    }
+    forgotten
 }

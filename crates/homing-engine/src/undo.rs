@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use homing_core::{Item, ItemKey, Ordered, RunId, Step, TargetId, Version, order};
-use homing_store::{HoldRow, Hop, JournalRow, JournalState};
+use homing_core::{Item, ItemKey, Ordered, RunId, SourceId, Step, TargetId, Version, order};
+use homing_store::{HoldRow, Hop, JournalRow, JournalState, LedgerRow};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -51,6 +51,11 @@ impl Engine {
                 hint: format!("wait for it, or cancel it with `homing run cancel {undone}`"),
             });
         }
+        let captured: BTreeSet<ItemKey> = journal
+            .iter()
+            .filter(|row| row.hop == Hop::Capture)
+            .map(|row| row.key.clone())
+            .collect();
         let mut by_target: BTreeMap<TargetId, Vec<JournalRow>> = BTreeMap::new();
         let mut pushed = 0;
         for row in journal {
@@ -79,9 +84,11 @@ impl Engine {
             .create(row.source, row.target, Verb::Undo, Trigger::Manual);
         let task = Arc::clone(&run);
         self.go_alone(Arc::clone(&run), async move {
+            let touched = by_target.keys().cloned().collect();
+            let elsewhere = published_elsewhere(&shared, touched).await?;
             let mut published = Published::default();
             for (target, rows) in by_target {
-                match undo_in(&shared, &target, undone, rows, &task).await {
+                match undo_in(&shared, &target, undone, rows, &elsewhere, &captured, &task).await {
                     Ok((carried, reported)) => {
                         published.carried.extend(carried);
                         published.reported.extend(reported);
@@ -110,6 +117,8 @@ async fn undo_in(
     id: &TargetId,
     undone: RunId,
     rows: Vec<JournalRow>,
+    elsewhere: &BTreeSet<(SourceId, ItemKey)>,
+    captured: &BTreeSet<ItemKey>,
     run: &Arc<Run>,
 ) -> Result<(Items, Items), EngineError> {
     let (spec, actor) = shared.target(id)?;
@@ -147,7 +156,13 @@ async fn undo_in(
     let mut steps = Vec::new();
     for row in changes.values() {
         let found = near.items.get(&row.path).map(Item::version);
-        if near.unknown_reason(&row.path).is_some() || found != row.after {
+        if captured.contains(&row.key) {
+            // A hold would take the edit from the file that it was made in.
+            let mut report = left(id, row, found);
+            let reason = "it came from an edit in a target of yours: take that edit back there";
+            report.reason = Some(reason.to_owned());
+            reported.push(report);
+        } else if near.unknown_reason(&row.path).is_some() || found != row.after {
             reported.push(left(id, row, found));
         } else if row.before != row.after {
             steps.push(Step {
@@ -166,20 +181,28 @@ async fn undo_in(
             reported.push(report);
         }
     }
+    let live: BTreeSet<&SourceId> = state.heads.iter().map(|head| &head.source).collect();
+    let is_elsewhere =
+        |row: &JournalRow| elsewhere.contains(&(row.source.clone(), row.key.clone()));
     let holds: Vec<HoldRow> = steps
         .iter()
-        .filter_map(|step| hold(changes.get(&step.key)?, &sizes, run.id, undone))
+        .filter_map(|step| changes.get(&step.key))
+        .filter(|row| live.contains(&row.source))
+        // What is only new to this target stays away from it by a tombstone: the catalog did not move.
+        .filter(|row| row.base_before.is_some() || !is_elsewhere(row))
+        .filter_map(|row| hold(row, &sizes, undone))
         .collect();
-    let mut rows = Rows::default();
+    let mut tombstones = Vec::new();
     let mut assignments = Vec::new();
     for step in steps {
         let Some(row) = changes.get(&step.key) else {
             continue;
         };
         let known = state.ledger.get(&row.path);
-        if step.after.is_none() && row.base_before.is_some() {
-            // The run brought back what the user had deleted: it stays away now.
-            rows.puts.extend(known.map(|known| homing_store::LedgerRow {
+        let only_here = row.base_before.is_some() || is_elsewhere(row);
+        if step.after.is_none() && only_here && live.contains(&row.source) {
+            // The run brought back what the user had deleted, or what only this target did not have: it stays away.
+            tombstones.extend(known.map(|known| LedgerRow {
                 tombstone: true,
                 ..known.clone()
             }));
@@ -195,7 +218,8 @@ async fn undo_in(
                 .and_then(|version| sizes.get(&version).copied())
                 .unwrap_or(0),
             base_before: row.base_after,
-            base_after: row.base_before,
+            // Of a source that is gone nothing is answered for: the file is the user's.
+            base_after: row.base_before.filter(|_| live.contains(&row.source)),
             adopted: known.is_some_and(|known| known.adopted),
         };
         assignments.push(Assignment {
@@ -204,14 +228,22 @@ async fn undo_in(
             change,
         });
     }
-    let tombstones = std::mem::take(&mut rows.puts);
     *turn = crate::target::Recovery::Due;
     // The holds come first: should the process die in between, the next publish finishes what they ask for.
     shared
         .store
         .write(move |writer| holds.into_iter().try_for_each(|hold| writer.put_hold(hold)))
         .await?;
-    let carried = carry_out(shared, id, spec, run, assignments, rows).await?;
+    let carried = carry_out(shared, id, spec, run, assignments, Rows::default()).await?;
+    let gone = |path: &ItemKey| {
+        let removed = |item: &&ItemReport| item.action == ItemAction::Removed;
+        carried
+            .items
+            .iter()
+            .filter(removed)
+            .any(|item| item.path == *path)
+    };
+    tombstones.retain(|row| gone(&row.path));
     if !tombstones.is_empty() {
         let target = id.clone();
         shared
@@ -233,13 +265,7 @@ async fn undo_in(
 }
 
 /// Returns the hold that keeps the catalog at what was there before; none when the catalog did not move.
-fn hold(
-    row: &JournalRow,
-    sizes: &BTreeMap<Version, u64>,
-    run: RunId,
-    undone: RunId,
-) -> Option<HoldRow> {
-    debug_assert!(run != undone, "an undo is a run of its own");
+fn hold(row: &JournalRow, sizes: &BTreeMap<Version, u64>, undone: RunId) -> Option<HoldRow> {
     (row.base_before != row.base_after).then(|| HoldRow {
         source: row.source.clone(),
         key: row.key.clone(),
@@ -252,6 +278,29 @@ fn hold(
         run: undone,
         since: runs::now(),
     })
+}
+
+/// Returns the items that targets hold which the undone run did not touch.
+async fn published_elsewhere(
+    shared: &Shared,
+    touched: BTreeSet<TargetId>,
+) -> Result<BTreeSet<(SourceId, ItemKey)>, EngineError> {
+    let items = shared
+        .store
+        .read(move |reader| {
+            let mut items = BTreeSet::new();
+            let targets = reader.ledger_targets()?.into_iter();
+            for target in targets.filter(|target| !touched.contains(target)) {
+                let rows = reader
+                    .ledger(&target)?
+                    .into_values()
+                    .filter(|row| !row.tombstone);
+                items.extend(rows.map(|row| (row.source, row.key)));
+            }
+            Ok(items)
+        })
+        .await?;
+    Ok(items)
 }
 
 fn left(target: &TargetId, row: &JournalRow, found: Option<Version>) -> ItemReport {
@@ -282,7 +331,15 @@ async fn sizes(
     shared.store.contents().pin_scope().pin(&hashes);
     let missing = shared
         .store
-        .read(move |reader| reader.missing_contents(&hashes))
+        .read(move |reader| {
+            let mut missing = reader.missing_contents(&hashes)?;
+            if !missing.is_empty() {
+                // Damaged ones fail by themselves, each with its reason.
+                let lost = reader.lost_contents()?;
+                missing.retain(|hash| !lost.contains(hash));
+            }
+            Ok(missing)
+        })
         .await?;
     if !missing.is_empty() {
         return Err(EngineError::Rejected {

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homing_core::{ItemKey, ListRequest, Scope, SideError, Step, TargetId};
-use homing_store::{LedgerRow, StoredRoot};
+use homing_core::{FetchRequest, ItemKey, Step, TargetId};
+use homing_store::LedgerRow;
 
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
+use crate::pipeline::{survey, transfer};
 use crate::report::{Drift, ItemAction, RunStatus, Trigger, Verb, VerifyReport};
 use crate::runs::Run;
 use crate::shared::Shared;
-use crate::target::{Published, Recovery};
-use crate::watch::watched;
+use crate::target::{Published, Recovery, read_state};
 
 impl Engine {
     /// Compares every published file with what was written, byte by byte. With `repair`, files that are missing or
@@ -64,27 +64,33 @@ async fn verify(
 ) -> Result<(VerifyReport, Published), EngineError> {
     let (spec, actor) = shared.target(id)?;
     let mut turn = actor.take_turn(shared, id).await?;
-    let target = id.clone();
-    let ledger = shared
-        .store
-        .read(move |reader| reader.ledger(&target))
-        .await?;
+    let state = read_state(shared, id).await?;
+    let ledger = state.ledger;
+    let settings = &shared.specs.settings;
     // Nothing is taken as known: every file is read.
-    let request = ListRequest {
-        scope: Scope::Keys(ledger.keys().cloned().collect()),
-        known: Arc::default(),
-        progress: run.progress.clone(),
+    let rules = survey::RootRules {
+        boot_id: &shared.boot_id,
+        accept: false,
+        read_all: true,
     };
-    let near = match watched(run, &shared.specs.settings, spec.place.list(request)).await? {
-        Err(SideError::NotFound { .. }) => homing_core::Manifest::default(),
-        listed => listed?,
-    };
+    let paths = ledger.keys().cloned().collect();
+    let near = survey::target(
+        run,
+        settings,
+        spec,
+        state.root.as_ref(),
+        &ledger,
+        paths,
+        rules,
+    )
+    .await?;
     let mut report = VerifyReport {
         target: id.clone(),
         checked: 0,
         drifted: Vec::new(),
     };
     let mut repairs = Vec::new();
+    let mut damages = Vec::new();
     for (path, row) in ledger.iter().filter(|(_, row)| !row.tombstone) {
         report.checked += 1;
         if let Some(reason) = near.unknown_reason(path) {
@@ -107,21 +113,19 @@ async fn verify(
             (Some(_), false) => (Drift::Edited, "it was edited"),
         };
         if drift == Drift::Missing {
+            damages.extend(found.map(|item| FetchRequest::new(path, item)));
             repairs.extend(assignment(row, version, run));
         }
         report.drifted.push((path.clone(), drift, told.to_owned()));
     }
     let mut published = Published::default();
     if repair && !repairs.is_empty() {
+        // What the disk made of a file is kept too before it is replaced.
+        let place = spec.place.as_ref();
+        let kept = transfer::fetch_missing(run, settings, &shared.store, place, damages).await?;
+        repairs.retain(|repair| !kept.failed.contains_key(&repair.change.path));
         *turn = Recovery::Due;
-        let root = near.root.map(|identity| StoredRoot {
-            identity,
-            boot_id: shared.boot_id.clone(),
-        });
-        let rows = Rows {
-            root,
-            ..Rows::default()
-        };
+        let rows = Rows::default();
         let carried = carry_out(shared, id, spec, run, repairs, rows).await?;
         *turn = Recovery::Done;
         note_repairs(&mut report, &carried.items);

@@ -151,4 +151,42 @@ mod tests {
             matches!(repeat(&error), SideError::Storage { message, .. } if message == error.to_string())
         );
     }
+
+    #[test]
+    fn each_error_of_the_system_becomes_the_decision_that_mends_it_and_keeps_it_for_every_item() {
+        let word = |error: &SideError| match error {
+            SideError::Storage { .. } => "storage",
+            SideError::Auth { .. } => "auth",
+            SideError::NotFound { .. } => "not-found",
+            SideError::Conflict { .. } => "conflict",
+            SideError::Transient { .. } => "transient",
+            SideError::Permanent { .. } => "permanent",
+            _ => "another",
+        };
+        let cases = [
+            (Errno::DQUOT, "storage"),
+            (Errno::ROFS, "storage"),
+            (Errno::IO, "storage"),
+            (Errno::PERM, "auth"),
+            (Errno::NOENT, "not-found"),
+            (Errno::LOOP, "conflict"),
+            (Errno::NOTDIR, "conflict"),
+            (Errno::ISDIR, "conflict"),
+            (Errno::STALE, "transient"),
+            (Errno::INVAL, "permanent"),
+        ];
+        for (errno, expected) in cases {
+            let error = side_error(errno, "could not write `a`");
+            assert_eq!(word(&error), expected, "{errno}");
+            assert!(
+                error.to_string().starts_with("could not write `a`"),
+                "{error}"
+            );
+            let again = repeat(&error);
+            assert_eq!(
+                (word(&again), again.to_string()),
+                (expected, error.to_string())
+            );
+        }
+    }
 }

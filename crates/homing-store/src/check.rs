@@ -16,7 +16,7 @@ pub struct CheckReport {
     pub broken_references: Vec<String>,
     /// Contents whose file is missing or has another size.
     pub missing_files: Vec<ContentHash>,
-    /// Contents whose bytes do not have their hash; looked for by a deep check only.
+    /// Contents whose bytes do not have their hash. Only a deep check looks for new ones.
     pub damaged_contents: Vec<ContentHash>,
     /// Contents that were examined.
     pub contents: u64,
@@ -33,7 +33,9 @@ impl CheckReport {
 }
 
 impl Store {
-    /// Examines database and contents without changing anything; `deep` reads every content and hashes it.
+    /// Examines database and contents; `deep` reads every content and hashes it.
+    ///
+    /// Changes nothing but the mark of a content that is damaged or missing: the next run fetches it again.
     pub async fn check(&self, deep: bool) -> Result<CheckReport, StoreError> {
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.check_blocking(deep))
@@ -55,15 +57,19 @@ impl Store {
             Ok(report)
         })?;
         let contents = self.contents();
+        report.damaged_contents = self.read_blocking(|reader| reader.lost_contents())?;
         for content in self.read_blocking(|reader| reader.contents_in_files())? {
             let file = self.inner().contents.file(&content.hash);
             if !std::fs::metadata(file).is_ok_and(|metadata| metadata.len() == content.size) {
+                contents.lose(&content.hash, "its file is gone or has another length");
                 report.missing_files.push(content.hash);
             }
         }
         let all = self.read_blocking(|reader| reader.all_contents())?;
         report.contents = all.len() as u64;
         if deep {
+            // A lost one may be whole again.
+            report.damaged_contents.clear();
             for content in all
                 .iter()
                 .filter(|content| !report.missing_files.contains(&content.hash))

@@ -99,6 +99,18 @@ impl<'a, 's> Columns<'a, 's> {
         }
     }
 
+    pub(crate) fn opt_bytes(
+        &self,
+        at: usize,
+        column: &'static str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.row.get_ref(at)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Ok(Some(bytes.to_vec())),
+            other => Err(self.invalid(column, &format!("a {}", other.data_type()))),
+        }
+    }
+
     pub(crate) fn hash(&self, at: usize, column: &'static str) -> Result<ContentHash, StoreError> {
         self.opt_hash(at, column)?
             .ok_or_else(|| self.invalid(column, "NULL"))

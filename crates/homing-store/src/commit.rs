@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,9 +15,11 @@ use crate::{StoreError, Writer};
 
 /// How many closures share a transaction at most.
 const BATCH: usize = 256;
-/// Write-ahead log sizes at which the log is copied back: when nothing waits, and in any case.
+/// Write-ahead log sizes at which the log is copied back: when nothing came for a while, and in any case.
 const CHECKPOINT_IDLE_BYTES: u64 = 4 << 20;
 const CHECKPOINT_BUSY_BYTES: u64 = 64 << 20;
+/// That while. A run writes every few milliseconds, and each of its writes would wait for the copying.
+const QUIET: Duration = Duration::from_millis(200);
 
 type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
@@ -159,7 +161,7 @@ impl Committer {
     fn run(self) {
         let mut closing = None;
         while closing.is_none() {
-            let Ok(message) = self.receiver.recv() else {
+            let Some(message) = self.next() else {
                 break;
             };
             let mut batch = VecDeque::new();
@@ -178,9 +180,6 @@ impl Committer {
             }
             while !batch.is_empty() {
                 self.commit(&mut batch);
-            }
-            if closing.is_none() {
-                self.checkpoint_when_long();
             }
         }
         if let Err(error) = self
@@ -208,6 +207,19 @@ impl Committer {
         if let Some(done) = closing {
             done.send(()).ok();
         }
+    }
+
+    /// Waits for a message; `None` when nobody can send one any more. A log that has become long is copied back meanwhile.
+    fn next(&self) -> Option<Message> {
+        match self.log_length() {
+            ..CHECKPOINT_IDLE_BYTES => {}
+            CHECKPOINT_BUSY_BYTES.. => self.checkpoint("RESTART"),
+            _ => match self.receiver.recv_timeout(QUIET) {
+                Err(RecvTimeoutError::Timeout) => self.checkpoint("PASSIVE"),
+                received => return received.ok(),
+            },
+        }
+        self.receiver.recv().ok()
     }
 
     /// Runs jobs from the front of `batch` in one transaction and answers them.
@@ -283,27 +295,21 @@ impl Committer {
             .map_err(|error| StoreError::from(error).located(&self.database, self.busy))
     }
 
-    fn checkpoint_when_long(&self) {
+    fn log_length(&self) -> u64 {
         let mut log = self.database.clone().into_os_string();
         log.push("-wal");
-        let Ok(length) = std::fs::metadata(&log).map(|metadata| metadata.len()) else {
-            return;
-        };
-        // A log that was copied back is written from its start again but keeps its length until then: asking for a
-        // checkpoint that has nothing to do costs microseconds.
-        if length >= CHECKPOINT_IDLE_BYTES {
-            let mode = if length >= CHECKPOINT_BUSY_BYTES {
-                "RESTART"
-            } else {
-                "PASSIVE"
-            };
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            if let Err(error) = self.connection.query_row(&sql, [], |_| Ok(())) {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the state database's log was not copied back"
-                );
-            }
+        std::fs::metadata(&log).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Copies the log back. A log that was copied is written from its start again but keeps its length until then: asking
+    /// for a checkpoint that has nothing to do costs microseconds.
+    fn checkpoint(&self, mode: &str) {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        if let Err(error) = self.connection.query_row(&sql, [], |_| Ok(())) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the state database's log was not copied back"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use homing_core::{ContentHash, ContentReader, Contents, Hasher, SideError};
@@ -23,14 +24,14 @@ const BUFFERED_BYTES: usize = 4 << 20;
 const BUFFERED_BYTES_MAX: usize = 16 << 20;
 /// How much of what a run kept stays at hand for its publish.
 const FRESH_BYTES_MAX: usize = 16 << 20;
-const COPY_BYTES: usize = 128 << 10;
+pub(crate) const COPY_BYTES: usize = 128 << 10;
 pub(crate) const TEMPORARY_PREFIX: &str = "tmp-";
 
 /// The content store as sides use it.
 ///
 /// Contents that no row names are pinned while a [`PinScope`] is open that was open when they were kept.
 pub struct StoredContents {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// The part of the content store that all its handles share.
@@ -42,6 +43,9 @@ pub(crate) struct ContentState {
     pending: Mutex<Pending>,
     fresh: Mutex<Fresh>,
     flushing: Mutex<()>,
+    /// How many contents were marked as lost, and of which count it is known that none is left.
+    pub(crate) losses: AtomicU64,
+    pub(crate) losses_healed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -69,6 +73,9 @@ impl ContentState {
             pending: Mutex::default(),
             fresh: Mutex::default(),
             flushing: Mutex::default(),
+            // An earlier process may have left some.
+            losses: AtomicU64::new(1),
+            losses_healed: AtomicU64::new(0),
         }
     }
 
@@ -98,6 +105,22 @@ impl ContentState {
     }
 }
 
+/// What became of opening a content.
+pub(crate) enum Opened {
+    /// Its bytes; a file's are not compared with the hash yet.
+    Content(ContentReader),
+    /// It is not kept.
+    Nothing,
+    /// It was kept, and its bytes are damaged or gone.
+    Lost,
+}
+
+impl Opened {
+    pub(crate) fn bytes(bytes: Vec<u8>) -> Self {
+        Self::Content(ContentReader::Bytes(Cursor::new(bytes)))
+    }
+}
+
 impl StoredContents {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
@@ -106,26 +129,6 @@ impl StoredContents {
     /// Opens a scope that protects from the sweep what is kept or pinned while it is open.
     pub fn pin_scope(&self) -> PinScope {
         PinScope::open(Arc::clone(&self.inner))
-    }
-
-    /// Reads a content whole and compares it with its hash. `false`: its bytes are damaged.
-    pub fn verify_content(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        let mut reader = match self.open_stored(hash) {
-            Ok(Some(reader)) => reader,
-            Ok(None) => return Err(StoreError::MissingContent(*hash)),
-            Err(StoreError::Corrupt { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finish() == *hash),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(StoreError::io(self.inner.contents.file(hash), error)),
-            }
-        }
     }
 
     /// Makes durable all that was kept, as [`Contents::flush`] does.
@@ -138,12 +141,12 @@ impl StoredContents {
         self.flush_locked(&flushing)
     }
 
-    fn state(&self) -> &ContentState {
+    pub(crate) fn state(&self) -> &ContentState {
         &self.inner.contents
     }
 
     fn flush_locked(&self, _flushing: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
-        let batch: Vec<(ContentHash, NewContent)> = {
+        let mut batch: Vec<(ContentHash, NewContent)> = {
             let mut pending = self.state().pending();
             pending.buffered_bytes = 0;
             pending.writing = std::mem::take(&mut pending.buffered);
@@ -156,6 +159,8 @@ impl StoredContents {
         if batch.is_empty() {
             return Ok(());
         }
+        // Neighbours in the index one after the other.
+        batch.sort_unstable_by_key(|(hash, _)| *hash);
         let result = self.inner.write(move |writer| writer.put_contents(&batch));
         if result.is_ok() && self.state().pins.has_scope() {
             let pending = self.state().pending();
@@ -172,7 +177,8 @@ impl StoredContents {
         result
     }
 
-    fn open_stored(&self, hash: &ContentHash) -> Result<Option<ContentReader>, StoreError> {
+    /// Opens a content from wherever it is; one that is found damaged is marked lost.
+    pub(crate) fn open_stored(&self, hash: &ContentHash) -> Result<Opened, StoreError> {
         // Pending first: what leaves there is committed already.
         let pending = {
             let pending = self.state().pending();
@@ -182,33 +188,48 @@ impl StoredContents {
                 .or_else(|| pending.writing.get(hash))
                 .cloned()
         };
-        let file_size = match pending {
+        match pending {
             Some(NewContent::Bytes(bytes)) => {
-                return Ok(Some(ContentReader::Bytes(Cursor::new(
-                    Arc::unwrap_or_clone(bytes),
-                ))));
+                return Ok(Opened::bytes(Arc::unwrap_or_clone(bytes)));
             }
-            Some(NewContent::File { size }) => size,
-            None => match self.inner.read(|reader| reader.stored_content(hash))? {
-                Some(StoredContent::Bytes(bytes)) => {
-                    return Ok(Some(ContentReader::Bytes(Cursor::new(bytes))));
-                }
-                Some(StoredContent::File { size }) => size,
-                None => return Ok(None),
-            },
-        };
-        let path = self.state().file(hash);
-        let file = File::open(&path).map_err(|error| StoreError::io(&path, error))?;
-        let length = file
-            .metadata()
-            .map_err(|error| StoreError::io(&path, error))?
-            .len();
-        if length != file_size {
-            return Err(StoreError::corrupt(format!(
-                "content {hash} has {length} bytes, not {file_size}"
-            )));
+            Some(NewContent::File { size }) => return self.open_file(hash, size),
+            None => {}
         }
-        Ok(Some(ContentReader::File(file)))
+        let stored = self
+            .inner
+            .read_statement(|reader| reader.stored_content(hash))?;
+        match stored {
+            None => Ok(Opened::Nothing),
+            Some(StoredContent::Database(Some(bytes))) if ContentHash::of(&bytes) == *hash => {
+                Ok(Opened::bytes(bytes))
+            }
+            Some(StoredContent::Database(bytes)) => {
+                let what = match bytes {
+                    Some(_) => "its bytes in the database do not have its hash",
+                    None => "the database has no bytes of it",
+                };
+                // Where one page went bad others may have: the next start examines the database whole.
+                crate::open::mark_suspect(&self.inner.data_dir);
+                Ok(self.lose(hash, what))
+            }
+            Some(StoredContent::File { size }) => self.open_file(hash, size),
+            Some(StoredContent::Lost(bytes)) => self.open_lost(hash, bytes),
+        }
+    }
+
+    fn open_file(&self, hash: &ContentHash, size: u64) -> Result<Opened, StoreError> {
+        let path = self.state().file(hash);
+        let failed = |error| StoreError::io(&path, error);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(self.lose(hash, "its file is gone"));
+            }
+            opened => opened.map_err(failed)?,
+        };
+        if file.metadata().map_err(failed)?.len() != size {
+            return Ok(self.lose(hash, "its file has another length"));
+        }
+        Ok(Opened::Content(ContentReader::File(file)))
     }
 
     fn keep_small(&self, bytes: Vec<u8>) -> Result<(ContentHash, u64), StoreError> {
@@ -246,17 +267,11 @@ impl StoredContents {
         let (hash, size) = copy_hashing(bytes, temporary.as_file_mut(), directory)?;
         // Pinned before it is looked for: from here on no sweep removes what is found.
         self.state().pins.pin([&hash]);
-        let path = self.state().file(&hash);
-        let stored = self
-            .inner
-            .read(|reader| reader.content_size(&hash))?
-            .is_some();
-        let in_database =
-            stored && matches!(self.open_stored(&hash), Ok(Some(ContentReader::Bytes(_))));
-        let in_file = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == size);
-        if in_database || (in_file && (stored || self.state().is_pending(&hash))) {
+        // What cannot be opened, for whatever reason, is written anew.
+        if matches!(self.open_stored(&hash), Ok(Opened::Content(_))) {
             return Ok((hash, size));
         }
+        let path = self.state().file(&hash);
         temporary
             .as_file()
             .sync_all()
@@ -281,15 +296,32 @@ impl Contents for StoredContents {
             ))));
         }
         match self.open_stored(hash) {
-            Ok(Some(reader)) => Ok(reader),
-            Ok(None) => Err(SideError::NotFound {
+            Ok(Opened::Content(reader)) => Ok(reader),
+            Ok(Opened::Nothing) => Err(SideError::NotFound {
                 message: format!("content {hash} is not kept"),
+                source: None,
+            }),
+            Ok(Opened::Lost) => Err(SideError::NotFound {
+                message: format!(
+                    "content {hash} in Homing's store is damaged; the next sync fetches it again where a source or target \
+                     still has it"
+                ),
                 source: None,
             }),
             Err(error) => Err(SideError::Storage {
                 message: format!("content {hash} cannot be read"),
                 source: Some(Box::new(error)),
             }),
+        }
+    }
+
+    fn report_damaged(&self, hash: &ContentHash) {
+        if let Err(error) = self.verify_content(hash) {
+            tracing::warn!(
+                content = %hash,
+                error = &error as &dyn std::error::Error,
+                "a content that was called damaged could not be examined"
+            );
         }
     }
 

@@ -18,6 +18,7 @@ mod commit;
 mod connection;
 mod contents;
 mod error;
+mod lost;
 mod open;
 mod pins;
 mod rows;

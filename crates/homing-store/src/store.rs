@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use r2d2::Pool;
+use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
@@ -183,25 +183,39 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
-        let result = self.read_unchecked(read);
+        let result = self.connection().and_then(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            read(&Reader {
+                connection: &transaction,
+            })
+        });
         self.inspect(result)
     }
 
-    fn read_unchecked<T>(
+    /// Reads with a single statement, which needs no transaction to be of one snapshot.
+    pub(crate) fn read_statement<T>(
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let connection = self.pool.get().map_err(|error| {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let result = self.connection().and_then(|connection| {
+            read(&Reader {
+                connection: &connection,
+            })
+        });
+        self.inspect(result)
+    }
+
+    fn connection(&self) -> Result<PooledConnection<SqliteConnectionManager>, StoreError> {
+        self.pool.get().map_err(|error| {
             // The pool gives text only. It gives up after its timeout when SQLite cannot open the file.
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "no reading connection"
             );
             StoreError::Locked { waited_ms: 30_000 }
-        })?;
-        let transaction = connection.unchecked_transaction()?;
-        read(&Reader {
-            connection: &transaction,
         })
     }
 

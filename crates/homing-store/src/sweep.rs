@@ -194,6 +194,9 @@ impl Writer<'_> {
                 Err(error) => return Err(error),
             }
         }
+        if !removed.is_empty() {
+            self.forget_healed()?;
+        }
         Ok(removed)
     }
 }

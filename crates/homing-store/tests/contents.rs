@@ -15,7 +15,7 @@ mod support;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use homing_core::{ContentHash, ContentReader, Contents, SideError};
+use homing_core::{ContentHash, Contents, SideError};
 use homing_store::{Store, StoreError};
 use support::*;
 
@@ -185,55 +185,6 @@ fn a_content_that_cannot_be_read_leaves_nothing() {
         .unwrap()
         .count();
     assert_eq!(files, 0, "no temporary file is left");
-}
-
-#[test]
-fn damaged_files_are_found() {
-    let (home, store) = new_store();
-    let [cut, flipped, gone] = [1, 2, 3].map(|seed| keep(&store, &bytes(seed, 2 * MIB)).hash);
-    let cut_file = std::fs::OpenOptions::new()
-        .write(true)
-        .open(file_of(home.path(), &cut))
-        .unwrap();
-    cut_file.set_len(100).unwrap();
-    let mut damaged = bytes(2, 2 * MIB);
-    damaged[MIB] ^= 1;
-    std::fs::File::create(file_of(home.path(), &flipped))
-        .and_then(|mut f| io::Write::write_all(&mut f, &damaged))
-        .unwrap();
-    std::fs::remove_file(file_of(home.path(), &gone)).unwrap();
-
-    let contents = store.contents();
-    assert!(matches!(
-        contents.open(&cut),
-        Err(SideError::Storage { .. })
-    ));
-    assert!(matches!(
-        contents.open(&gone),
-        Err(SideError::Storage { .. })
-    ));
-    assert!(
-        matches!(contents.open(&flipped), Ok(ContentReader::File(_))),
-        "whoever reads it compares the hash"
-    );
-    assert!(!contents.verify_content(&flipped).unwrap());
-    assert!(!contents.verify_content(&cut).unwrap());
-    let report = store.check_blocking(false).unwrap();
-    let mut missing = report.missing_files.clone();
-    missing.sort();
-    let mut expected = vec![cut, gone];
-    expected.sort();
-    assert_eq!(missing, expected);
-    assert!(!report.is_sound());
-    assert_eq!(
-        store.check_blocking(true).unwrap().damaged_contents,
-        [flipped]
-    );
-    // Keeping it again repairs it.
-    for seed in [1, 3] {
-        keep(&store, &bytes(seed, 2 * MIB));
-    }
-    assert!(store.check_blocking(false).unwrap().is_sound());
 }
 
 #[test]

@@ -11,7 +11,7 @@
 
 mod support;
 
-use homing_core::{ConflictKind, ItemKey, RootIdentity, RunId, SourceId};
+use homing_core::{ConflictKind, ItemKey, RootIdentity, RunId, SourceId, Version};
 use homing_store::{
     ConflictRow, ConflictScope, HoldRow, Hop, JournalState, RunFilter, SourceUpdate, Store,
     StoreError, StoredRoot,
@@ -798,4 +798,41 @@ fn two_sources_do_not_mix() {
         .read_blocking(move |reader| reader.head(&other))
         .unwrap();
     assert_eq!(head.keys().map(ItemKey::as_str).collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn a_head_is_counted_as_it_would_be_read() {
+    let (_home, store) = new_store();
+    register(&store);
+    let [one, two] = [0, 1].map(|number| keep(&store, &[number]));
+    let executable = |hash| Version {
+        hash,
+        executable: true,
+    };
+    let pairs = [
+        (None, Some(one)),
+        (Some(one), None),
+        (Some(one), Some(one)),
+        (Some(one), Some(two)),
+        (Some(executable(one.hash)), Some(one)),
+        (Some(executable(one.hash)), Some(executable(one.hash))),
+        (Some(executable(one.hash)), Some(executable(two.hash))),
+        (Some(one), Some(executable(two.hash))),
+    ];
+    let rows: Vec<_> = pairs
+        .iter()
+        .enumerate()
+        .map(|(at, (head, base))| head_row(&at.to_string(), *head, *base))
+        .collect();
+    store
+        .write_blocking(move |writer| writer.put_head(&source(), &rows))
+        .unwrap();
+    let (counts, read) = store
+        .read_blocking(|reader| Ok((reader.head_counts(&source())?, reader.head(&source())?)))
+        .unwrap();
+    let present = read.values().filter(|row| row.head.is_some()).count();
+    let unpushed = read.values().filter(|row| row.head != row.base).count();
+    assert_eq!(read.len(), pairs.len());
+    assert_eq!(counts, (present, unpushed));
+    assert_eq!(counts, (7, 6));
 }

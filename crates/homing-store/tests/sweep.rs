@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use homing_core::{ContentHash, Contents, RunId, Version};
-use homing_store::{HoldRow, JournalState, Store, SweepReport};
+use homing_store::{HoldRow, JournalState, Store, StoreError, SweepReport};
 use jiff::{SignedDuration, Timestamp};
 use support::*;
 
@@ -439,4 +439,26 @@ async fn sweep_and_check_run_off_the_async_workers_too() {
         SweepReport::default()
     );
     assert!(store.check(true).await.unwrap().is_sound());
+}
+
+#[test]
+fn a_content_that_was_swept_cannot_be_named_from_memory() {
+    let (_home, store) = new_store();
+    register(&store);
+    let version = keep_unpinned(&store, b"named, swept, named again");
+    let row = head_row("a", Some(version), Some(version));
+    let again = row.clone();
+    store
+        .write_blocking(move |writer| {
+            writer.put_head(&source(), &[row])?;
+            writer.delete_head(&source(), &[key("a")])
+        })
+        .unwrap();
+    let report = sweep(&store, time());
+    assert_eq!(report.contents, 1);
+    let named = store.write_blocking(move |writer| writer.put_head(&source(), &[again]));
+    assert!(
+        matches!(named, Err(StoreError::MissingContent(hash)) if hash == version.hash),
+        "{named:?}"
+    );
 }

@@ -13,6 +13,7 @@ pub struct MemoryContents {
     kept: Mutex<BTreeMap<ContentHash, Vec<u8>>>,
     full: AtomicBool,
     unflushed: AtomicUsize,
+    reported: Mutex<Vec<ContentHash>>,
 }
 
 impl MemoryContents {
@@ -63,6 +64,14 @@ impl MemoryContents {
         self.unflushed.load(Ordering::Relaxed)
     }
 
+    /// Returns the contents that were called damaged.
+    pub fn reported(&self) -> Vec<ContentHash> {
+        self.reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ContentHash, Vec<u8>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,6 +86,13 @@ impl Contents for MemoryContents {
                 source: None,
             }),
         }
+    }
+
+    fn report_damaged(&self, hash: &ContentHash) {
+        self.reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(*hash);
     }
 
     fn keep(&self, bytes: &mut dyn Read, size_hint: u64) -> Result<(ContentHash, u64), SideError> {

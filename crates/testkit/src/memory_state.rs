@@ -199,7 +199,9 @@ impl MemoryState {
         let mut keys = BTreeSet::new();
         for operation in operations {
             let key = &operation.key;
-            if !keys.insert(key.clone()) {
+            // A rename may be followed by an update of the new name.
+            let renames = matches!(operation.change, Change::Rename { .. });
+            if !renames && !keys.insert(key.clone()) {
                 self.violation(format!("two operations on `{key}` in one batch"));
             }
             if !operation.temporary.starts_with(".homing-") {
@@ -397,16 +399,19 @@ impl MemoryState {
 }
 
 fn read(contents: &dyn Contents, version: &Version) -> Result<Vec<u8>, SideError> {
-    let damaged = |source: Option<std::io::Error>| SideError::Storage {
-        message: "the kept content is damaged".to_owned(),
-        source: source.map(Into::into),
-    };
     let mut reader: ContentReader = contents.open(&version.hash)?;
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut reader, &mut bytes).map_err(|error| damaged(Some(error)))?;
+    std::io::Read::read_to_end(&mut reader, &mut bytes).map_err(|error| SideError::Storage {
+        message: "the kept content cannot be read".to_owned(),
+        source: Some(error.into()),
+    })?;
     if homing_core::ContentHash::of(&bytes) == version.hash {
         Ok(bytes)
     } else {
-        Err(damaged(None))
+        contents.report_damaged(&version.hash);
+        Err(SideError::NotFound {
+            message: "the kept content is damaged".to_owned(),
+            source: None,
+        })
     }
 }

@@ -29,9 +29,9 @@ pub(super) async fn run(args: &ConflictsArgs, context: &Context) -> Result<Repor
 }
 
 fn render(conflicts: &[Conflict], now: Timestamp, screen: Screen) -> String {
-    let Some(first) = conflicts.first() else {
+    if conflicts.is_empty() {
         return "no open conflicts\n".to_owned();
-    };
+    }
     let mut table = Table::new(screen, &["WHERE", "PATH", "KIND", "HOP", "SINCE", "MORE"]);
     for conflict in conflicts {
         table.row([
@@ -43,16 +43,24 @@ fn render(conflicts: &[Conflict], now: Timestamp, screen: Screen) -> String {
             plain(conflict.detail.clone().unwrap_or_default()),
         ]);
     }
-    let command = format!(
-        "homing resolve {} {}",
-        quote(place(first)),
-        quote(&first.path)
-    );
-    let command = screen.paint(
-        CYAN,
-        &escape(&format!("{command} --ours|--theirs|--union|--file F")),
-    );
-    format!("{}decide with: {command}\n", table.render())
+    let mut text = table.render();
+    let is_structure = |conflict: &&Conflict| conflict.kind.as_str() == "structure";
+    if let Some(first) = conflicts.iter().find(|conflict| !is_structure(conflict)) {
+        let command = format!(
+            "homing resolve {} {}",
+            quote(place(first)),
+            quote(&first.path)
+        );
+        let command = screen.paint(
+            CYAN,
+            &escape(&format!("{command} --ours|--theirs|--union|--file F")),
+        );
+        text.extend(["decide with: ", &command, "\n"]);
+    }
+    if conflicts.iter().any(|conflict| is_structure(&conflict)) {
+        text.push_str("structure: move what stands in the way; it closes with the next sync\n");
+    }
+    text
 }
 
 fn place(conflict: &Conflict) -> &str {

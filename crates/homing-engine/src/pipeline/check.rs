@@ -12,26 +12,63 @@ use homing_core::ItemKey;
 const ACTIVE: &[(Option<&str>, &str, &str)] = &[
     (None, ".git", "a Git directory"),
     (None, ".gitmodules", "Git's submodule settings"),
+    (None, ".gitconfig", "Git's settings"),
+    (None, ".hg", "a Mercurial directory"),
+    (None, ".jj", "a Jujutsu directory"),
     (None, "settings*.json", "a tool's settings"),
+    (None, "managed-settings*.json", "a tool's settings"),
+    (None, "keybindings.json", "a tool's settings"),
     (None, ".mcp.json", "a list of tool servers"),
     (None, "mcp.json", "a list of tool servers"),
+    (None, ".lsp.json", "a list of language servers"),
+    (None, "hooks.json", "hooks that a tool runs"),
     (None, ".claude.json", "a tool's settings"),
+    (None, "opencode.json*", "a tool's settings"),
     (None, ".envrc", "a direnv script"),
+    (None, ".direnvrc", "a direnv script"),
+    (None, ".mise.toml", "a tool manager's settings"),
+    (None, ".tool-versions", "a tool manager's settings"),
     (None, ".husky", "Git hooks"),
+    (None, ".pre-commit-config.yaml", "Git hooks"),
+    (None, "lefthook.y*ml", "Git hooks"),
     (None, ".devcontainer", "a container that an editor starts"),
     (None, ".npmrc", "a package manager's settings"),
-    (None, ".bashrc", "a shell's start-up file"),
-    (None, ".bash_profile", "a shell's start-up file"),
+    (None, ".yarnrc*", "a package manager's settings"),
+    (None, ".pnpmfile.cjs", "a package manager's script"),
+    (None, ".netrc", "credentials"),
+    (None, ".ssh", "keys and settings of ssh"),
+    (None, ".bash*", "a shell's start-up file"),
     (None, ".profile", "a shell's start-up file"),
-    (None, ".zshrc", "a shell's start-up file"),
-    (None, ".zshenv", "a shell's start-up file"),
+    (None, ".zsh*", "a shell's start-up file"),
+    (None, ".zlog*", "a shell's start-up file"),
+    (None, ".zprofile", "a shell's start-up file"),
+    (None, ".tmux.conf", "a terminal's settings"),
+    (None, ".vimrc", "an editor's script"),
+    (None, ".exrc", "an editor's script"),
+    (None, ".nvimrc", "an editor's script"),
+    (None, ".nvim.lua", "an editor's script"),
+    (None, ".emacs*", "an editor's script"),
+    (None, ".dir-locals*.el", "an editor's script"),
+    (None, ".gdbinit", "a debugger's script"),
+    (None, ".lldbinit", "a debugger's script"),
+    (None, ".rprofile", "a start-up script"),
+    (None, "conftest.py", "code that a test runner loads"),
+    (None, "sitecustomize.py", "code that Python loads"),
+    (None, "usercustomize.py", "code that Python loads"),
+    (None, "*.pth", "code that Python loads"),
+    (None, "*.desktop", "a program's launcher"),
     (Some(".vscode"), "tasks.json", "tasks that an editor runs"),
     (
         Some(".vscode"),
         "launch.json",
         "programs that an editor runs",
     ),
+    (Some(".zed"), "tasks.json", "tasks that an editor runs"),
     (Some(".codex"), "config.toml", "a tool's settings"),
+    (Some(".cargo"), "config*", "a build tool's settings"),
+    (Some(".claude"), "hooks", "hooks that a tool runs"),
+    (Some(".continue"), "config*", "a tool's settings"),
+    (Some("fish"), "config.fish", "a shell's start-up file"),
 ];
 
 /// Returns what makes an item active, unless `allowed` names it (by file name or by whole path).
@@ -54,16 +91,22 @@ pub(crate) fn active_file(key: &ItemKey, allowed: &[String]) -> Option<&'static 
     None
 }
 
-/// Most names are lower case already.
+/// Returns a name as a file system may take it that ignores case and invisible characters. Most names stay as they are.
 fn lowercase(name: &str) -> Cow<'_, str> {
     if name
         .bytes()
         .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
     {
-        Cow::Owned(name.to_lowercase())
+        let visible = name.chars().filter(|char| !is_ignorable(*char));
+        Cow::Owned(visible.flat_map(char::to_lowercase).collect())
     } else {
         Cow::Borrowed(name)
     }
+}
+
+/// Tells which characters HFS+ leaves out of a comparison: `.g\u{200c}it` is `.git` there.
+fn is_ignorable(char: char) -> bool {
+    matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
@@ -93,6 +136,9 @@ mod tests {
             ".mcp.json",
             ".envrc",
             ".vscode/tasks.json",
+            ".g\u{200c}it/config",
+            ".bash_aliases",
+            "deep/x.pth",
         ] {
             assert!(active(path, &[]), "{path}");
         }

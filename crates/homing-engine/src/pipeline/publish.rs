@@ -1,6 +1,6 @@
 //! Publish: the journal says what is intended, the side does it, the journal and the ledger say what was done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{Change, Item, ItemKey, Operation, Outcome, SideError, SourceId, Step, TargetId};
@@ -29,6 +29,8 @@ pub(crate) struct Rows {
     pub(crate) drops: Vec<ItemKey>,
     /// All open conflicts of the target, or `None` to leave them as they are.
     pub(crate) conflicts: Option<Vec<ConflictRow>>,
+    /// Those that the store has: equal ones are not written again.
+    pub(crate) stored_conflicts: Vec<ConflictRow>,
     pub(crate) root: Option<StoredRoot>,
     pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
 }
@@ -56,23 +58,31 @@ pub(crate) async fn carry_out(
 ) -> Result<Carried, EngineError> {
     let operations: Vec<Operation> = assignments.iter().map(operation).collect();
     let journal = plan_rows(shared, target, &assignments, &operations).await?;
-    crate::kill_point!("run::journalled");
     let outcomes = if operations.is_empty() {
         Vec::new()
     } else {
+        crate::kill_point!("run::journalled");
         let applied = spec
             .place
             .apply(operations, shared.contents(), leader.progress.clone());
         watched_to_the_end(leader, &shared.specs.settings, applied).await?
     };
-    crate::kill_point!("run::applied");
+    if !journal.is_empty() {
+        crate::kill_point!("run::applied");
+    }
     let mut carried = Carried::default();
     let mut states = Vec::new();
     for ((assignment, id), outcome) in assignments.iter().zip(journal).zip(outcomes) {
         let change = &assignment.change;
         let (state, reason) = match outcome {
-            Outcome::Done(item) => (JournalState::Durable, done(change, item, &mut rows)),
-            Outcome::Placed(item) => (JournalState::Placed, done(change, item, &mut rows)),
+            Outcome::Done(item) => {
+                done(assignment, item, &mut rows);
+                (JournalState::Durable, None)
+            }
+            Outcome::Placed(item) => {
+                done(assignment, item, &mut rows);
+                (JournalState::Placed, None)
+            }
             Outcome::Changed => {
                 carried.changed.push(change.path.clone());
                 (
@@ -95,8 +105,11 @@ pub(crate) async fn carry_out(
         }
         states.push((id, state, reason));
     }
+    let tried = !states.is_empty();
     record(shared, target, spec, states, rows).await?;
-    crate::kill_point!("run::recorded");
+    if tried {
+        crate::kill_point!("run::recorded");
+    }
     Ok(carried)
 }
 
@@ -163,7 +176,9 @@ async fn plan_rows(
     Ok(ids)
 }
 
-fn done(change: &PathChange, item: Option<Item>, rows: &mut Rows) -> Option<String> {
+fn done(Assignment { step, change, .. }: &Assignment, item: Option<Item>, rows: &mut Rows) {
+    // The row of the old name goes with a rename.
+    rows.drops.extend(step.renamed_from.clone());
     if change.after.is_none() || change.base_after.is_none() {
         rows.drops.push(change.path.clone());
     } else {
@@ -179,7 +194,6 @@ fn done(change: &PathChange, item: Option<Item>, rows: &mut Rows) -> Option<Stri
             tombstone: false,
         });
     }
-    None
 }
 
 fn failed(
@@ -248,9 +262,11 @@ async fn record(
         puts,
         drops,
         conflicts,
+        stored_conflicts,
         root,
         ended_holds,
     } = rows;
+    let conflicts = conflicts.filter(|open| differ(open, &stored_conflicts));
     // A root that the first publish made has no identity in the survey: ask once more.
     let root = match root {
         None if !puts.is_empty() => root_of(spec, shared).await,
@@ -288,7 +304,7 @@ async fn record(
 
 async fn root_of(spec: &TargetSpec, shared: &Shared) -> Option<StoredRoot> {
     let request = homing_core::ListRequest {
-        scope: homing_core::Scope::Keys(std::collections::BTreeSet::new()),
+        scope: homing_core::Scope::Keys(BTreeSet::new()),
         known: Arc::default(),
         progress: homing_core::Progress::default(),
     };
@@ -298,4 +314,25 @@ async fn root_of(spec: &TargetSpec, shared: &Shared) -> Option<StoredRoot> {
         identity: listed.root?,
         boot_id: shared.boot_id.clone(),
     })
+}
+
+/// Tells whether the open conflicts are others than the stored ones.
+fn differ(found: &[ConflictRow], stored: &[ConflictRow]) -> bool {
+    let essence = |row: &ConflictRow| {
+        let versions = (row.base, row.near, row.far);
+        (
+            row.key.clone(),
+            row.source.clone(),
+            row.kind,
+            versions,
+            row.detail.clone(),
+        )
+    };
+    let found: BTreeSet<_> = found.iter().map(essence).collect();
+    let stored: BTreeSet<_> = stored
+        .iter()
+        .filter(|row| row.hop == Hop::Publish)
+        .map(essence)
+        .collect();
+    found != stored
 }

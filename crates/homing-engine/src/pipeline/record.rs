@@ -8,9 +8,10 @@ use homing_store::{
 };
 
 use crate::error::EngineError;
+use crate::filter::Filter;
 use crate::history::CONFLICT;
 use crate::pipeline::plan::pull::PullPlan;
-use crate::report::{ItemAction, ItemReport, RunReport, RunStatus};
+use crate::report::{ItemAction, ItemReport, RunReport};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
 use crate::shared::Shared;
@@ -27,8 +28,6 @@ pub(crate) struct Ended {
     pub(crate) listed: u64,
     pub(crate) listing: Option<Manifest>,
     pub(crate) bytes: u64,
-    pub(crate) root: Option<StoredRoot>,
-    pub(crate) selection: Option<String>,
     pub(crate) modified: Vec<ItemKey>,
     pub(crate) outdated: bool,
     changed: BTreeSet<ItemKey>,
@@ -77,20 +76,15 @@ impl Ended {
         self.items.extend(items);
     }
 
-    /// Takes in what a push did: failures have no journal row yet.
-    pub(crate) fn pushed(&mut self, items: Vec<ItemReport>) {
-        let (mut failed, done): (Vec<_>, Vec<_>) = items
-            .into_iter()
-            .partition(|item| item.action == ItemAction::Failed);
-        // What the pull of the same run left to a person is told once, as a conflict.
+    /// Takes in what could not be pushed. What the pull of the same run left to a person is told once, as a conflict.
+    pub(crate) fn not_pushed(&mut self, mut items: Vec<ItemReport>) {
         let is_open = |key: &ItemKey| {
             self.items.iter().any(|known| {
                 known.action == ItemAction::Conflict && known.target.is_none() && known.key == *key
             })
         };
-        failed.retain(|item| !is_open(&item.key));
-        self.reported(failed);
-        self.journalled(done);
+        items.retain(|item| !is_open(&item.key));
+        self.reported(items);
     }
 
     /// Returns the totals.
@@ -110,28 +104,6 @@ impl Ended {
         }
     }
 
-    /// Tells whether a pull's conflicts are others than the stored ones.
-    pub(crate) async fn conflicts_differ(
-        &self,
-        shared: &Shared,
-        source: &SourceId,
-        found: &[ConflictRow],
-    ) -> Result<bool, EngineError> {
-        let id = source.clone();
-        let stored = shared
-            .store
-            .read(move |reader| reader.conflicts(Some(&id), None))
-            .await?;
-        let essence = |row: &ConflictRow| (row.key.clone(), row.kind, row.base, row.near, row.far);
-        let found: BTreeSet<_> = found.iter().map(essence).collect();
-        let stored: BTreeSet<_> = stored
-            .iter()
-            .filter(|row| row.hop == Hop::Pull)
-            .map(essence)
-            .collect();
-        Ok(found != stored)
-    }
-
     /// Writes the run's line of history, the items that have no journal row, and the source's row: one transaction.
     pub(crate) async fn record(
         self,
@@ -147,10 +119,9 @@ impl Ended {
             &shared.boot_id,
         );
         let journal = unjournalled(report.id, self.items);
-        let succeeded = matches!(report.status, RunStatus::Success | RunStatus::Partial);
         let update = SourceUpdate {
             revision: None,
-            selection: self.selection.filter(|_| succeeded),
+            selection: None,
             last_sync_time: schedule.last_attempt,
             last_success_time: schedule.last_success,
             next_due: Some(schedule.next_due),
@@ -158,7 +129,7 @@ impl Ended {
             failures: Some(schedule.failures),
             backoff_until: Some(schedule.backoff_until),
             stalled: Some(schedule.stalled),
-            root: self.root.filter(|_| succeeded),
+            root: None,
         };
         let id = id.clone();
         shared
@@ -215,47 +186,107 @@ pub(crate) fn push_waits_key(source: &SourceId) -> String {
     format!("push_waits:{source}")
 }
 
-/// Writes what a pull made of the head: rows, conflicts and, where nothing else tells of them, its items.
-pub(crate) async fn head(
+/// Returns all open conflicts of a pull, when they are others than the stored ones.
+///
+/// One that the run's filter left out stays open: nobody looked.
+pub(crate) async fn open_conflicts(
     shared: &Shared,
     source: &SourceId,
-    run: &Run,
     plan: &PullPlan,
-    conflicts_differ: bool,
-    push_waits: bool,
-    journal_items: bool,
-) -> Result<(), EngineError> {
-    if plan.puts.is_empty() && plan.deletes.is_empty() && !conflicts_differ && !push_waits {
-        return Ok(());
-    }
-    let (puts, deletes) = (plan.puts.clone(), plan.deletes.clone());
-    let conflicts = conflicts_differ.then(|| plan.conflicts.clone());
-    let begun = (journal_items && !plan.items.is_empty())
-        .then(|| runs::row(&run.report(), None, &shared.boot_id));
-    let source = source.clone();
-    shared
+    filter: &Filter,
+) -> Result<Option<Vec<ConflictRow>>, EngineError> {
+    let id = source.clone();
+    let stored = shared
         .store
-        .write(move |writer| {
-            if let Some(begun) = begun {
-                writer.begin_run(&begun)?;
-            }
-            writer.delete_head(&source, &deletes)?;
-            writer.put_head(&source, &puts)?;
-            if push_waits {
-                writer.set_metadata(&push_waits_key(&source), "1")?;
-            }
-            if let Some(conflicts) = conflicts {
-                let scope = ConflictScope {
-                    hop: Hop::Pull,
-                    source: Some(source),
-                    target: None,
-                };
-                writer.replace_conflicts(scope, conflicts)?;
-            }
-            Ok(())
-        })
+        .read(move |reader| reader.conflicts(Some(&id), None))
         .await?;
-    Ok(())
+    let stored: Vec<ConflictRow> = stored
+        .into_iter()
+        .filter(|row| row.hop == Hop::Pull)
+        .collect();
+    let unseen = stored
+        .iter()
+        .filter(|row| !filter.covers(&row.key))
+        .cloned();
+    let open: Vec<ConflictRow> = plan.conflicts.iter().cloned().chain(unseen).collect();
+    let essence = |row: &ConflictRow| (row.key.clone(), row.kind, row.base, row.near, row.far);
+    let differ = open.iter().map(essence).collect::<BTreeSet<_>>()
+        != stored.iter().map(essence).collect::<BTreeSet<_>>();
+    Ok(differ.then_some(open))
+}
+
+/// What a pull made of the head.
+pub(crate) struct Head<'a> {
+    pub(crate) plan: &'a PullPlan,
+    /// All open conflicts, when they are others than the stored ones.
+    pub(crate) conflicts: Option<Vec<ConflictRow>>,
+    /// Unpushed edits wait for a person from now on.
+    pub(crate) push_waits: bool,
+    /// The selection that the head follows now, when it is news.
+    pub(crate) selection: Option<String>,
+    /// The root that the head follows now, when it is news.
+    pub(crate) root: Option<StoredRoot>,
+    /// Whether a begun run is needed, for items that will be in the journal.
+    pub(crate) journal_items: bool,
+}
+
+impl Head<'_> {
+    /// Writes rows, conflicts and selection in one transaction; nothing when nothing is news.
+    pub(crate) async fn record(
+        self,
+        shared: &Shared,
+        source: &SourceId,
+        run: &Run,
+    ) -> Result<(), EngineError> {
+        let Head {
+            plan,
+            conflicts,
+            push_waits,
+            selection,
+            root,
+            journal_items,
+        } = self;
+        let rows = !plan.puts.is_empty() || !plan.deletes.is_empty();
+        let follows = selection.is_some() || root.is_some();
+        if !rows && conflicts.is_none() && !push_waits && !follows {
+            return Ok(());
+        }
+        let (puts, deletes) = (plan.puts.clone(), plan.deletes.clone());
+        let begun = (journal_items && !plan.items.is_empty())
+            .then(|| runs::row(&run.report(), None, &shared.boot_id));
+        let source = source.clone();
+        shared
+            .store
+            .write(move |writer| {
+                if let Some(begun) = begun {
+                    writer.begin_run(&begun)?;
+                }
+                writer.delete_head(&source, &deletes)?;
+                writer.put_head(&source, &puts)?;
+                if push_waits {
+                    writer.set_metadata(&push_waits_key(&source), "1")?;
+                }
+                if follows {
+                    let update = SourceUpdate {
+                        selection,
+                        root,
+                        ..SourceUpdate::default()
+                    };
+                    writer.update_source(&source, update)?;
+                }
+                if let Some(conflicts) = conflicts {
+                    let scope = ConflictScope {
+                        hop: Hop::Pull,
+                        source: Some(source),
+                        target: None,
+                    };
+                    writer.replace_conflicts(scope, conflicts)?;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(())
+    }
 }
 
 /// Makes journal rows of items that were only reported. Their contents may not be kept, so no hash is named but for

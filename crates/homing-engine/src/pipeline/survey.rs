@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{
-    ContentHash, Identity, ItemKey, ListRequest, Manifest, RootIdentity, Scope, Side, SideError,
+    ContentHash, Identity, ItemKey, ListRequest, Manifest, Progress, RootIdentity, Scope, Side,
+    SideError,
 };
 use homing_store::{HeadRow, LedgerRow, SourceRow, StoredRoot};
 
 use crate::error::EngineError;
 use crate::runs::Run;
-use crate::spec::{Deletions, Settings, TargetSpec};
+use crate::spec::{Deletions, Settings, SourceSpec, TargetSpec};
 use crate::watch::watched;
 
 /// With so few published files, that all are missing is a user's doing rather than a lost file system.
@@ -36,11 +37,10 @@ pub(crate) struct RootRules<'a> {
 pub(crate) async fn origin(
     run: &Run,
     settings: &Settings,
-    side: &dyn Side,
+    spec: &SourceSpec,
     row: Option<&SourceRow>,
     head: &BTreeMap<ItemKey, HeadRow>,
     rules: RootRules<'_>,
-    place: &str,
 ) -> Result<Manifest, EngineError> {
     let known = |row: &HeadRow| Some((row.key.clone(), (row.identity.clone()?, row.base?.hash)));
     let known = if rules.read_all {
@@ -48,18 +48,24 @@ pub(crate) async fn origin(
     } else {
         head.values().filter_map(known).collect()
     };
-    let listing = list(run, settings, side, Scope::Whole, known).await?;
-    check_root(
-        listing.root,
-        row.and_then(|row| row.root.as_ref()),
-        rules,
-        place,
-    )?;
+    let place = format!("`{}`", spec.url);
+    let listing = list(run, settings, spec.origin.as_ref(), Scope::Whole, known).await?;
+    // A place that the configuration names newly is another directory, and that is meant.
+    let moved = is_elsewhere(row, spec);
+    let stored = row.and_then(|row| row.root.as_ref()).filter(|_| !moved);
+    check_root(listing.root, stored, rules, &place)?;
     let had_items = head.values().any(|row| row.base.is_some());
     if had_items && listing.items.is_empty() && listing.unknown.is_empty() && !rules.accept {
-        return Err(EngineError::RootEmpty(place.to_owned()));
+        return Err(EngineError::RootEmpty(place));
     }
     Ok(listing)
+}
+
+/// Tells whether the configuration names another place than at the last run, and not only other filters.
+fn is_elsewhere(row: Option<&SourceRow>, spec: &SourceSpec) -> bool {
+    let place = |selection: &str| selection.split('/').next().map(str::to_owned);
+    let old = row.and_then(|row| row.selection.as_deref());
+    old.is_some_and(|old| place(old) != place(&spec.selection))
 }
 
 /// Lists the paths of a target that Homing answers for or would like to.
@@ -84,7 +90,7 @@ pub(crate) async fn target(
     };
     // An undo asks for few paths; what it does not ask for is not missing.
     let asked_for_all = ledger.keys().all(|path| paths.contains(path));
-    let near = match list(
+    let mut near = match list(
         run,
         settings,
         spec.place.as_ref(),
@@ -101,6 +107,7 @@ pub(crate) async fn target(
         }
         listed => listed?,
     };
+    one_name_each(&mut near, ledger);
     check_root(near.root, root, rules, &place)?;
     // Where deletions are kept, an emptied target would turn every file into one that the user does not want.
     let expected = ledger.values().filter(|row| !row.tombstone).count();
@@ -126,6 +133,43 @@ async fn list(
         progress: run.progress.clone(),
     };
     Ok(watched(run, settings, side.list(request)).await??)
+}
+
+/// Where two names are one file, the file is under the name that the ledger has.
+fn one_name_each(near: &mut Manifest, ledger: &BTreeMap<ItemKey, LedgerRow>) {
+    let capabilities = near.capabilities;
+    if capabilities.case_sensitive && !capabilities.normalises_unicode {
+        return;
+    }
+    let place = |key: &ItemKey| capabilities.fold(key.as_str()).into_owned();
+    let known: BTreeMap<String, &ItemKey> = ledger
+        .keys()
+        .filter(|path| near.items.contains_key(*path))
+        .map(|path| (place(path), path))
+        .collect();
+    near.items
+        .retain(|key, _| known.get(&place(key)).is_none_or(|known| *known == key));
+}
+
+/// Fails when a side's root is not there, or is another one than at the last run.
+pub(crate) async fn same_root(
+    side: &dyn Side,
+    stored: Option<&StoredRoot>,
+    boot_id: &str,
+    place: &str,
+) -> Result<(), EngineError> {
+    let request = ListRequest {
+        scope: Scope::Keys(BTreeSet::new()),
+        known: Arc::default(),
+        progress: Progress::default(),
+    };
+    let found = side.list(request).await?;
+    let rules = RootRules {
+        boot_id,
+        accept: false,
+        read_all: false,
+    };
+    check_root(found.root, stored, rules, place)
 }
 
 /// Refuses a root that is another one than at the last run.

@@ -129,3 +129,40 @@ async fn undo_goes_further_back_each_time_and_ends() {
         Err(EngineError::NothingToUndo)
     ));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_of_a_first_publish_takes_nothing_from_another_target() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.write(&format!("up/{name}.md"), name);
+    }
+    world.sync_well("up").await;
+    world.restart().await;
+    world.target("there", &["up"], |_| {});
+    world.sync_well("up").await;
+    let engine = world.engine().await;
+    let undo = engine.undo(None).await.unwrap();
+    assert!(undo.error.is_none(), "{undo:#?}");
+    assert!(world.tree("there").is_empty());
+    world.sync_well("up").await;
+    assert_eq!(world.tree("here").len(), 3);
+    assert!(world.tree("there").is_empty(), "it stays as it was undone");
+    engine.release(&source("up"), Vec::new()).await.unwrap();
+    assert_eq!(world.tree("there").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_release_releases_nothing() {
+    let mut world = World::new();
+    world.write("up/a.md", "one\n");
+    world.write("up/b.md", "b\n");
+    world.sync_well("up").await;
+    world.write("up/a.md", "two\n");
+    world.sync_well("up").await;
+    let engine = world.engine().await;
+    engine.undo(None).await.unwrap();
+    let paths = vec![key("a.md"), key("b.md")];
+    engine.release(&source("up"), paths).await.unwrap_err();
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "one\n");
+}

@@ -278,3 +278,24 @@ async fn a_conflict_that_is_seen_no_more_as_it_was_is_not_resolved() {
     assert_eq!(run.error.unwrap().kind, "rejected");
     assert_eq!(world.read("here/a.md").unwrap(), "mine, once more\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn source_removal_leaves_an_edit_that_was_never_pushed() {
+    let mut world = World::empty();
+    world.source("one", |spec| spec.push = homing_engine::PushMode::Direct);
+    world.source("two", |_| {});
+    world.target("here", &["one", "two"], |_| {});
+    world.write("one/a.md", "a\n");
+    world.write("two/c.md", "c\n");
+    world.sync("one").await;
+    world.sync("two").await;
+    world.write("here/a.md", "edited\n");
+    let pull =
+        homing_engine::RunRequest::new(homing_engine::Verb::Pull, homing_engine::Trigger::Manual);
+    world.run("one", pull).await.unwrap();
+    world.restart().await;
+    world.specs.sources.remove(&source("one"));
+    world.specs.targets.get_mut(&target("here")).unwrap().from = vec![source("two")];
+    world.sync_well("two").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
+}

@@ -2,10 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod choices;
+mod faults;
+mod heal;
 mod hold;
 mod ledger;
 mod limits;
+mod memory;
 mod publish;
 mod push;
+mod queue;
+mod recovery;
+mod roots;
+mod selection;
 mod source;
+mod told;
 mod world;

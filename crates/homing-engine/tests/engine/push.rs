@@ -132,8 +132,44 @@ async fn new_files_go_to_the_source_that_takes_them() {
     assert_eq!(world.read("up/new.md").unwrap(), "new\n");
     // It was the user's before it was anybody else's: upstream does not delete it here.
     world.remove("up/new.md");
-    world.sync("up").await;
-    assert_eq!(world.read("here/new.md").unwrap(), "new\n");
+    for _ in 0..2 {
+        world.sync("up").await;
+        assert_eq!(world.read("here/new.md").unwrap(), "new\n");
+        assert_eq!(
+            world.read("up/new.md"),
+            None,
+            "the deletion upstream sticks"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_own_files_and_files_over_the_limit_are_not_taken_for_new_ones() {
+    let mut world = World::empty();
+    world.source("up", |spec| {
+        spec.push = PushMode::Direct;
+        spec.max_file_size = 10;
+    });
+    world.target("here", &["up"], |spec| {
+        spec.new_files_to = Some(source("up"));
+    });
+    world.write("up/a.md", "a\n");
+    world.sync_well("up").await;
+    world.write("here/.credentials.json", "secret\n");
+    world.write("here/.cache/x", "x\n");
+    world.write("here/large.md", "more than ten bytes\n");
+    world.write("here/new.md", "new\n");
+    let engine = world.engine().await;
+    let told = engine.diff(&source("up"), Verb::Sync).await.unwrap();
+    let pushed = told
+        .items
+        .iter()
+        .filter(|item| item.action == homing_engine::ItemAction::Pushed);
+    let paths: Vec<_> = pushed.map(|item| item.path.as_str()).collect();
+    assert_eq!(paths, ["new.md"], "a dry run tells of new files too");
+    world.sync_well("up").await;
+    let up: Vec<_> = world.tree("up").into_keys().collect();
+    assert_eq!(up, ["a.md", "new.md"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,7 @@ impl World {
             priority: 100,
             push: PushMode::Never,
             on_conflict: Policy::Ask,
+            max_file_size: u64::MAX,
             selection: "all".into(),
             every: None,
             at_start: AtStart::Due,

@@ -154,9 +154,7 @@ impl Spot<'_> {
                         Ok(taken) => taken,
                         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                         Err(error) => {
-                            return Err(StageError::Item(Outcome::Failed(
-                                self.damaged(Some(error)),
-                            )));
+                            return Err(StageError::Item(Outcome::Failed(self.unreadable(error))));
                         }
                     };
                     hasher.update(&buffer[..taken]);
@@ -169,7 +167,8 @@ impl Spot<'_> {
         if found == hash && count == size {
             Ok(())
         } else {
-            Err(StageError::Item(Outcome::Failed(self.damaged(None))))
+            self.batch.contents.report_damaged(&hash);
+            Err(StageError::Item(Outcome::Failed(self.damaged())))
         }
     }
 
@@ -261,13 +260,24 @@ impl Spot<'_> {
         }
     }
 
-    fn damaged(&self, source: Option<std::io::Error>) -> SideError {
-        SideError::Storage {
+    fn damaged(&self) -> SideError {
+        SideError::NotFound {
             message: format!(
-                "the kept content of `{}` is damaged and was not published; it is fetched again by the next sync",
+                "the kept content of `{}` is damaged and was not published; the next sync fetches it again where a source \
+                 or target still has it",
                 self.operation.key
             ),
-            source: source.map(Into::into),
+            source: None,
+        }
+    }
+
+    fn unreadable(&self, error: std::io::Error) -> SideError {
+        SideError::Storage {
+            message: format!(
+                "the kept content of `{}` cannot be read",
+                self.operation.key
+            ),
+            source: Some(error.into()),
         }
     }
 

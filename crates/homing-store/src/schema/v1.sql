@@ -33,7 +33,7 @@ CREATE TABLE targets (
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- encoding 0: the bytes are in content_bytes; 1: they are in the file contents/ab/HASH.
+-- encoding 0: the bytes are in content_bytes; 1: they are in the file contents/ab/HASH; 2: they were found damaged or gone.
 CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),

@@ -6,7 +6,10 @@ use homing_core::{Identity, ItemKey, SourceId};
 use jiff::Timestamp;
 
 use crate::api::FileState;
-use crate::columns::{Checksum, Columns, collect, first, int, now_text, unpack_pair};
+use crate::columns::{
+    Checksum, Columns, FIRST_EXECUTABLE, SECOND_EXECUTABLE, SECOND_IS_FIRST, collect, first, int,
+    now_text, unpack_pair,
+};
 use crate::rows::HeadRow;
 use crate::{Reader, StoreError, Writer};
 
@@ -28,10 +31,23 @@ impl Reader<'_> {
 
     /// Returns how many items a head has, and how many of its rows differ from what the origin has.
     pub fn head_counts(&self, source: &SourceId) -> Result<(usize, usize), StoreError> {
-        let rows = self.head(source)?;
-        let present = rows.values().filter(|row| row.head.is_some()).count();
-        let unpushed = rows.values().filter(|row| row.head != row.base).count();
-        Ok((present, unpushed))
+        // Counted where the rows are: a status asks for it of every source, and a plan never does.
+        let sql = "SELECT count(content), count(*) - count(iif(
+                mode & ?2 AND (mode & ?3 = 0) = (mode & ?4 = 0) OR content IS NULL AND base IS NULL, 1, NULL))
+            FROM agent_files WHERE source_id = ?1";
+        let params = (
+            source.as_str(),
+            SECOND_IS_FIRST,
+            FIRST_EXECUTABLE,
+            SECOND_EXECUTABLE,
+        );
+        let counts = first(self.connection, TABLE, sql, params, |row| {
+            Ok((row.count(0, "content")?, row.count(1, "base")?))
+        })?;
+        let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(counts.map_or((0, 0), |(present, unpushed)| {
+            (number(present), number(unpushed))
+        }))
     }
 
     /// Returns one item of a head.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use homing_core::{Identity, ItemKey, TargetId};
+use homing_core::{Identity, ItemKey, SourceId, TargetId};
 use rusqlite::params;
 
 use crate::columns::{Checksum, Columns, collect, first, int, unpack_pair};
@@ -18,8 +18,11 @@ const SELECT: &str = "SELECT t.path, t.source_id, t.key, w.hash, b.hash, t.mode,
 impl Reader<'_> {
     /// Returns what Homing answers for in a target, by path.
     pub fn ledger(&self, target: &TargetId) -> Result<BTreeMap<ItemKey, LedgerRow>, StoreError> {
+        // Neighbours mostly come from one source and share its name.
+        let mut last = None;
         let rows = collect(self.connection, TABLE, SELECT, [target.as_str()], |row| {
-            let row = read(target, row)?;
+            let row = read(target, row, last.as_ref())?;
+            last = Some(row.source.clone());
             Ok((row.path.clone(), row))
         })?;
         Ok(rows.into_iter().collect())
@@ -130,7 +133,15 @@ impl Writer<'_> {
     }
 }
 
-fn read(target: &TargetId, columns: &Columns<'_, '_>) -> Result<LedgerRow, StoreError> {
+fn read(
+    target: &TargetId,
+    columns: &Columns<'_, '_>,
+    last: Option<&SourceId>,
+) -> Result<LedgerRow, StoreError> {
+    let source = match last {
+        Some(last) if columns.text(1, "source_id")? == last.as_str() => last.clone(),
+        _ => columns.parse(1, "source_id")?,
+    };
     let (written, base) = unpack_pair(
         columns.opt_hash(3, "written")?,
         columns.opt_hash(4, "base")?,
@@ -143,7 +154,7 @@ fn read(target: &TargetId, columns: &Columns<'_, '_>) -> Result<LedgerRow, Store
         path.clone()
     };
     let row = LedgerRow {
-        source: columns.parse(1, "source_id")?,
+        source,
         key,
         path,
         base,

@@ -176,6 +176,11 @@ pub(super) async fn contents_that_are_missing_or_damaged_are_not_placed(
     for outcome in &outcomes {
         ensure!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     }
+    let reported = bench.contents.reported();
+    ensure!(
+        reported == [version(b"right").hash],
+        "the damage is reported: {reported:?}"
+    );
     bench.expect_files(&[("update", b"old")])
 }
 

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use homing_core::{
     ConflictKind, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, PlanInput,
-    PlannedItem, Policy, SourceId, Step, TargetId, UnknownReason, Version, plan,
+    PlannedItem, Policy, Problem, ProblemKind, SourceId, Step, TargetId, UnknownReason, Version,
+    plan,
 };
 use homing_store::{ConflictRow, Hop, LedgerRow};
 
@@ -27,6 +28,10 @@ pub(crate) struct PublishInput<'a> {
     pub(crate) deletions: Deletions,
     /// The sources that publish here, with their policies; a ledger row of any other belongs to one that is gone.
     pub(crate) policies: &'a BTreeMap<SourceId, Policy>,
+    /// Keys of sources that are gone, whose edits were taken in and never pushed.
+    pub(crate) unpushed: &'a BTreeSet<(SourceId, ItemKey)>,
+    /// Whether files that are the user's own go to a source.
+    pub(crate) takes_new_files: bool,
 }
 
 /// One path whose file changes.
@@ -77,6 +82,7 @@ pub(crate) struct PublishPlan {
     pub(crate) drops: Vec<ItemKey>,
     pub(crate) conflicts: Vec<ConflictRow>,
     pub(crate) items: Vec<ItemReport>,
+    pub(crate) problems: Vec<Problem>,
     /// Published files that carry an edit, by source.
     pub(crate) modified: Vec<(SourceId, ItemKey)>,
 }
@@ -180,8 +186,29 @@ impl Place<'_> {
             decisions.plan.drops.push(self.path.clone());
             return;
         };
+        if is_kept_back(row) {
+            return;
+        }
         let source_is_gone = !self.input.policies.contains_key(&row.source);
-        if row.adopted || (Some(near) != row.base && source_is_gone) {
+        let owner = (row.source.clone(), row.key.clone());
+        if source_is_gone && self.input.unpushed.contains(&owner) {
+            decisions.plan.problems.push(Problem {
+                kind: ProblemKind::Shadowed,
+                path: self.path.to_string(),
+                message: format!(
+                    "its edit never reached source `{}`, which is gone: the file is yours now",
+                    row.source
+                ),
+            });
+            decisions.plan.drops.push(self.path.clone());
+        } else if row.adopted && self.input.takes_new_files && !source_is_gone {
+            // The user's again. Remembered, or else it would go back upstream as if it were new.
+            decisions.plan.puts.push(LedgerRow {
+                base: None,
+                tombstone: true,
+                ..row.clone()
+            });
+        } else if row.adopted || (Some(near) != row.base && source_is_gone) {
             // It is the user's: he had it before, or edited what nobody offers any more.
             decisions.plan.drops.push(self.path.clone());
         } else if Some(near) == row.base {
@@ -236,6 +263,8 @@ impl Place<'_> {
                     ..row.clone()
                 });
             }
+        } else if row.base.is_none() {
+            self.diverged(ConflictKind::Added, decisions);
         } else {
             self.diverged(ConflictKind::Content, decisions);
         }
@@ -368,6 +397,11 @@ impl Place<'_> {
             reason,
         )
     }
+}
+
+/// Tells whether a row only says that the user kept a file which upstream deleted.
+fn is_kept_back(row: &LedgerRow) -> bool {
+    row.tombstone && row.base.is_none()
 }
 
 fn structure(target: &TargetId, source: &SourceId, path: &ItemKey, detail: &str) -> ConflictRow {

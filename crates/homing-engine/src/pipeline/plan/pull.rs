@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use homing_core::{
     ConflictKind, Contents, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, PlanInput,
-    PlannedItem, Policy, Problem, ProblemKind, SideError, SourceId, Step, Version, plan,
+    PlannedItem, Policy, Problem, ProblemKind, Side, SideError, SourceId, Step, Version, plan,
 };
 use homing_store::{ConflictRow, HeadRow, Hop};
 
@@ -14,14 +14,13 @@ use crate::report::{ItemAction, ItemReport};
 use crate::runs;
 
 /// Both sides as the survey found them.
-#[derive(Debug)]
 pub(crate) struct PullInput<'a> {
     pub(crate) source: &'a SourceId,
     pub(crate) rows: &'a BTreeMap<ItemKey, HeadRow>,
     pub(crate) listing: &'a Manifest,
     pub(crate) policy: Policy,
-    /// Another url, ref, path or filter than before: what is not listed now is not covered any more.
-    pub(crate) selection_changed: bool,
+    /// The far side, asked only which keys its selection covers.
+    pub(crate) origin: &'a dyn Side,
     /// Which keys the run is about.
     pub(crate) filter: &'a crate::filter::Filter,
 }
@@ -88,6 +87,8 @@ pub(crate) fn decide(input: &PullInput<'_>) -> PullDecisions {
         }
         let after = match item.decision {
             Decision::Create(version) | Decision::Update(version) => Some(version),
+            // What the selection does not cover any more was not deleted by anyone.
+            Decision::Delete if !input.origin.covers(key) => continue,
             Decision::Delete => None,
             _ => continue,
         };
@@ -159,7 +160,7 @@ pub(crate) fn resolve(
             }
             Decision::Modified => pull.modified.push(key.clone()),
             Decision::Diverged(ConflictKind::Delete)
-                if input.selection_changed && far.is_none() =>
+                if far.is_none() && !input.origin.covers(key) =>
             {
                 pull.modified.push(key.clone());
                 pull.problems.push(Problem {

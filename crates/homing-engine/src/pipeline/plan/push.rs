@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homing_core::{
-    Decision, Direction, ItemKey, Manifest, Ordered, PlanInput, SourceId, Step, Version, order,
-    plan,
+    Decision, Direction, ItemKey, Manifest, Ordered, PlanInput, Side, SourceId, Step, Version,
+    order, plan,
 };
 use homing_store::HeadRow;
 
@@ -13,7 +13,6 @@ use crate::pipeline::plan::pull::head_manifest;
 use crate::report::{ItemAction, ItemReport};
 
 /// Both sides as they are after the pull.
-#[derive(Debug)]
 pub(crate) struct PushInput<'a> {
     pub(crate) source: &'a SourceId,
     pub(crate) rows: &'a BTreeMap<ItemKey, HeadRow>,
@@ -21,6 +20,8 @@ pub(crate) struct PushInput<'a> {
     /// Keys that an undo holds: they are not pushed.
     pub(crate) held: &'a BTreeSet<ItemKey>,
     pub(crate) filter: &'a Filter,
+    /// The far side, asked only which keys its selection covers.
+    pub(crate) origin: &'a dyn Side,
 }
 
 /// What the origin gets.
@@ -51,7 +52,8 @@ pub(crate) fn decide(input: &PushInput<'_>) -> PushPlan {
     let mut push = PushPlan::default();
     let mut steps = Vec::new();
     for (key, planned) in decisions {
-        if input.held.contains(&key) || !input.filter.covers(&key) {
+        let covered = input.filter.covers(&key) && input.origin.covers(&key);
+        if !covered || input.held.contains(&key) {
             continue;
         }
         let after = match planned.decision {

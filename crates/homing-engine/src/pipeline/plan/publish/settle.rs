@@ -96,7 +96,6 @@ pub(crate) fn resolve(
         };
         // The row of the old name goes with the rename. A change of content as well is a step of its own that follows.
         let old = by_path.remove(from);
-        publish.drops.push(from.clone());
         let change = if by_path
             .get(&step.key)
             .is_some_and(|change| change.after == step.after)

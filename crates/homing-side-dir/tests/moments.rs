@@ -1,0 +1,294 @@
+//! What is found at the wrong moment: things that vanished, changed, were left over or are damaged.
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic like tests")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use fail::FailScenario;
+use homing_core::{
+    Change, ContentHash, ContentReader, Contents, FetchRequest, Item, Operation, Outcome, Progress,
+    Side, SideError,
+};
+use support::{Bench, key, put, version};
+use testkit::MemoryContents;
+
+/// Contents that are all in files, as large ones are in the store.
+struct InFiles {
+    kept: Arc<MemoryContents>,
+    damaged: bool,
+}
+
+impl Contents for InFiles {
+    fn open(&self, hash: &ContentHash) -> Result<ContentReader, SideError> {
+        let mut bytes = Vec::new();
+        self.kept.open(hash)?.read_to_end(&mut bytes).unwrap();
+        if self.damaged {
+            bytes[0] ^= 1;
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        Ok(ContentReader::File(file))
+    }
+
+    fn keep(&self, bytes: &mut dyn Read, size_hint: u64) -> Result<(ContentHash, u64), SideError> {
+        self.kept.keep(bytes, size_hint)
+    }
+
+    fn flush(&self) -> Result<(), SideError> {
+        self.kept.flush()
+    }
+}
+
+/// Contents whose files cannot be read: a directory opens, and yields nothing.
+struct Unreadable(Arc<MemoryContents>);
+
+impl Contents for Unreadable {
+    fn open(&self, _hash: &ContentHash) -> Result<ContentReader, SideError> {
+        Ok(ContentReader::File(fs::File::open("/").unwrap()))
+    }
+
+    fn keep(&self, bytes: &mut dyn Read, size_hint: u64) -> Result<(ContentHash, u64), SideError> {
+        self.0.keep(bytes, size_hint)
+    }
+
+    fn flush(&self) -> Result<(), SideError> {
+        self.0.flush()
+    }
+}
+
+async fn apply_with(bench: &Bench, operation: Operation, contents: Arc<dyn Contents>) -> Outcome {
+    let applied = bench
+        .side
+        .apply(vec![operation], contents, Progress::default());
+    applied.await.pop().unwrap()
+}
+
+fn rename(bench: &Bench, number: usize, from: &str, to: &str, bytes: &[u8]) -> Operation {
+    Operation {
+        change: Change::Rename { from: key(from) },
+        ..bench.write(number, to, bytes, Some(bytes))
+    }
+}
+
+#[tokio::test]
+async fn a_large_content_is_published_whole_and_a_damaged_one_never() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    let large = vec![7_u8; 3 << 20];
+    bench.put("a", b"old");
+    for (number, damaged) in [(0, true), (1, false)] {
+        let operation = bench.write(number, "a", &large, Some(b"old"));
+        let contents = Arc::new(InFiles {
+            kept: bench.contents.clone(),
+            damaged,
+        });
+        let outcome = apply_with(&bench, operation, contents).await;
+        if damaged {
+            assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+            bench.expect(&[("a", b"old")]);
+        } else {
+            assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+            bench.expect(&[("a", &large)]);
+        }
+    }
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_content_that_cannot_be_read_is_this_machines_trouble_and_leaves_the_old_file() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("a", b"old");
+    let operation = bench.write(0, "a", b"new", Some(b"old"));
+    let outcome = apply_with(
+        &bench,
+        operation,
+        Arc::new(Unreadable(bench.contents.clone())),
+    )
+    .await;
+    assert!(
+        matches!(&outcome, Outcome::Failed(SideError::Storage { message, .. }) if message.contains("cannot be read")),
+        "{outcome:?}"
+    );
+    bench.expect(&[("a", b"old")]);
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_content_that_is_not_kept_is_named_and_leaves_the_old_file() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("a", b"old");
+    let operation = bench.write(0, "a", b"new", Some(b"old"));
+    let outcome = apply_with(&bench, operation, Arc::new(MemoryContents::default())).await;
+    assert!(
+        matches!(outcome, Outcome::Failed(SideError::NotFound { .. })),
+        "{outcome:?}"
+    );
+    bench.expect(&[("a", b"old")]);
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_already_is_not_called_deleted_or_renamed() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("there", b"x");
+    let outcomes = bench
+        .apply(vec![
+            bench.delete(0, "no/such/file", b"x"),
+            bench.delete(1, "there/below", b"x"),
+            bench.delete(2, "gone", b"x"),
+        ])
+        .await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Changed)),
+        "{outcomes:?}"
+    );
+    for (number, from) in [(3, "no/such"), (4, "there/below"), (5, "gone")] {
+        let outcome = bench
+            .apply_one(rename(&bench, number, from, "GONE", b"x"))
+            .await;
+        assert!(matches!(outcome, Outcome::Changed), "{from}: {outcome:?}");
+    }
+    bench.expect(&[("there", b"x")]);
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_rename_of_what_is_no_longer_the_file_is_not_done() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("edited", b"mine");
+    fs::create_dir(bench.path("dir")).unwrap();
+    let outcome = bench
+        .apply_one(rename(&bench, 0, "edited", "EDITED", b"old"))
+        .await;
+    assert!(matches!(outcome, Outcome::Changed), "{outcome:?}");
+    let outcome = bench
+        .apply_one(rename(&bench, 1, "dir", "DIR", b"old"))
+        .await;
+    assert!(
+        matches!(&outcome, Outcome::Failed(SideError::Conflict { message }) if message.contains("a directory")),
+        "{outcome:?}"
+    );
+    bench.expect(&[("edited", b"mine")]);
+    assert!(bench.path("dir").is_dir());
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn an_edit_during_a_rename_goes_back_to_its_name() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("name", b"old");
+    let renamed = bench.path("NAME");
+    fail::cfg_callback("dir::renamed_one", move || put(&renamed, b"mine")).unwrap();
+    let outcome = bench
+        .apply_one(rename(&bench, 0, "name", "NAME", b"old"))
+        .await;
+    assert!(matches!(outcome, Outcome::Changed), "{outcome:?}");
+    bench.expect(&[("name", b"mine")]);
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_aside_is_not_overwritten_where_there_is_no_exchange() {
+    for missing in [
+        &["dir::no_exchange"][..],
+        &["dir::no_exchange", "dir::no_link"],
+    ] {
+        let scenario = FailScenario::setup();
+        for point in missing {
+            fail::cfg(*point, "return").unwrap();
+        }
+        let bench = Bench::new();
+        bench.put("a", b"old");
+        let operation = bench.write(0, "a", b"new", Some(b"old"));
+        let aside = format!("{}.old", operation.temporary);
+        bench.put(&aside, b"the last copy");
+        let outcome = bench.apply_one(operation).await;
+        assert!(
+            matches!(&outcome, Outcome::Failed(SideError::Transient { message, .. }) if message.contains("recovered")),
+            "{outcome:?}"
+        );
+        bench.expect(&[(&aside, b"the last copy"), ("a", b"old")]);
+        scenario.teardown();
+    }
+}
+
+#[tokio::test]
+async fn what_is_fetched_is_what_was_listed_or_nothing() {
+    let bench = Bench::new();
+    for name in ["same", "sub/gone", "gone", "grown", "dir", "link/a"] {
+        bench.put(name, b"listed");
+    }
+    let whole = bench.whole().await;
+    fs::remove_dir_all(bench.path("sub")).unwrap();
+    fs::remove_file(bench.path("gone")).unwrap();
+    bench.put("grown", b"listed and more");
+    fs::remove_file(bench.path("dir")).unwrap();
+    fs::create_dir(bench.path("dir")).unwrap();
+    fs::rename(bench.path("link"), bench.path("moved")).unwrap();
+    std::os::unix::fs::symlink("moved", bench.path("link")).unwrap();
+    let names = ["same", "sub/gone", "gone", "grown", "dir", "link/a"];
+    let requests = names
+        .iter()
+        .map(|name| FetchRequest::new(&key(name), &whole.items[&key(name)]))
+        .collect();
+    let results = bench
+        .side
+        .fetch(requests, bench.contents.clone(), Progress::default())
+        .await;
+    for (name, result) in names.iter().zip(&results) {
+        match *name {
+            "same" => assert!(result.is_ok(), "{result:?}"),
+            name => assert!(
+                matches!(result, Err(SideError::Changed { key }) if key == name),
+                "{name}: {result:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_content_that_lies_about_its_bytes_is_not_taken() {
+    let bench = Bench::new();
+    bench.put("a", b"bytes");
+    let listed = bench.whole().await.items[&key("a")].clone();
+    let item = Item {
+        hash: version(b"other").hash,
+        ..listed
+    };
+    let request = FetchRequest::new(&key("a"), &item);
+    let results = bench
+        .side
+        .fetch(vec![request], bench.contents.clone(), Progress::default())
+        .await;
+    assert!(
+        matches!(results[0], Err(SideError::Changed { .. })),
+        "{results:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_root_that_cannot_be_made_says_where_and_why() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::with(|options| {
+        options.create_root = true;
+        options.root = options.root.join("file/root");
+    });
+    put(bench.root().parent().unwrap(), b"in the way");
+    let outcome = bench.apply_one(bench.write(0, "a", b"new", None)).await;
+    let Outcome::Failed(SideError::Conflict { message }) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(message.contains("file/root"), "{message}");
+    scenario.teardown();
+}
