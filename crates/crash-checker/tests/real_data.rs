@@ -190,7 +190,9 @@ impl Replay {
         let mut upstream = read(&self.origin);
         for path in active {
             assert!(
-                path.ends_with("settings.json") || path.ends_with(".mcp.json"),
+                ["settings.json", ".mcp.json", "hooks.json"]
+                    .iter()
+                    .any(|name| path.ends_with(name)),
                 "{path} is called active"
             );
             upstream.remove(path);

@@ -52,7 +52,6 @@ const ACTIVE: &[(Option<&str>, &str, &str)] = &[
     (None, ".gdbinit", "a debugger's script"),
     (None, ".lldbinit", "a debugger's script"),
     (None, ".rprofile", "a start-up script"),
-    (None, "conftest.py", "code that a test runner loads"),
     (None, "sitecustomize.py", "code that Python loads"),
     (None, "usercustomize.py", "code that Python loads"),
     (None, "*.pth", "code that Python loads"),
