@@ -18,8 +18,8 @@ const BATCH: usize = 256;
 /// Write-ahead log sizes at which the log is copied back: when nothing came for a while, and in any case.
 const CHECKPOINT_IDLE_BYTES: u64 = 4 << 20;
 const CHECKPOINT_BUSY_BYTES: u64 = 64 << 20;
-/// That while. A run writes every few milliseconds, and each of its writes would wait for the copying.
-const QUIET: Duration = Duration::from_millis(200);
+/// That while: longer than a run mostly takes between its writes, which would wait for the copying.
+const QUIET: Duration = Duration::from_secs(1);
 
 type Reply<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
