@@ -292,3 +292,104 @@ async fn a_root_that_cannot_be_made_says_where_and_why() {
     assert!(message.contains("file/root"), "{message}");
     scenario.teardown();
 }
+
+#[tokio::test]
+async fn a_directory_whose_case_changes_takes_its_file_along_and_leaves_the_others() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("Sub/a", b"text");
+    bench.put("Full/a", b"text");
+    bench.put("Full/mine", b"mine");
+    for (number, from, to) in [(0, "Sub/a", "sub/a"), (1, "Full/a", "full/a")] {
+        let outcome = bench
+            .apply_one(rename(&bench, number, from, to, b"text"))
+            .await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    }
+    bench.expect(&[
+        ("full/a", b"text"),
+        ("Full/mine", b"mine"),
+        ("sub/a", b"text"),
+    ]);
+    assert!(!bench.path("Sub").exists(), "it was left empty");
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn an_old_file_that_somebody_clears_away_meanwhile_is_no_trouble() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("a", b"old");
+    let operation = bench.write(0, "a", b"new", Some(b"old"));
+    let displaced = bench.path(&operation.temporary);
+    fail::cfg_callback("dir::renamed_all", move || {
+        fs::remove_file(&displaced).unwrap();
+    })
+    .unwrap();
+    let outcome = bench.apply_one(operation).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    bench.expect(&[("a", b"new")]);
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_directory_that_goes_away_before_it_is_read_is_absent_and_nothing_else_is() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("stays", b"text");
+    bench.put("goes/a", b"text");
+    let goes = bench.path("goes");
+    fail::cfg_callback("dir::names_read", move || {
+        fs::remove_dir_all(&goes).ok();
+    })
+    .unwrap();
+    let manifest = bench.whole().await;
+    assert_eq!(support::paths(&manifest), ["stays"]);
+    assert!(manifest.unknown.is_empty(), "{manifest:?}");
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_thing_by_the_time_it_is_read_is_unknown_and_not_absent() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::with(|options| options.limits.max_file_size = 100);
+    let turn_into_a_directory = |path: &std::path::Path| {
+        fs::remove_file(path).ok();
+        fs::create_dir_all(path).unwrap();
+    };
+    let outgrow_the_limit = |path: &std::path::Path| put(path, &[7; 200]);
+    let changes: [&(dyn Fn(&std::path::Path) + Send + Sync); 2] =
+        [&turn_into_a_directory, &outgrow_the_limit];
+    for (number, change) in changes.into_iter().enumerate() {
+        let name = format!("a{number}");
+        bench.put(&name, b"text");
+        let (ready, read) = std::sync::mpsc::channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        fail::cfg_callback("dir::file_read", move || {
+            ready.send(()).ok();
+            wait.lock().unwrap().recv().ok();
+        })
+        .unwrap();
+        let path = bench.path(&name);
+        let manifest = std::thread::scope(|scope| {
+            let listing = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .build()
+                    .unwrap();
+                runtime.block_on(bench.keys(&[&name]))
+            });
+            read.recv().unwrap();
+            change(&path);
+            drop(go_on);
+            listing.join().unwrap()
+        });
+        fail::remove("dir::file_read");
+        assert!(manifest.items.is_empty(), "{manifest:?}");
+        assert!(
+            manifest.unknown_reason(&key(&name)).is_some(),
+            "{manifest:?}"
+        );
+    }
+    scenario.teardown();
+}
