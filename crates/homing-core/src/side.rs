@@ -75,7 +75,9 @@ pub struct FetchRequest {
     pub key: ItemKey,
     /// What is expected there.
     pub item: Item,
-    /// How long nobody may have written to it: what is younger may not be whole yet ([`SideError::Changed`]).
+    /// How long nobody may have written to it: what is younger may not be whole yet ([`SideError::Changed`]). Unless
+    /// it is zero, the item is also made durable where it is, so that whoever records it never knows of more than a
+    /// power cut leaves there.
     pub settled_for: Duration,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use homing_core::{Contents, FetchRequest, Progress, SideError};
 use rustix::fd::AsFd;
-use rustix::fs::{Stat, fstat};
+use rustix::fs::{Stat, fstat, fsync};
 use rustix::io::Errno;
 
 use crate::below::Root;
@@ -109,6 +109,11 @@ impl Fetch<'_> {
         }
         let (hash, size) = kept?;
         let file = reader.reader.into_inner();
+        if !request.settled_for.is_zero() {
+            // The name too: an editor may have renamed the file into place a moment ago.
+            fsync(&file).map_err(failed)?;
+            fsync(directory).map_err(failed)?;
+        }
         let after = Signature::of(&fstat(&file).map_err(failed)?);
         self.progress.advance(0);
         if hash == request.item.hash && size == request.item.size && before == after {

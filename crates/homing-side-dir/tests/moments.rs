@@ -393,3 +393,58 @@ async fn a_file_that_is_another_thing_by_the_time_it_is_read_is_unknown_and_not_
     }
     scenario.teardown();
 }
+
+#[tokio::test]
+async fn directories_that_go_away_while_others_are_read_are_absent() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("stays", b"text");
+    let goes: Vec<_> = (0..8)
+        .map(|number| bench.path(&format!("goes{number}")))
+        .collect();
+    for directory in &goes {
+        put(&directory.join("a"), b"text");
+    }
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    fail::cfg_callback("dir::names_read", move || {
+        // The first to be read is the root; then its directories are known and still unread.
+        if reads.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            for directory in &goes {
+                fs::remove_dir_all(directory).unwrap();
+            }
+        }
+    })
+    .unwrap();
+    let manifest = bench.whole().await;
+    assert_eq!(support::paths(&manifest), ["stays"]);
+    assert!(
+        manifest.unknown.is_empty() && manifest.problems.is_empty(),
+        "{manifest:?}"
+    );
+    scenario.teardown();
+}
+
+#[tokio::test]
+async fn a_file_that_goes_away_while_it_is_read_is_absent() {
+    let scenario = FailScenario::setup();
+    let bench = Bench::new();
+    bench.put("d/goes", b"text");
+    let goes = bench.path("d/goes");
+    fail::cfg_callback("dir::file_read", move || {
+        fs::remove_file(&goes).ok();
+    })
+    .unwrap();
+    let asked = bench.keys(&["d/goes"]).await;
+    assert_eq!(asked.state(&key("d/goes")), homing_core::ItemState::Absent);
+    bench.put("d/goes", b"text");
+    let whole = bench.whole().await;
+    assert_eq!(whole.state(&key("d/goes")), homing_core::ItemState::Absent);
+    assert!(
+        whole
+            .problems
+            .iter()
+            .all(|problem| problem.kind == homing_core::ProblemKind::Empty),
+        "{whole:?}"
+    );
+    scenario.teardown();
+}

@@ -19,12 +19,15 @@ fn later(minutes: i64) -> Timestamp {
     Timestamp::now() + SignedDuration::from_mins(minutes)
 }
 
+/// A failure, its kind, whether it waits for a person, and between which seconds it is tried again.
+type Case = (SideError, &'static str, bool, Option<(i64, i64)>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_told_by_its_name_and_tried_again_when_it_makes_sense() {
     let hour = Duration::from_hours(1);
     let text = || "no".to_owned();
     // What fails, its kind, whether a hint helps, and after how many minutes it is not yet and then is tried again.
-    let cases: Vec<(SideError, &str, bool, Option<(i64, i64)>)> = vec![
+    let cases: Vec<Case> = vec![
         (
             SideError::Transient {
                 message: text(),
@@ -577,7 +580,7 @@ async fn an_origin_that_changes_during_the_push_is_not_overwritten_and_merged_ne
     memory.world.sync_well("up").await;
     memory.here.memory.put("a.md", b"mine\n2\n3\n");
     memory.up.memory.before_next(Verb::Apply, |tree| {
-        tree.put("a.md", b"1\n2\ntheirs\n", false)
+        tree.put("a.md", b"1\n2\ntheirs\n", false);
     });
     let run = memory.world.sync("up").await;
     assert_eq!(run.status, RunStatus::Partial);

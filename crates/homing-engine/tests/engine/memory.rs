@@ -202,7 +202,7 @@ impl Memory {
                     ..RunFilter::default()
                 };
                 for mut run in writer.runs(all)? {
-                    run.boot_id = "the boot before".to_owned();
+                    "the boot before".clone_into(&mut run.boot_id);
                     writer.finish_run(&run)?;
                 }
                 Ok(())
