@@ -65,7 +65,7 @@ impl<'a> TargetRun<'a> {
     /// Plans and carries out, again while files change under its hands.
     pub(crate) async fn rounds(&mut self) -> Result<(), EngineError> {
         for round in 1..=ROUNDS {
-            let changed = self.round().await?;
+            let changed = self.round(round > 1).await?;
             if changed.is_empty() {
                 return Ok(());
             }
@@ -87,8 +87,11 @@ impl<'a> TargetRun<'a> {
         Ok(())
     }
 
-    /// Does one round and returns what was not as planned.
-    async fn round(&mut self) -> Result<Vec<(SourceId, ItemKey, ItemKey)>, EngineError> {
+    /// Does one round and returns what was not as planned. `again`: it is not the first.
+    async fn round(
+        &mut self,
+        again: bool,
+    ) -> Result<Vec<(SourceId, ItemKey, ItemKey)>, EngineError> {
         let (shared, leader) = (self.shared, &self.requests[0].run);
         let settings = &shared.specs.settings;
         let mut state = read_state(shared, self.id).await?;
@@ -103,7 +106,8 @@ impl<'a> TargetRun<'a> {
         let rules = survey::RootRules {
             boot_id: &shared.boot_id,
             accept: self.requests.iter().any(|request| request.accept_root),
-            read_all: self.requests.iter().any(|request| request.force),
+            // What was not as its stamps said is read.
+            read_all: again || self.requests.iter().any(|request| request.force),
         };
         let near = survey::target(
             &self.limits,

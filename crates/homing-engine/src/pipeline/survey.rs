@@ -30,6 +30,13 @@ pub(crate) struct RootRules<'a> {
     pub(crate) read_all: bool,
 }
 
+impl RootRules<'_> {
+    /// Tells whether every file is to be read. After the machine went down a file's stamps may have survived its bytes.
+    fn reads_all(&self, root: Option<&StoredRoot>) -> bool {
+        self.read_all || root.is_some_and(|root| root.boot_id != self.boot_id)
+    }
+}
+
 /// Lists an origin whole.
 ///
 /// An origin that is missing, another directory than before, or empty while Homing holds items of it, is an error: of
@@ -43,7 +50,8 @@ pub(crate) async fn origin(
     rules: RootRules<'_>,
 ) -> Result<Manifest, EngineError> {
     let known = |row: &HeadRow| Some((row.key.clone(), (row.identity.clone()?, row.base?.hash)));
-    let known = if rules.read_all {
+    let stored = row.and_then(|row| row.root.as_ref());
+    let known = if rules.reads_all(stored) {
         Known::new()
     } else {
         head.values().filter_map(known).collect()
@@ -52,8 +60,7 @@ pub(crate) async fn origin(
     let listing = list(run, settings, spec.origin.as_ref(), Scope::Whole, known).await?;
     // A place that the configuration names newly is another directory, and that is meant.
     let moved = is_elsewhere(row, spec);
-    let stored = row.and_then(|row| row.root.as_ref()).filter(|_| !moved);
-    check_root(listing.root, stored, rules, &place)?;
+    check_root(listing.root, stored.filter(|_| !moved), rules, &place)?;
     let had_items = head.values().any(|row| row.base.is_some());
     if had_items && listing.items.is_empty() && listing.unknown.is_empty() && !rules.accept {
         return Err(EngineError::RootEmpty(place));
@@ -83,7 +90,7 @@ pub(crate) async fn target(
     let place = format!("`{}`", spec.path.display());
     let known =
         |row: &LedgerRow| Some((row.path.clone(), (row.identity.clone()?, row.written?.hash)));
-    let known = if rules.read_all {
+    let known = if rules.reads_all(root) {
         Known::new()
     } else {
         ledger.values().filter_map(known).collect()
