@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use homing_core::{ItemKey, Policy, Problem, SideError, SourceId, TargetId};
-use homing_store::{ConflictRow, LedgerRow, Reader, StoreError, StoredRoot};
+use homing_store::{ConflictRow, HeadRow, LedgerRow, Reader, StoreError, StoredRoot};
 use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
@@ -97,7 +97,7 @@ pub(crate) struct TargetState {
     pub(crate) root: Option<StoredRoot>,
     pub(crate) conflicts: Vec<ConflictRow>,
     pub(crate) heads: Vec<SourceHead>,
-    /// Keys of sources that publish here no more, whose edits were taken in and never pushed.
+    /// Keys whose edits were taken into the head and never pushed; of sources that publish here no more, too.
     pub(crate) unpushed: BTreeSet<(SourceId, ItemKey)>,
     pub(crate) rebuild_pending: bool,
 }
@@ -279,8 +279,18 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
             rebuild_pending,
         })
     });
-    let (heads, state) = futures_util::future::try_join(heads, rest).await?;
+    let (heads, mut state) = futures_util::future::try_join(heads, rest).await?;
+    for head in &heads {
+        let edited = head.rows.values().filter(|row| is_unpushed(row));
+        state
+            .unpushed
+            .extend(edited.map(|row| (head.source.clone(), row.key.clone())));
+    }
     Ok(TargetState { heads, ..state })
+}
+
+fn is_unpushed(row: &HeadRow) -> bool {
+    row.head.is_some() && row.head != row.base
 }
 
 /// Returns the keys of some sources whose edits were taken in and never pushed.
@@ -291,7 +301,7 @@ fn unpushed(
     let mut unpushed = BTreeSet::new();
     for source in sources {
         let rows = reader.head(source)?.into_values();
-        let edited = rows.filter(|row| row.head.is_some() && row.head != row.base);
+        let edited = rows.filter(is_unpushed);
         unpushed.extend(edited.map(|row| (source.clone(), row.key)));
     }
     Ok(unpushed)

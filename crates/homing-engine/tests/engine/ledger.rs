@@ -299,3 +299,30 @@ async fn source_removal_leaves_an_edit_that_was_never_pushed() {
     world.sync_well("two").await;
     assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn provenance_an_edit_that_was_never_pushed_is_kept_when_the_winner_changes() {
+    let mut world = World::empty();
+    world.source("one", |spec| spec.push = homing_engine::PushMode::Direct);
+    world.source("two", |spec| spec.priority = 10);
+    world.target("here", &["one", "two"], |_| {});
+    world.write("one/a.md", "a\n");
+    world.write("one/b.md", "b\n");
+    world.write("two/c.md", "c\n");
+    world.sync("one").await;
+    world.sync("two").await;
+    // Captured, and not pushed, for upstream deleted it meanwhile.
+    world.write("here/a.md", "edited\n");
+    world.remove("one/a.md");
+    world.sync("one").await;
+    world.write("two/a.md", "two\n");
+    world.sync("two").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
+    let kinds: Vec<_> = world
+        .conflicts()
+        .await
+        .iter()
+        .map(|open| open.kind)
+        .collect();
+    assert!(kinds.contains(&ConflictKind::Provenance), "{kinds:?}");
+}

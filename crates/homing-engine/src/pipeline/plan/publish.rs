@@ -28,7 +28,7 @@ pub(crate) struct PublishInput<'a> {
     pub(crate) deletions: Deletions,
     /// The sources that publish here, with their policies; a ledger row of any other belongs to one that is gone.
     pub(crate) policies: &'a BTreeMap<SourceId, Policy>,
-    /// Keys of sources that are gone, whose edits were taken in and never pushed.
+    /// Keys whose edits were taken into a head and never pushed: a file of such a key carries an edit.
     pub(crate) unpushed: &'a BTreeSet<(SourceId, ItemKey)>,
     /// Whether files that are the user's own go to a source.
     pub(crate) takes_new_files: bool,
@@ -190,8 +190,7 @@ impl Place<'_> {
             return;
         }
         let source_is_gone = !self.input.policies.contains_key(&row.source);
-        let owner = (row.source.clone(), row.key.clone());
-        if source_is_gone && self.input.unpushed.contains(&owner) {
+        if source_is_gone && self.is_unpushed(row) {
             decisions.plan.problems.push(Problem {
                 kind: ProblemKind::Shadowed,
                 path: self.path.to_string(),
@@ -243,6 +242,8 @@ impl Place<'_> {
                 };
                 decisions.plan.puts.push(agreed);
             }
+        } else if other_source && self.is_unpushed(row) {
+            self.diverged(ConflictKind::Provenance, decisions);
         } else if Some(near) == row.base {
             decisions
                 .changes
@@ -338,6 +339,15 @@ impl Place<'_> {
         self.entry
             .map(|entry| (&entry.source, &entry.key))
             .or(self.row.map(|row| (&row.source, &row.key)))
+    }
+
+    /// Tells whether the file carries an edit that only its source's head has beside it.
+    fn is_unpushed(&self, row: &LedgerRow) -> bool {
+        !self.input.unpushed.is_empty()
+            && self
+                .input
+                .unpushed
+                .contains(&(row.source.clone(), row.key.clone()))
     }
 
     fn identity_is_news(&self, row: &LedgerRow) -> bool {
