@@ -70,10 +70,8 @@ pub(super) async fn run(
             exit
         };
     }
-    let warning = started
-        .runs
-        .is_empty()
-        .then(|| "nothing to do: no source is configured and enabled".to_owned());
+    let nothing = started.runs.is_empty() && started.problems.is_empty();
+    let warning = nothing.then(|| "nothing to do: no source is configured and enabled".to_owned());
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let text = render(verb, &started.runs, &open, took, context.screen);
     Ok(Report::new(&started, text)

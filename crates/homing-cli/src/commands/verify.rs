@@ -75,6 +75,7 @@ fn render(verifications: &[Verification], repair: bool, screen: Screen) -> Strin
             text.push_str(&table.render());
         }
         let differ = match verification.drifted.len() {
+            0 if verification.checked == 0 => "nothing is published there".to_owned(),
             0 => "all as written".to_owned(),
             number => format!("{number} differ"),
         };

@@ -28,9 +28,9 @@ impl Reader<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Returns how many paths Homing answers for in a target.
+    /// Returns how many files of a target are Homing's; those that a user keeps away are not counted.
     pub fn ledger_count(&self, target: &TargetId) -> Result<usize, StoreError> {
-        let sql = "SELECT count(*) FROM target_files WHERE target_id = ?1";
+        let sql = "SELECT count(*) FROM target_files WHERE target_id = ?1 AND tombstone = 0";
         let count = first(self.connection, TABLE, sql, [target.as_str()], |row| {
             row.count(0, "count")
         })?;

@@ -44,7 +44,14 @@ impl Place {
         File::create(&image)?.set_len(IMAGE_BYTES)?;
         // Tables that are made later, in the background, would be measured too.
         run(Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"])
+            .args([
+                "-q",
+                "-F",
+                "-i",
+                "4096",
+                "-E",
+                "lazy_itable_init=0,lazy_journal_init=0",
+            ])
             .arg(&image))?;
         run(Command::new("mount")
             .args(["-o", "loop"])
