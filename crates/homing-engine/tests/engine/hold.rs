@@ -166,3 +166,48 @@ async fn a_refused_release_releases_nothing() {
     world.sync_well("up").await;
     assert_eq!(world.read("here/a.md").unwrap(), "one\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_of_one_file_does_not_take_a_target_that_keeps_deletions_for_emptied() {
+    let mut world = World::empty();
+    world.source("up", |_| {});
+    world.target("here", &["up"], |spec| {
+        spec.deletions = homing_engine::Deletions::Keep;
+    });
+    for name in ["a", "b", "c", "d", "e"] {
+        world.write(&format!("up/{name}.md"), name);
+    }
+    world.sync_well("up").await;
+    world.write("up/new.md", "new\n");
+    world.sync_well("up").await;
+    world.remove("here/new.md");
+    let undo = world.engine().await.undo(None).await.unwrap();
+    assert!(undo.error.is_none(), "{undo:#?}");
+    assert_eq!(world.tree("here").len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_never_takes_an_edit_from_the_file_that_it_was_made_in() {
+    let mut world = World::empty();
+    world.source("up", |spec| spec.push = homing_engine::PushMode::Direct);
+    world.target("here", &["up"], |_| {});
+    world.target("there", &["up"], |_| {});
+    world.write("up/a.md", "base\n");
+    world.sync_well("up").await;
+    world.write("here/a.md", "edited\n");
+    world.sync_well("up").await;
+    assert_eq!(world.read("there/a.md").unwrap(), "edited\n");
+    let engine = world.engine().await;
+    let undo = engine.undo(None).await.unwrap();
+    let left = engine.run(undo.id).await.unwrap().items;
+    assert!(
+        left[0]
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains("take that edit back"),
+        "{left:#?}"
+    );
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
+}

@@ -92,3 +92,16 @@ async fn a_filtered_run_leaves_open_what_it_did_not_look_at() {
     world.run("up", only).await.unwrap();
     assert_eq!(world.conflicts().await, open);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_matches_nothing_is_not_a_success() {
+    let mut world = World::new();
+    world.write("up/a.md", "a\n");
+    world.sync_well("up").await;
+    let only = RunRequest {
+        filter: vec!["zzz*".into()],
+        ..RunRequest::new(Verb::Sync, Trigger::Manual)
+    };
+    let run = world.run("up", only).await.unwrap();
+    assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
+}
