@@ -21,7 +21,7 @@ pub(crate) fn pick<'c>(
         return Err(Box::new(problem.with_hint("see `homing conflicts`")));
     }
     if paths.is_empty() {
-        return Ok(named);
+        return Ok(own_first(named, name));
     }
     let mut picked: Vec<&Conflict> = Vec::new();
     for path in paths {
@@ -31,7 +31,22 @@ pub(crate) fn pick<'c>(
             }
         }
     }
-    Ok(picked)
+    Ok(own_first(picked, name))
+}
+
+/// Where a source itself has a conflict at a path, its name means that one: what its targets show at the same path is
+/// another question, with another local side.
+fn own_first<'c>(mut picked: Vec<&'c Conflict>, name: &str) -> Vec<&'c Conflict> {
+    let own: Vec<String> = picked
+        .iter()
+        .filter(|conflict| conflict.target.is_none())
+        .map(|conflict| conflict.path.clone())
+        .collect();
+    picked.retain(|conflict| match &conflict.target {
+        None => true,
+        Some(target) => target == name || !own.contains(&conflict.path),
+    });
+    picked
 }
 
 /// Tells whether a conflict is shown under this source or target.
@@ -110,6 +125,7 @@ pub(crate) mod tests {
             conflict(2, "team", Some("codex"), "agents/review.md"),
             conflict(3, "team", None, "agents/reviewer.md"),
             conflict(4, "other", Some("claude"), "notes.md"),
+            conflict(5, "team", Some("codex"), "agents/reviewer.md"),
         ];
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
         pick(&conflicts, name, &paths)
@@ -122,6 +138,12 @@ pub(crate) mod tests {
         assert_eq!(picked("team", &[]), Ok(vec![1, 2, 3]));
         assert_eq!(picked("claude", &[]), Ok(vec![1, 4]));
         assert_eq!(picked("nobody", &[]).unwrap_err().0, 8);
+    }
+
+    #[test]
+    fn a_sources_own_conflict_is_not_decided_together_with_that_of_a_target() {
+        assert_eq!(picked("team", &["agents/reviewer.md"]), Ok(vec![3]));
+        assert_eq!(picked("codex", &["agents/reviewer.md"]), Ok(vec![5]));
     }
 
     #[test]
