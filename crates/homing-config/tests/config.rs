@@ -642,9 +642,9 @@ fn a_target_keeps_out_of_forbidden_places() {
         ("/etc/agents", "`/etc`"),
         ("/usr/local/share/agents", "`/usr`"),
         ("/dev/shm/agents", "`/dev`"),
-        ("~/work/.git", "`.git`"),
-        ("~/work/.git/hooks", "`.git`"),
-        ("~/work/.GIT/hooks", "`.git`"),
+        ("~/project/.git", "`.git`"),
+        ("~/project/.git/hooks", "`.git`"),
+        ("~/project/.GIT/hooks", "`.git`"),
     ] {
         let found = home.wrong(&target_at(path));
         // `~` and what is above it also contain the source.

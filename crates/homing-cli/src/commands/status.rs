@@ -97,7 +97,7 @@ fn daemon_trouble(status: &Status, screen: Screen) -> String {
         writeln!(text, "{label} {}", escape(&condition.message)).expect("a String takes all");
     }
     if let Some(moved) = &status.daemon.quarantined {
-        let said = "the database was damaged and moved aside; nothing is deleted or pushed for now";
+        let said = "the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`";
         text.push_str(&screen.warning(&format!("{said}: {moved}")));
     }
     if !status.daemon.recovered {
@@ -326,7 +326,7 @@ mod tests {
         status.targets[0].error = Some(failure(ProblemKind::Storage));
         insta::assert_snapshot!(shown(&status), @r"
         ConfigInvalid: config.toml:3:1: unknown key `evry`
-        warning: the database was damaged and moved aside; nothing is deleted or pushed for now: /d/state.db.damaged-1
+        warning: the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`: /d/state.db.damaged-1
         warning: repairs after the last stop are under way
         SOURCE     STATE                           FILES  LAST SUCCESS  NEXT
         community  synced, stale, stalled, failed    120  never         by hand
