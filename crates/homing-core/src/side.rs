@@ -160,6 +160,9 @@ pub struct Recovered {
     pub key: ItemKey,
     /// What is there now.
     pub state: ItemState,
+    /// The operation had taken its place: what it expected was found beside the path. Whatever else is there now came
+    /// after it.
+    pub was_placed: bool,
     /// Bytes that nobody had a copy of: they are in the contents now.
     pub rescued: Vec<ContentHash>,
 }

@@ -34,10 +34,8 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
     let (settled, rescued) = settle(shared, spec.place.as_ref(), &rows).await?;
     let mut puts = Vec::new();
     let mut drops = Vec::new();
-    for ((row, _), (_, done, item)) in rows.iter().zip(&settled) {
-        if !done {
-            continue;
-        }
+    for ((row, _), end) in rows.iter().zip(&settled) {
+        let End::Done(item) = end else { continue };
         match (row.after, row.base_after) {
             (Some(_), Some(_)) => puts.push(LedgerRow {
                 source: row.source.clone(),
@@ -92,8 +90,8 @@ pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineE
     survey::same_root(spec.origin.as_ref(), root.as_ref(), &shared.boot_id, &place).await?;
     let (settled, rescued) = settle(shared, spec.origin.as_ref(), &rows).await?;
     let mut moved = Vec::new();
-    for ((row, _), (_, done, item)) in rows.iter().zip(&settled) {
-        if *done {
+    for ((row, _), end) in rows.iter().zip(&settled) {
+        if let End::Done(item) = end {
             moved.push((
                 row.key.clone(),
                 row.after,
@@ -187,8 +185,13 @@ async fn unfinished(
     Ok(open)
 }
 
-/// For each row whether its operation is done, and what is there.
-type Settled = Vec<(ItemKey, bool, Option<Item>)>;
+/// How the operation of a row ended.
+enum End {
+    /// It is done. The item that it made; without an identity where something later has its path.
+    Done(Option<Item>),
+    /// It was not done.
+    NotDone,
+}
 
 /// Lets the side repair itself. Returns what became of each row, and new rows that name rescued bytes.
 ///
@@ -197,7 +200,7 @@ async fn settle(
     shared: &Shared,
     side: &dyn Side,
     rows: &Unfinished,
-) -> Result<(Settled, Vec<JournalRow>), EngineError> {
+) -> Result<(Vec<End>, Vec<JournalRow>), EngineError> {
     let sizes = sizes(shared, rows).await?;
     let interrupted: Vec<Interrupted> = rows
         .iter()
@@ -209,17 +212,18 @@ async fn settle(
     let recovered = side.recover(interrupted.clone(), shared.contents()).await?;
     shared.flush_contents().await?;
     let mut rescued = Vec::new();
-    let mut states: BTreeMap<ItemKey, ItemState> = BTreeMap::new();
+    let mut found: BTreeMap<ItemKey, (ItemState, bool)> = BTreeMap::new();
     for Recovered {
         key,
         state,
+        was_placed,
         rescued: hashes,
     } in recovered
     {
         if let Some((row, _)) = rows.iter().find(|(row, _)| row.path == key) {
             rescued.extend(hashes.iter().map(|hash| rescued_row(row, *hash)));
         }
-        states.insert(key, state);
+        found.insert(key, (state, was_placed));
     }
     let mut settled = Vec::with_capacity(rows.len());
     // Newest first: of several operations on one path, only the last one says what was meant.
@@ -231,22 +235,25 @@ async fn settle(
         },
     ) in rows.iter().zip(interrupted).rev()
     {
-        let Some(state) = states.remove(&row.path) else {
-            settled.push((row.path.clone(), false, None));
+        let Some((state, was_placed)) = found.remove(&row.path) else {
+            settled.push(End::NotDone);
             continue;
         };
         let known = !matches!(state, ItemState::Unknown(_));
         let present = state.item().cloned();
-        let found = present.as_ref().map(Item::version);
-        if known && found == row.after {
-            settled.push((row.path.clone(), true, present));
-        } else if power_lost && known && found != row.before && row.after.is_some() {
-            let item = repair(shared, side, operation, found).await?;
+        let version = present.as_ref().map(Item::version);
+        settled.push(if known && version == row.after {
+            End::Done(present)
+        } else if power_lost && known && version != row.before && row.after.is_some() {
+            let item = repair(shared, side, operation, version).await?;
             tracing::warn!(path = %row.path, "wrote again what the machine's end had damaged; a copy is kept");
-            settled.push((row.path.clone(), true, item));
+            End::Done(item)
+        } else if was_placed && version != row.before {
+            // What is there now was made from what the operation placed: an edit of that, not of what was before.
+            End::Done(made(&operation))
         } else {
-            settled.push((row.path.clone(), false, None));
-        }
+            End::NotDone
+        });
     }
     settled.reverse();
     Ok((settled, rescued))
@@ -314,6 +321,19 @@ async fn repair(
     }
 }
 
+/// Returns what an operation makes of its path.
+fn made(operation: &Operation) -> Option<Item> {
+    match operation.change {
+        Change::Write { version, size } => Some(Item {
+            hash: version.hash,
+            size,
+            executable: version.executable,
+            identity: None,
+        }),
+        Change::Delete | Change::Rename { .. } => None,
+    }
+}
+
 fn operation(row: &JournalRow, sizes: &BTreeMap<ContentHash, u64>) -> Operation {
     let change = match row.after {
         Some(version) => {
@@ -333,22 +353,16 @@ fn operation(row: &JournalRow, sizes: &BTreeMap<ContentHash, u64>) -> Operation 
     }
 }
 
-fn states(
-    rows: &Unfinished,
-    settled: &[(ItemKey, bool, Option<Item>)],
-) -> Vec<(i64, JournalState, Option<String>)> {
+fn states(rows: &Unfinished, settled: &[End]) -> Vec<(i64, JournalState, Option<String>)> {
     rows.iter()
         .zip(settled)
-        .map(|((row, _), (_, done, _))| {
-            if *done {
-                (row.id, JournalState::Durable, None)
-            } else {
-                (
-                    row.id,
-                    JournalState::Failed,
-                    Some("homingd was ended before this was done".to_owned()),
-                )
-            }
+        .map(|((row, _), end)| match end {
+            End::Done(_) => (row.id, JournalState::Durable, None),
+            End::NotDone => (
+                row.id,
+                JournalState::Failed,
+                Some("homingd was ended before this was done".to_owned()),
+            ),
         })
         .collect()
 }

@@ -74,6 +74,7 @@ impl Recovery<'_> {
                 return Ok(Recovered {
                     state: self.blocked(&key, errno),
                     key,
+                    was_placed: false,
                     rescued: Vec::new(),
                 });
             }
@@ -81,6 +82,7 @@ impl Recovery<'_> {
         touched.directory(parent, &directory);
         let spot = Spot::new(batch, &directory, operation);
         let mut rescued = Vec::new();
+        let was_placed = was_placed(&spot);
         let aside = format!("{}{ASIDE}", operation.temporary);
         for held in [operation.temporary.as_str(), aside.as_str()] {
             match spot.inspect(held) {
@@ -126,6 +128,7 @@ impl Recovery<'_> {
         Ok(Recovered {
             key,
             state,
+            was_placed,
             rescued,
         })
     }
@@ -183,6 +186,20 @@ fn is_ours(spot: &Spot<'_>, seen: &Seen) -> bool {
         .into_iter()
         .flatten()
         .any(|known| spot.same(seen.version, known))
+}
+
+/// Tells whether the expected content was made to give way.
+///
+/// Without an exchange it has a second name before it gives way; then the new content is still in its temporary file.
+fn was_placed(spot: &Spot<'_>) -> bool {
+    let temporary = &spot.operation.temporary;
+    let holds_expected = |name: &str| {
+        matches!((spot.inspect(name), spot.operation.expected), (Ok(Found::File(seen)), Some(expected))
+            if Some(expected) != spot.after() && spot.same(seen.version, expected))
+    };
+    holds_expected(temporary)
+        || (holds_expected(&format!("{temporary}{ASIDE}"))
+            && matches!(spot.inspect(temporary), Ok(Found::Absent)))
 }
 
 /// Tells whether a new content was being written when the process ended: the path was not touched yet.

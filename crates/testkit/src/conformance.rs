@@ -72,6 +72,7 @@ pub async fn conformance(new_place: &dyn Fn() -> Box<dyn Place>) -> Result<()> {
         recovering::a_deletion_is_finished_or_undone,
         recovering::a_rename_is_finished,
         recovering::damage_is_kept_and_told,
+        recovering::a_file_that_came_after_the_operation_is_told_from_one_before_it,
         recovering::nothing_to_repair,
     );
     Ok(())

@@ -348,7 +348,9 @@ impl MemoryState {
             Change::Rename { .. } => operation.expected,
         };
         let mut rescued = Vec::new();
+        let mut was_placed = false;
         if let Some(file) = self.tree.remove(&temporary) {
+            was_placed = operation.expected == Some(file.version()) && operation.expected != after;
             let is_ours = [operation.expected, after]
                 .into_iter()
                 .flatten()
@@ -393,6 +395,7 @@ impl MemoryState {
         Ok(Recovered {
             key: operation.key.clone(),
             state,
+            was_placed,
             rescued,
         })
     }

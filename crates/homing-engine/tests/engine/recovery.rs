@@ -7,7 +7,7 @@ use homing_engine::{ItemAction, RunReport, RunRequest, RunStatus, Trigger, Verb 
 use testkit::Verb;
 
 use crate::memory::{Memory, not_found};
-use crate::world::key;
+use crate::world::{key, source};
 
 fn accept_root() -> RunRequest {
     RunRequest {
@@ -89,6 +89,43 @@ async fn an_edit_made_while_nothing_ran_is_not_taken_for_half_done_work() {
     memory.ready().await;
     assert_eq!(memory.published("a.md").unwrap(), "mine");
     assert_eq!(memory.world.conflicts().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_made_in_what_a_killed_undo_had_placed_is_an_edit_of_that() {
+    let mut memory = Memory::new();
+    memory.up.memory.put("a.md", b"one\n");
+    memory.up.memory.put("b.md", b"one\n");
+    memory.world.sync_well("up").await;
+    memory.up.memory.put("a.md", b"two\n");
+    memory.up.memory.put("b.md", b"two\n");
+    memory.world.sync_well("up").await;
+    let before = memory.world.specs.settings.stall_timeout;
+    memory.world.restart().await;
+    memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
+    let engine = memory.ready().await;
+    memory.here.memory.hang_next(Verb::Apply, 1);
+    let undo = engine.undo(None).await.unwrap();
+    assert_eq!(undo.error.unwrap().kind, "stalled");
+    memory.world.restart().await;
+    memory.world.specs.settings.stall_timeout = before;
+    assert_eq!(memory.published("a.md").unwrap(), "one\n");
+    // What gave way is beside it still, and the user writes before the next start.
+    memory
+        .here
+        .memory
+        .put(&format!(".homing-{}-0", undo.id), b"two\n");
+    memory.here.memory.put("a.md", b"one and mine\n");
+    let engine = memory.ready().await;
+    engine.release(&source("up"), vec![key("a.md")]).await.unwrap();
+    memory.world.sync("up").await;
+    assert_eq!(memory.published("a.md").unwrap(), "one and mine\n");
+    let open = memory.world.conflicts().await;
+    assert_eq!(
+        open.len(),
+        1,
+        "upstream's `two` was never declined: {open:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

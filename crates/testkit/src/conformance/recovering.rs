@@ -186,6 +186,37 @@ pub(super) async fn damage_is_kept_and_told(bench: &Bench) -> Result<()> {
     rescued(bench, &recovered, &[])
 }
 
+pub(super) async fn a_file_that_came_after_the_operation_is_told_from_one_before_it(
+    bench: &Bench,
+) -> Result<()> {
+    let (operation, temporary) = update(bench)?;
+    let came_after = |recovered: &Recovered, expected: bool| {
+        ensure!(recovered.was_placed == expected, "{recovered:?}");
+        Ok(())
+    };
+    // The old file had given way, and the user then wrote in the new one.
+    bench.place.put("d/f", b"new and mine", false);
+    bench.place.put(&temporary, b"old", false);
+    let recovered = recover(bench, &operation, false).await?;
+    holds(&recovered, Some(b"new and mine"))?;
+    came_after(&recovered, true)?;
+    // The user wrote in the old file before the new one was complete.
+    bench.place.put("d/f", b"old and mine", false);
+    bench.place.put(&temporary, b"new", false);
+    let recovered = recover(bench, &operation, false).await?;
+    holds(&recovered, Some(b"old and mine"))?;
+    came_after(&recovered, false)?;
+    // The old file was set aside in order to be deleted, and the user wrote another.
+    bench.contents.add(b"old");
+    let operation = bench.delete("d/f", b"old")?;
+    bench
+        .place
+        .put(&format!("d/{}", operation.temporary), b"old", false);
+    let recovered = recover(bench, &operation, false).await?;
+    holds(&recovered, Some(b"old and mine"))?;
+    came_after(&recovered, true)
+}
+
 pub(super) async fn nothing_to_repair(bench: &Bench) -> Result<()> {
     let (operation, _) = update(bench)?;
     // Not even the directory is there.
