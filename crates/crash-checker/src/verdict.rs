@@ -48,12 +48,8 @@ impl History<'_> {
 
     /// Looks at everything after a command. `answer` is given when nothing disturbed it.
     pub(crate) fn after(&mut self, arguments: &[&str], answer: Option<Answer>) -> Result<()> {
-        if answer
-            .as_ref()
-            .is_some_and(|answer| [Some(1), Some(4)].contains(&answer.code))
-        {
-            // The client may hear of an end before the kernel lets its parent know.
-            self.wait_for_an_end()?;
+        if let Some(answer) = &answer {
+            self.wait_for_the_end_that(answer)?;
         }
         let died = !self.world.session.is_alive()?;
         if died {
@@ -267,6 +263,11 @@ impl History<'_> {
 fn kept_hashes(session: &mut Session) -> Result<BTreeSet<String>> {
     let mut hashes = BTreeSet::new();
     let history = session.run(&["history", "-n", "200"])?;
+    ensure!(
+        history.code == Some(0),
+        "the history cannot be asked for: {}",
+        history.stderr
+    );
     for run in history.json["runs"].as_array().into_iter().flatten() {
         let shown = session.run(&["run", "show", &run["id"].to_string()])?;
         for item in shown.json["items"].as_array().into_iter().flatten() {

@@ -117,7 +117,10 @@ async fn an_edit_made_in_what_a_killed_undo_had_placed_is_an_edit_of_that() {
         .put(&format!(".homing-{}-0", undo.id), b"two\n");
     memory.here.memory.put("a.md", b"one and mine\n");
     let engine = memory.ready().await;
-    engine.release(&source("up"), vec![key("a.md")]).await.unwrap();
+    engine
+        .release(&source("up"), vec![key("a.md")])
+        .await
+        .unwrap();
     memory.world.sync("up").await;
     assert_eq!(memory.published("a.md").unwrap(), "one and mine\n");
     let open = memory.world.conflicts().await;
