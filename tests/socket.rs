@@ -203,20 +203,37 @@ fn a_run_is_waited_for_or_not() -> TestResult {
     Ok(())
 }
 
+/// Opens as many connections as homingd takes, sends `begun` on each and leaves them open.
+fn take_all_places(home: &Home, begun: &str) -> Result<Vec<UnixStream>> {
+    (0..64)
+        .map(|_| {
+            let mut stream = UnixStream::connect(home.socket())?;
+            stream.write_all(begun.as_bytes())?;
+            Ok(stream)
+        })
+        .collect()
+}
+
 #[test]
-fn more_connections_than_allowed_wait_and_are_served() -> TestResult {
+fn connections_that_are_idle_or_slow_make_room_for_others() -> TestResult {
     let home = Home::with_one_source()?;
     let _daemon = home.start()?;
-    let idle: Vec<UnixStream> = (0..64)
-        .map(|_| UnixStream::connect(home.socket()))
-        .collect::<Result<_, _>>()?;
-    let mut late = UnixStream::connect(home.socket())?;
-    late.set_read_timeout(Some(PATIENCE))?;
-    late.write_all(b"GET /v1/version HTTP/1.1\r\nHost: homing\r\nConnection: close\r\n\r\n")?;
-    drop(idle);
-    let mut answer = String::new();
-    late.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let post = "POST /v1/sources/team/runs HTTP/1.1\r\nHost: homing\r\nContent-Length: 15\r\n\r\n";
+    for begun in [
+        "",
+        "GET /v1/status HTTP/1.1\r\nHost: hom",
+        &format!("{post}{{\"verb\":"),
+        "GET /v1/version HTTP/1.1\r\nHost: homing\r\n\r\n",
+    ] {
+        let taken = take_all_places(&home, begun)?;
+        for _ in 0..3 {
+            home.ok(&["status"])?;
+        }
+        drop(taken);
+    }
+    // What was cut off halfway did not begin anything.
+    let runs = home.json_ok(&["history"])?;
+    ensure!(runs["runs"] == serde_json::json!([]), "{runs:#}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod assemble;
 mod check;
+mod connections;
 mod convert;
 mod daemon;
 mod lock;

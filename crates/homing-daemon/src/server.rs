@@ -1,24 +1,22 @@
 //! Connections: who is let in, how many, for how long.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use crate::connections::{Answered, Asked, Connections, Place};
 use crate::problem;
 use crate::socket::{Socket, may_connect};
 use crate::tasks::Tasks;
 
-/// Connections at the same time; further ones wait in the socket's backlog.
-const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take for its request's head, and how long a connection may be idle.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// Room for a request's head.
@@ -28,13 +26,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts connections until the tasks are told to stop; open ones finish their request.
 pub(crate) async fn serve(socket: Socket, router: Router, tasks: Tasks) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = Connections::default();
     loop {
         let accepted = tokio::select! {
             () = tasks.stopping().cancelled() => return,
-            accepted = accept(&socket, &permits) => accepted,
+            accepted = accept(&socket, &connections) => accepted,
         };
-        let (stream, permit) = match accepted {
+        let (stream, place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -44,30 +42,33 @@ pub(crate) async fn serve(socket: Socket, router: Router, tasks: Tasks) {
         };
         let (router, stopping) = (router.clone(), tasks.stopping().clone());
         tasks.spawn(async move {
-            let served = connection(stream, router, stopping.cancelled()).await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                served = connection(stream, router, place.clone(), stopping.cancelled()) => {
+                    if let Err(error) = served {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                }
+                () = place.closed() => {
+                    tracing::debug!("an idle or slow connection made room for another");
+                }
             }
-            drop(permit);
         });
     }
 }
 
+/// Accepts before it looks for a place: nobody is sent away for a place that nobody wants.
 async fn accept(
     socket: &Socket,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
+    connections: &Connections,
+) -> std::io::Result<(UnixStream, Place)> {
     let (stream, _) = socket.listener.accept().await?;
-    Ok((stream, permit))
+    Ok((stream, connections.enter().await))
 }
 
 async fn connection(
     stream: UnixStream,
     router: Router,
+    place: Place,
     stop: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     let admitted = may_connect(&stream).unwrap_or_else(|error| {
@@ -75,13 +76,17 @@ async fn connection(
         false
     });
     let service = tower::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, place) = (router.clone(), place.clone());
+        let request = request.map(|body| Asked::new(body, place.clone()));
         async move {
-            if admitted {
-                router.oneshot(request).await
+            let response = if admitted {
+                router.oneshot(request).await?
             } else {
-                Ok(another_user())
-            }
+                another_user()
+            };
+            Ok::<_, std::convert::Infallible>(
+                response.map(|body| Body::new(Answered::new(body, place))),
+            )
         }
     });
     let served = http1::Builder::new()
@@ -123,10 +128,15 @@ mod tests {
             .route("/", post(|| async { "quick" }))
     }
 
+    async fn served(stream: UnixStream, stop: impl Future<Output = ()>) -> hyper::Result<()> {
+        let place = Connections::default().enter().await;
+        connection(stream, router(), place, stop).await
+    }
+
     /// Sends `request` to a connection that is never told to stop, and returns the answer when it has been closed.
     async fn answer(request: &str) -> String {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let served = connection(server, router(), pending());
+        let served = served(server, pending());
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let (_, read) = tokio::join!(served, client.read_to_string(&mut answer));
@@ -160,7 +170,7 @@ mod tests {
             "x".repeat(8 * MAX_HEAD_BYTES)
         );
         let (mut client, server) = UnixStream::pair().unwrap();
-        let served = connection(server, router(), pending());
+        let served = served(server, pending());
         let exchange = async {
             // The other end closes before it has read everything.
             client.write_all(head.as_bytes()).await.unwrap_or_default();
@@ -175,7 +185,7 @@ mod tests {
     async fn a_request_under_way_is_answered_when_the_daemon_stops() {
         let (mut client, server) = UnixStream::pair().unwrap();
         let stop = async { tokio::time::sleep(Duration::from_secs(1)).await };
-        let served = connection(server, router(), stop);
+        let served = served(server, stop);
         client
             .write_all(b"GET /slow HTTP/1.1\r\nHost: homing\r\n\r\n")
             .await

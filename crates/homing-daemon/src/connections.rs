@@ -1,0 +1,340 @@
+//! Which connections there are, and which of them gives way when there is no room for another.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at the same time; further ones wait in the socket's backlog.
+pub(crate) const MAX_CONNECTIONS: usize = 64;
+/// When there is no room, a connection must give way that has been without a whole request for this long.
+const ASKING_TIME: Duration = Duration::from_millis(500);
+/// When there is no room, a connection must give way whose client has not taken any of its answer for this long.
+const TAKING_TIME: Duration = Duration::from_secs(5);
+
+/// The open connections. Clones are handles of the same ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connections(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    table: Mutex<Table>,
+    /// Told when somebody leaves, or may have to leave later.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    last: u64,
+    open: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// From when on it may be closed for another one; `None` while homingd itself is at work for it.
+    may_go: Option<Instant>,
+    close: CancellationToken,
+}
+
+/// One connection's place, free again when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(Arc<Seat>);
+
+#[derive(Debug)]
+struct Seat {
+    number: u64,
+    close: CancellationToken,
+    connections: Connections,
+}
+
+impl Connections {
+    /// Waits for a place. Where all are taken, the one that has been idle or slow for longest is closed.
+    pub(crate) async fn enter(&self) -> Place {
+        loop {
+            let may_go = match self.try_enter() {
+                Ok(place) => return place,
+                Err(may_go) => may_go,
+            };
+            match may_go {
+                // Whether the time has come or something has changed: look again.
+                Some(at) => drop(timeout_at(at, self.0.changed.notified()).await),
+                None => self.0.changed.notified().await,
+            }
+        }
+    }
+
+    /// Takes a place, or tells when the next may become free by force.
+    fn try_enter(&self) -> Result<Place, Option<Instant>> {
+        let mut table = self.lock();
+        if table.open.len() >= MAX_CONNECTIONS {
+            let first = table
+                .open
+                .iter()
+                .filter_map(|(number, entry)| Some((entry.may_go?, *number)))
+                .min();
+            let (at, number) = first.ok_or(None)?;
+            if at > Instant::now() {
+                return Err(Some(at));
+            }
+            if let Some(entry) = table.open.remove(&number) {
+                entry.close.cancel();
+            }
+        }
+        table.last += 1;
+        let number = table.last;
+        let close = CancellationToken::new();
+        table.open.insert(
+            number,
+            Entry {
+                may_go: Some(Instant::now() + ASKING_TIME),
+                close: close.clone(),
+            },
+        );
+        Ok(Place(Arc::new(Seat {
+            number,
+            close,
+            connections: self.clone(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Waits until the connection must give way to another.
+    pub(crate) async fn closed(&self) {
+        self.0.close.cancelled().await;
+    }
+
+    /// The client's turn: homingd waits for a request, or for the rest of one.
+    fn asks(&self) {
+        self.set(Some(Instant::now() + ASKING_TIME));
+    }
+
+    /// homingd's turn: the request is whole.
+    fn is_answered(&self) {
+        self.set(None);
+    }
+
+    /// The client's turn again: it takes the answer.
+    fn takes(&self) {
+        self.set(Some(Instant::now() + TAKING_TIME));
+    }
+
+    fn set(&self, may_go: Option<Instant>) {
+        let connections = &self.0.connections;
+        if let Some(entry) = connections.lock().open.get_mut(&self.0.number) {
+            entry.may_go = may_go;
+        }
+        if may_go.is_some() {
+            connections.0.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.connections.lock().open.remove(&self.number);
+        self.connections.0.changed.notify_one();
+    }
+}
+
+/// The body of a request; when it is whole, it is homingd's turn.
+pub(crate) struct Asked<B> {
+    body: B,
+    place: Place,
+}
+
+impl<B: HttpBody> Asked<B> {
+    /// Watches a body whose head has just come.
+    pub(crate) fn new(body: B, place: Place) -> Self {
+        if body.is_end_stream() {
+            place.is_answered();
+        }
+        Self { body, place }
+    }
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Asked<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.place.is_answered();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer; it is the client's turn when it is taken, and again when it is done.
+pub(crate) struct Answered<B> {
+    body: B,
+    place: Place,
+}
+
+impl<B: HttpBody> Answered<B> {
+    /// Watches a body that is about to be sent.
+    pub(crate) fn new(body: B, place: Place) -> Self {
+        place.takes();
+        Self { body, place }
+    }
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Answered<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        // Asked for more, homingd has room for it: the client has taken what came before. While there is nothing to
+        // send, as in a quiet stream of events, it is not the client who is slow.
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match frame {
+            Poll::Ready(_) => self.place.takes(),
+            Poll::Pending => self.place.is_answered(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answered<B> {
+    fn drop(&mut self) {
+        self.place.asks();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, Bytes};
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn full(connections: &Connections) -> Vec<Place> {
+        let mut places = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            places.push(connections.enter().await);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        places
+    }
+
+    fn is_closed(place: &Place) -> bool {
+        place.closed().now_or_never().is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_is_idle_for_longest_gives_way() {
+        let connections = Connections::default();
+        let places = full(&connections).await;
+        places[0].asks();
+        let began = Instant::now();
+        let _new = connections.enter().await;
+        let closed: Vec<usize> = (0..places.len())
+            .filter(|n| is_closed(&places[*n]))
+            .collect();
+        assert_eq!(closed, [1], "number 0 has just asked something");
+        assert!(began.elapsed() < ASKING_TIME && began.elapsed() > ASKING_TIME / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_worked_for_is_left_alone_until_somebody_leaves() {
+        let connections = Connections::default();
+        let mut places = full(&connections).await;
+        places.iter().for_each(Place::is_answered);
+        let waiting = connections.clone();
+        let entering = tokio::spawn(async move { waiting.enter().await });
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        assert!(!entering.is_finished());
+        assert!(!places.iter().any(is_closed));
+        drop(places.pop());
+        drop(entering.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_becomes_idle_later_gives_way_later() {
+        let connections = Connections::default();
+        let places = full(&connections).await;
+        places.iter().for_each(Place::is_answered);
+        let waiting = connections.clone();
+        let entering = tokio::spawn(async move { waiting.enter().await });
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        places[7].asks();
+        drop(entering.await.unwrap());
+        assert!(is_closed(&places[7]));
+        // A place that was taken away is nobody's: leaving it frees nothing.
+        let open = || connections.lock().open.len();
+        let before = open();
+        drop(places.into_iter().nth(7));
+        assert_eq!(open(), before - (MAX_CONNECTIONS - 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_counts_from_its_last_byte_and_an_answer_until_it_is_taken() {
+        let connections = Connections::default();
+        let place = connections.enter().await;
+        let may_go = || connections.lock().open[&place.0.number].may_go;
+        let chunks = |parts: &'static [&'static str]| {
+            let parts = parts
+                .iter()
+                .map(|part| Ok::<_, std::io::Error>(Bytes::from(*part)));
+            Body::from_stream(futures_util::stream::iter(parts))
+        };
+        let begun = may_go().unwrap();
+        let mut asked = Asked::new(chunks(&["a", "b"]), place.clone());
+        tokio::time::advance(Duration::from_millis(100)).await;
+        asked.frame().await.unwrap().unwrap();
+        assert_eq!(may_go(), Some(begun), "half a request buys no time");
+        asked.frame().await.unwrap().unwrap();
+        assert!(asked.frame().await.is_none());
+        assert_eq!(may_go(), None);
+        drop(Asked::new(Body::empty(), place.clone()));
+        assert_eq!(may_go(), None, "no body, no wait");
+
+        let mut answered = Answered::new(chunks(&["a", "b"]), place.clone());
+        let first = may_go().unwrap();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        answered.frame().await.unwrap().unwrap();
+        assert!(may_go().unwrap() > first, "whoever takes may go on");
+        drop(answered);
+        assert_eq!(may_go(), Some(Instant::now() + ASKING_TIME));
+
+        let quiet = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let mut quiet = Answered::new(Body::from_stream(quiet), place.clone());
+        assert!(quiet.frame().now_or_never().is_none());
+        assert_eq!(may_go(), None, "nothing to send is not the client's fault");
+    }
+}
