@@ -1,6 +1,7 @@
 //! A throwaway home, the daemon in it, and the command line.
 
 mod daemon;
+mod schema;
 mod tree;
 
 use std::ffi::OsStr;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
+pub(crate) use schema::Description;
 pub(crate) use tree::{Tree, write};
 
 /// What every test returns.

@@ -2,10 +2,12 @@
 
 mod harness;
 
+mod api;
 mod config;
 mod conflicts;
 mod daemon;
 mod diff;
+mod files;
 mod guard;
 mod history;
 mod json;

@@ -1,6 +1,7 @@
 //! What the command line tells about the configuration and about itself; no daemon is asked for it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ApiRange, VersionInfo};
 
@@ -92,7 +93,7 @@ pub struct DaemonShown {
 }
 
 /// `[sources.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceShown {
     /// Its name.
     pub id: String,
@@ -132,7 +133,7 @@ pub struct SourceShown {
 }
 
 /// `[targets.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TargetShown {
     /// Its name.
     pub id: String,

@@ -1,6 +1,7 @@
 //! Open conflicts and how they are decided.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::words::words;
 
@@ -35,7 +36,7 @@ words! {
 }
 
 /// One open conflict.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Conflict {
     /// Its number.
     pub id: i64,
@@ -58,14 +59,15 @@ pub struct Conflict {
 }
 
 /// `GET /v1/conflicts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Conflicts {
     /// The open conflicts, by source, target and path.
     pub conflicts: Vec<Conflict>,
 }
 
 /// Query of `GET /v1/conflicts`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ConflictsQuery {
     /// Only of this source.
@@ -77,7 +79,7 @@ pub struct ConflictsQuery {
 }
 
 /// How a conflict is decided; another word is a bad request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ResolveWith {
     /// The local side stays.
@@ -92,7 +94,7 @@ pub enum ResolveWith {
 ///
 /// Own bytes go to `POST /v1/conflicts/{id}/content` as they are (`application/octet-stream`, at most
 /// [`ResolveRequest::MAX_CONTENT_BYTES`]), with the same answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRequest {
     /// How.

@@ -1,12 +1,14 @@
 //! What a sync would do, what a target holds, and why.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::words::words;
 use crate::{Item, Notice, RequestVerb, Version};
 
 /// Query of `GET /v1/sources/{id}/diff`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct DiffQuery {
     /// For which verb; `sync` unless given.
@@ -15,7 +17,7 @@ pub struct DiffQuery {
 }
 
 /// `GET /v1/sources/{id}/diff`, and the answer to a dry run. Nothing was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diff {
     /// The source.
     pub source: String,
@@ -33,14 +35,14 @@ pub struct Diff {
 }
 
 /// `homing diff --json`, and `homing sync --dry-run --json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diffs {
     /// One for each source.
     pub diffs: Vec<Diff>,
 }
 
 /// An edit that stays where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Modified {
     /// The source.
     pub source: String,
@@ -66,7 +68,7 @@ words! {
 }
 
 /// Body of `POST /v1/targets/{id}/verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// Restore what is missing or damaged; never an edit.
@@ -75,7 +77,7 @@ pub struct VerifyRequest {
 }
 
 /// Answer to `POST /v1/targets/{id}/verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
     /// The target.
     pub target: String,
@@ -86,14 +88,14 @@ pub struct Verification {
 }
 
 /// `homing verify --json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verifications {
     /// One for each target.
     pub verifications: Vec<Verification>,
 }
 
 /// A path that differs from what was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drifted {
     /// The path in the target.
     pub path: String,
@@ -104,7 +106,8 @@ pub struct Drifted {
 }
 
 /// Query of `GET /v1/why`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct WhyQuery {
     /// An absolute path.
@@ -112,7 +115,7 @@ pub struct WhyQuery {
 }
 
 /// `GET /v1/why`: which source put a file where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Why {
     /// The target that the path is in.
     pub target: String,
@@ -125,7 +128,7 @@ pub struct Why {
 }
 
 /// One source that offers a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {
     /// The source.
     pub source: String,

@@ -6,6 +6,7 @@
 mod config;
 mod conflict;
 mod diff;
+mod files;
 mod problem;
 pub mod routes;
 mod run;
@@ -25,11 +26,13 @@ pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
 };
+pub use files::{File, Files, FilesQuery};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
+    RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,
+    Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
-pub use version::{API_MAX, API_MIN, ApiRange, VersionInfo};
+pub use version::{API_HEADER, API_MAX, API_MIN, ApiRange, VersionInfo};
 pub use wait::{WaitQuery, format_wait, parse_wait};

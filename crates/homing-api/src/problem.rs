@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// How the command line ends. The numbers stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,10 +158,14 @@ kinds! {
     BadRequest = "bad-request", 400, Usage, "The request is not valid";
     /// The body is over the limit.
     TooLarge = "too-large", 413, Usage, "The request is too large";
+    /// The body is of a type that the request does not take.
+    UnsupportedMediaType = "unsupported-media-type", 415, Usage, "The body is of another type";
     /// The path has no such method.
     MethodNotAllowed = "method-not-allowed", 405, Failed, "No such method";
     /// The interface has no such path.
     UnknownRoute = "unknown-route", 404, Failed, "No such route";
+    /// Client and daemon speak no common version of the interface.
+    VersionSkew = "version-skew", 412, Failed, "The versions do not fit together";
     /// The peer may not ask.
     Forbidden = "forbidden", 403, Permission, "Not allowed";
     /// A defect of Homing.
@@ -167,6 +173,26 @@ kinds! {
     /// The daemon runs without a valid configuration.
     ConfigInvalid = "config-invalid", 503, Config, "The configuration is not valid";
 }
+
+impl PartialSchema for ProblemKind {
+    fn schema() -> RefOr<Schema> {
+        let lines = Self::ALL
+            .iter()
+            .map(|kind| format!("* `{kind}`, HTTP {}: {}", kind.status(), kind.title()));
+        let description =
+            std::iter::once("What kind of error it is. The list is closed.\n".to_owned())
+                .chain(lines)
+                .collect::<Vec<_>>()
+                .join("\n");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(description))
+            .enum_values(Some(Self::ALL.iter().map(Self::as_str)))
+            .into()
+    }
+}
+
+impl ToSchema for ProblemKind {}
 
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,7 +214,7 @@ impl<'de> Deserialize<'de> for ProblemKind {
 }
 
 /// An error answer, `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// `urn:homing:problem:KIND`.
     #[serde(rename = "type")]

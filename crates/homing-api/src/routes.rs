@@ -6,6 +6,10 @@ pub const VERSION: &str = "/v1/version";
 pub const STATUS: &str = "/v1/status";
 /// `GET`: [`crate::Health`], 200 or 503.
 pub const HEALTH: &str = "/v1/health";
+/// `GET`: figures in Prometheus' text format.
+pub const METRICS: &str = "/v1/metrics";
+/// `GET`: the description of the interface in JSON, by `OpenAPI`.
+pub const OPENAPI: &str = "/v1/openapi.json";
 /// `POST`, no body: 202 with `{}`.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 /// `GET`: [`crate::Sources`].
@@ -14,13 +18,15 @@ pub const SOURCES: &str = "/v1/sources";
 pub const SOURCE: &str = "/v1/sources/{id}";
 /// `POST` [`crate::RunRequest`] `?wait=`: the [`crate::Run`], 200 when it has ended, else 202.
 pub const SOURCE_RUNS: &str = "/v1/sources/{id}/runs";
+/// `GET` [`crate::FilesQuery`]: [`crate::Files`].
+pub const SOURCE_FILES: &str = "/v1/sources/{id}/files";
 /// `GET` [`crate::DiffQuery`]: [`crate::Diff`].
 pub const SOURCE_DIFF: &str = "/v1/sources/{id}/diff";
 /// `POST` [`crate::ReleaseRequest`]: the finished [`crate::Run`].
 pub const SOURCE_RELEASE: &str = "/v1/sources/{id}/release";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
-/// `GET` `?wait=`: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with
+/// `GET` [`crate::RunQuery`]: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with
 /// the [`crate::Run`].
 pub const RUN: &str = "/v1/runs/{id}";
 /// `POST`, no body: the finished [`crate::Run`]. The id may be the word [`LAST`].

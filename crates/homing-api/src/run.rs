@@ -1,6 +1,8 @@
 //! Runs: how they are asked for and how they are told.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::Problem;
 use crate::words::words;
@@ -93,7 +95,7 @@ words! {
 }
 
 /// What may be asked for; another word is a bad request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestVerb {
     /// Pull, then push where the source may.
@@ -117,7 +119,7 @@ impl RequestVerb {
 }
 
 /// Body of `POST /v1/sources/{id}/runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -144,13 +146,17 @@ pub struct RunRequest {
 }
 
 /// Body of `POST /v1/runs`. A source that does not exist fails the request before anything is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManyRunsRequest {
     /// Which sources; `"all"` means all that are enabled.
     pub sources: Selection,
     /// What to do.
     pub verb: RequestVerb,
+    /// Leave sources alone whose last success is not older than this: a duration such as `24h` or `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "24h")]
+    pub if_older_than: Option<String>,
     /// As in [`RunRequest`].
     #[serde(default)]
     pub force: bool,
@@ -188,6 +194,24 @@ pub enum Selection {
     Names(Vec<String>),
 }
 
+impl PartialSchema for Selection {
+    fn schema() -> RefOr<Schema> {
+        let all = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["all"]));
+        let names = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String));
+        OneOfBuilder::new()
+            .item(all)
+            .item(names)
+            .description(Some(
+                "Which sources: \"all\" that are enabled, or a list of names.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Selection {}
+
 impl Serialize for Selection {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -217,17 +241,21 @@ impl<'de> Deserialize<'de> for Selection {
 }
 
 /// Answer to `POST /v1/runs`: 200 when all have ended within `?wait=`, else 202.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StartedRuns {
     /// The runs, or those that were joined, in the order of the sources.
     pub runs: Vec<Run>,
+    /// Sources that were left alone: their last success is not older than `if_older_than`.
+    #[serde(default)]
+    pub fresh: Vec<String>,
     /// Sources for which no run could be started (`source` is set), for example because the queue is full.
     #[serde(default)]
     pub problems: Vec<Problem>,
 }
 
 /// Query of `GET /v1/runs`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct RunsQuery {
     /// Only of this source.
@@ -244,8 +272,25 @@ pub struct RunsQuery {
     pub before: Option<i64>,
 }
 
+/// Query of `GET /v1/runs/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct RunQuery {
+    /// Answer when the run has ended or this has passed, for example `30s`; absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
+    /// At most this many items, 0 to 10000; 1000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(maximum = 10_000)]
+    pub limit: Option<u32>,
+    /// Only items after these: [`Run::next`] of the answer before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+}
+
 /// `GET /v1/runs`: newest first, without items.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Runs {
     /// The runs.
     pub runs: Vec<Run>,
@@ -253,9 +298,9 @@ pub struct Runs {
 
 /// One run.
 ///
-/// `GET /v1/runs/{id}` tells every item. Answers that waited for a run tell at least those that failed or are in
-/// conflict. Lists and status tell none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `GET /v1/runs/{id}` tells every item, page by page. Other answers that waited for a run tell those that failed or are
+/// in conflict, the first thousand. Lists and status tell none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// Its number.
     pub id: i64,
@@ -297,10 +342,13 @@ pub struct Run {
     /// Its items; those that were as they should be are not among them.
     #[serde(default)]
     pub items: Vec<Item>,
+    /// There are more items: ask `GET /v1/runs/{id}` again with this as `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
 }
 
 /// Why a run or a publish failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// A word of [`crate::ProblemKind`].
     pub kind: crate::ProblemKind,
@@ -315,7 +363,7 @@ pub struct Failure {
 }
 
 /// Something that a person should hear about and that does not end a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// A word: `link`, `special-file`, `name`, `collision`, `unreadable`, `changing`, `limit`, `active`, `shadowed`,
     /// `empty`, `rescued`; more may come.
@@ -327,7 +375,7 @@ pub struct Notice {
 }
 
 /// How long one phase took.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Phase {
     /// Its name.
     pub name: String,
@@ -336,7 +384,7 @@ pub struct Phase {
 }
 
 /// One item of a run or of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Item {
     /// The source that it belongs to.
     pub source: String,
@@ -359,7 +407,7 @@ pub struct Item {
 }
 
 /// A content and its mode.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     /// SHA-256 in hexadecimal.
     pub hash: String,
@@ -368,7 +416,7 @@ pub struct Version {
 }
 
 /// Body of `POST /v1/sources/{id}/release`; the answer is the finished [`Run`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// The paths; empty for all that are held or left away.

@@ -1,9 +1,10 @@
 //! The daemon, its sources and its targets at a glance.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::words::words;
-use crate::{Failure, Run};
+use crate::{Failure, Run, SourceShown, TargetShown};
 
 words! {
     /// A state of a source or target; several may hold at once.
@@ -22,7 +23,7 @@ words! {
 }
 
 /// A condition of the daemon or of a source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `StorageFailed`; more may come.
     #[serde(rename = "type")]
@@ -39,7 +40,7 @@ pub struct Condition {
 }
 
 /// `GET /v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The daemon.
     pub daemon: Daemon,
@@ -50,7 +51,7 @@ pub struct Status {
 }
 
 /// The daemon itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Daemon {
     /// Its version.
     pub version: String,
@@ -73,14 +74,14 @@ pub struct Daemon {
 }
 
 /// `GET /v1/sources`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sources {
     /// Every source, by name.
     pub sources: Vec<Source>,
 }
 
 /// One source, `GET /v1/sources/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     /// Its name.
     pub id: String,
@@ -119,17 +120,20 @@ pub struct Source {
     /// The run under way, without items.
     #[serde(default)]
     pub current_run: Option<Run>,
+    /// How it is configured, without secrets; not in `GET /v1/status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<SourceShown>,
 }
 
 /// `GET /v1/targets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Targets {
     /// Every target, by name.
     pub targets: Vec<Target>,
 }
 
 /// One target, `GET /v1/targets/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Target {
     /// Its name.
     pub id: String,
@@ -146,10 +150,13 @@ pub struct Target {
     /// Why the last publish failed, when it did.
     #[serde(default)]
     pub error: Option<Failure>,
+    /// How it is configured, without secrets; not in `GET /v1/status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<TargetShown>,
 }
 
 /// `GET /v1/health`: 200 when ready, else 503.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// Whether all is well enough to sync.
     pub ready: bool,

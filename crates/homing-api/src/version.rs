@@ -1,6 +1,11 @@
 //! What the daemon is, and which versions of the interface it speaks.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The oldest version of the interface that this code speaks.
 pub const API_MIN: u32 = 1;
@@ -8,8 +13,11 @@ pub const API_MIN: u32 = 1;
 /// The newest version of the interface that this code speaks.
 pub const API_MAX: u32 = 1;
 
-/// A range of interface versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The header in which either side tells the range of versions that it speaks, as [`ApiRange`] writes itself.
+pub const API_HEADER: &str = "homing-api";
+
+/// A range of interface versions; written as `1` or `1-3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiRange {
     /// The oldest.
     pub min: u32,
@@ -30,8 +38,30 @@ impl ApiRange {
     }
 }
 
+impl fmt::Display for ApiRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max {
+            write!(f, "{}", self.min)
+        } else {
+            write!(f, "{}-{}", self.min, self.max)
+        }
+    }
+}
+
+impl FromStr for ApiRange {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        Ok(Self {
+            min: min.parse()?,
+            max: max.parse()?,
+        })
+    }
+}
+
 /// `GET /v1/version`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VersionInfo {
     /// The daemon's version.
     pub version: String,
@@ -51,6 +81,20 @@ pub struct VersionInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_read_as_it_is_written() {
+        for (range, text) in [
+            (ApiRange { min: 1, max: 1 }, "1"),
+            (ApiRange { min: 2, max: 13 }, "2-13"),
+        ] {
+            assert_eq!(range.to_string(), text);
+            assert_eq!(text.parse(), Ok(range));
+        }
+        for text in ["", "-", "1-", "-1", "1-2-3", "one", "1 - 2"] {
+            assert!(text.parse::<ApiRange>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn ranges_overlap_at_their_ends() {

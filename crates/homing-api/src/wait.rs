@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 /// `?wait=`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct WaitQuery {
-    /// A duration for [`parse_wait`]; absent: answer at once.
+    /// Answer when what was started has ended or this has passed, for example `30s`; absent: at once. A daemon that holds
+    /// many answers back may answer sooner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<String>,
 }

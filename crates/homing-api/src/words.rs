@@ -1,11 +1,13 @@
 //! Enums whose words may grow: an unknown word is kept as it came.
 
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
+            $($(#[doc = $variant_doc])* $variant,)+
             /// A word of a newer daemon.
             Other(String),
         }
@@ -22,6 +24,15 @@ macro_rules! words {
                 }
             }
         }
+
+        impl ::utoipa::PartialSchema for $name {
+            fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
+                let about = concat!($($doc,)*);
+                $crate::words::schema(about, &[$(($word, concat!($($variant_doc,)*)),)+])
+            }
+        }
+
+        impl ::utoipa::ToSchema for $name {}
 
         impl From<&str> for $name {
             fn from(word: &str) -> Self {
@@ -54,6 +65,22 @@ macro_rules! words {
 }
 
 pub(crate) use words;
+
+/// Describes an enum whose words may grow: any text, with what the known words mean.
+pub(crate) fn schema(about: &str, words: &[(&str, &str)]) -> RefOr<Schema> {
+    let lines = words
+        .iter()
+        .map(|(word, meaning)| format!("* `{word}`: {}", meaning.trim()));
+    let description = std::iter::once(format!("{} More words may come.\n", about.trim()))
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n");
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .examples(words.iter().map(|(word, _)| *word))
+        .into()
+}
 
 #[cfg(test)]
 mod tests {

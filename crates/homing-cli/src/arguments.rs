@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Push(SyncArgs),
     /// Show what a sync would do, and what was edited here; writes nothing
     Diff(DiffArgs),
+    /// List what Homing holds of a source
+    Files(FilesArgs),
     /// List open conflicts, each with the command that decides it
     Conflicts(ConflictsArgs),
     /// Decide conflicts
@@ -134,6 +136,9 @@ pub(crate) struct SyncArgs {
     /// Only items that match; gitignore syntax, may be given several times
     #[arg(long, value_name = "GLOB")]
     pub(crate) filter: Vec<String>,
+    /// Leave sources alone whose last success is not older than this, for example 24h or 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "dry_run")]
+    pub(crate) if_older_than: Option<Duration>,
     /// Continue exactly the plan that was blocked for deleting a lot
     #[arg(long)]
     pub(crate) accept_deletions: bool,
@@ -146,6 +151,18 @@ pub(crate) struct SyncArgs {
 pub(crate) struct DiffArgs {
     /// The source; without one, every enabled source
     pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// The source
+    pub(crate) name: String,
+    /// Only this file, what lies below this directory, or what matches this pattern (gitignore syntax)
+    pub(crate) path: Option<String>,
+    /// Only the newest COUNT, newest first
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "10",
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) recent: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -278,6 +295,10 @@ mod tests {
             "homing resolve team",
             "homing resolve team --ours --theirs",
             "homing resolve --ours",
+            "homing sync --if-older-than soon",
+            "homing sync --if-older-than 1d --dry-run",
+            "homing files",
+            "homing files team --recent 0",
             "homing history -n 0",
             "homing history -n 1001",
             "homing run show abc",

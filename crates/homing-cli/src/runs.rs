@@ -223,6 +223,7 @@ pub(crate) mod tests {
             problems: Vec::new(),
             phases: Vec::new(),
             items: Vec::new(),
+            next: None,
         }
     }
 

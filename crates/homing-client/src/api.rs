@@ -1,11 +1,11 @@
 //! The interface, one method for each question.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use homing_api::{
-    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, ReleaseRequest, RequestVerb,
-    ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status, Targets,
-    Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
+    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ManyRunsRequest, ReleaseRequest,
+    RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status,
+    Targets, Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
 };
 use hyper::Method;
 
@@ -15,6 +15,12 @@ use crate::{Client, ClientError};
 /// How long a question may take that the daemon answers from memory or its database.
 const QUICK: Option<Duration> = Some(Duration::from_secs(30));
 
+/// How long to pause when an answer came before the wait was over.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Items that are asked for at once.
+const PAGE: &str = "10000";
+
 /// Time on top of `?wait=` for the answer to arrive.
 const SLACK: Duration = Duration::from_secs(30);
 
@@ -23,21 +29,6 @@ impl Client {
     pub async fn version(&self) -> Result<VersionInfo, ClientError> {
         self.ask(Method::GET, routes::VERSION, Payload::Nothing, QUICK)
             .await
-    }
-
-    /// Returns a warning when the daemon speaks no version of the interface that this client speaks.
-    pub async fn skew(&self) -> Result<Option<String>, ClientError> {
-        let daemon = self.version().await?;
-        Ok((!daemon.api.overlaps(ApiRange::OURS)).then(|| {
-            format!(
-                "homingd {} speaks versions {} to {} of the interface, this program {} to {}",
-                daemon.version,
-                daemon.api.min,
-                daemon.api.max,
-                ApiRange::OURS.min,
-                ApiRange::OURS.max
-            )
-        }))
     }
 
     /// `GET /v1/status`.
@@ -79,11 +70,39 @@ impl Client {
         .await
     }
 
-    /// `GET /v1/runs/{id}`: waits at most `wait` until it has ended.
-    pub async fn run(&self, id: i64, wait: Duration) -> Result<Run, ClientError> {
+    /// `GET /v1/runs/{id}`: one run with all of its items, page by page.
+    pub async fn run(&self, id: i64) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::RUN, &id.to_string());
+        let mut run: Run = self
+            .ask(Method::GET, &path, Payload::Nothing, QUICK)
+            .await?;
+        while let Some(next) = run.next.take() {
+            let after = next.to_string();
+            let pairs = [("after", Some(after.as_str())), ("limit", Some(PAGE))];
+            let page = routes::with_query(&path, &pairs);
+            let page: Run = self
+                .ask(Method::GET, &page, Payload::Nothing, QUICK)
+                .await?;
+            run.items.extend(page.items);
+            // A daemon that tells the same page again would be asked for ever.
+            run.next = page.next.filter(|further| *further > next);
+        }
+        Ok(run)
+    }
+
+    /// `GET /v1/runs/{id}?wait=`: waits at most `wait` until it has ended; with the first of its items.
+    pub async fn wait_for_run(&self, id: i64, wait: Duration) -> Result<Run, ClientError> {
+        let began = Instant::now();
         let path = with_wait(&routes::with_id(routes::RUN, &id.to_string()), wait);
-        self.ask(Method::GET, &path, Payload::Nothing, Some(wait + SLACK))
-            .await
+        let run: Run = self
+            .ask(Method::GET, &path, Payload::Nothing, Some(wait + SLACK))
+            .await?;
+        if !run.status.has_ended() {
+            // A daemon that holds back many answers does so no longer: whoever asks again at once would only add to it.
+            let rest = wait.saturating_sub(began.elapsed());
+            tokio::time::sleep(rest.min(PAUSE)).await;
+        }
+        Ok(run)
     }
 
     /// `GET /v1/runs`.
@@ -115,6 +134,28 @@ impl Client {
         self.ask(
             Method::DELETE,
             &routes::with_id(routes::RUN, &id.to_string()),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `GET /v1/sources/{id}/files`: one page.
+    pub async fn files(&self, source: &str, query: &FilesQuery) -> Result<Files, ClientError> {
+        let (recent, limit) = (
+            query.recent.map(|n| n.to_string()),
+            query.limit.map(|n| n.to_string()),
+        );
+        let pairs = [
+            ("path", query.path.as_deref()),
+            ("recent", recent.as_deref()),
+            ("limit", limit.as_deref()),
+            ("after", query.after.as_deref()),
+        ];
+        let path = routes::with_id(routes::SOURCE_FILES, source);
+        self.ask(
+            Method::GET,
+            &routes::with_query(&path, &pairs),
             Payload::Nothing,
             QUICK,
         )

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use homing_api::Problem;
+use homing_api::{API_HEADER, ApiRange, Problem};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -72,7 +72,8 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, "homing");
+            .header(HOST, "homing")
+            .header(API_HEADER, ApiRange::OURS.to_string());
         let body = match payload {
             Payload::Nothing => Bytes::new(),
             Payload::Json(json) => {
@@ -101,6 +102,10 @@ impl Client {
                 .await
                 .map_err(|source| protocol(source.into()))?;
             let (head, body) = response.into_parts();
+            let theirs = head.headers.get(API_HEADER);
+            if let Some(range) = theirs.and_then(|value| value.to_str().ok()?.parse().ok()) {
+                self.daemon.get_or_init(|| range);
+            }
             let is_problem = head.headers.get(CONTENT_TYPE).is_some_and(is_problem);
             let body = Limited::new(body, MAX_ANSWER_BYTES)
                 .collect()

@@ -6,6 +6,9 @@ mod error;
 mod socket;
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use homing_api::ApiRange;
 
 pub use error::ClientError;
 
@@ -14,11 +17,29 @@ pub use error::ClientError;
 pub struct Client {
     socket: PathBuf,
     uid: u32,
+    /// What the daemon's first answer said of the versions of the interface that it speaks.
+    daemon: Arc<OnceLock<ApiRange>>,
 }
 
 impl Client {
     /// Names the socket; nothing is opened yet. `uid` is the user to whom (or to root) it must belong.
     pub fn new(socket: PathBuf, uid: u32) -> Self {
-        Self { socket, uid }
+        Self {
+            socket,
+            uid,
+            daemon: Arc::default(),
+        }
+    }
+
+    /// Returns a warning when the daemon that has answered speaks no version of the interface that this client speaks.
+    pub fn skew(&self) -> Option<String> {
+        let daemon = self.daemon.get()?;
+        let ours = ApiRange::OURS;
+        (!daemon.overlaps(ours)).then(|| {
+            format!(
+                "homingd speaks version {daemon} of the interface, and this program {ours}: only `homing status` and \
+                 `homing version` work; install both of one version, and restart homingd"
+            )
+        })
     }
 }

@@ -80,29 +80,60 @@ fn http(status: &str, kind: &str, body: &str) -> String {
 const VERSION: &str = r#"{"version":"9.9.9","api":{"min":1,"max":3},"capabilities":["x"],"boot_id":"b","pid":7,
     "started_at":"2026-01-02T03:04:05.678Z","news":true}"#;
 
+/// A daemon that speaks these versions of the interface.
+fn speaking(versions: &str) -> Daemon {
+    let answer = http("200 OK", "application/json", VERSION);
+    Daemon::new(&answer.replacen("\r\n", &format!("\r\nhoming-api: {versions}\r\n"), 1))
+}
+
 #[tokio::test]
 async fn a_newer_daemon_that_still_speaks_our_version_is_understood() {
-    let daemon = Daemon::json(VERSION);
-    assert_eq!(daemon.client().skew().await.unwrap(), None);
-    let request = daemon.request();
+    let daemon = speaking("1-3");
+    let client = daemon.client();
+    client.version().await.unwrap();
+    assert_eq!(client.skew(), None);
+    let request = daemon.request().to_lowercase();
     assert!(
-        request.starts_with("GET /v1/version HTTP/1.1\r\n"),
+        request.starts_with("get /v1/version http/1.1\r\n"),
         "{request}"
     );
-    assert!(
-        request.to_lowercase().contains("\r\nhost: homing\r\n"),
-        "{request}"
-    );
+    assert!(request.contains("\r\nhost: homing\r\n"), "{request}");
+    assert!(request.contains("\r\nhoming-api: 1\r\n"), "{request}");
 }
 
 #[tokio::test]
 async fn a_daemon_of_another_age_is_warned_about() {
-    let daemon = Daemon::json(&VERSION.replace(r#""min":1"#, r#""min":2"#));
-    let warning = daemon.client().skew().await.unwrap().unwrap();
-    assert_eq!(
-        warning,
-        "homingd 9.9.9 speaks versions 2 to 3 of the interface, this program 1 to 1"
+    let daemon = speaking("2-3");
+    let client = daemon.client();
+    assert_eq!(client.skew(), None, "nothing is known before an answer");
+    client.version().await.unwrap();
+    let warning = client.skew().unwrap();
+    assert!(
+        warning.starts_with("homingd speaks version 2-3 of the interface, and this program 1:"),
+        "{warning}"
     );
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_say_its_version_is_not_warned_about() {
+    for daemon in [Daemon::json(VERSION), speaking("latest")] {
+        let client = daemon.client();
+        client.version().await.unwrap();
+        assert_eq!(client.skew(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_to_a_wait_is_no_reason_to_ask_at_once() {
+    let run = r#"{"id":7,"source":"a","verb":"sync","trigger":"manual","status":"running",
+        "started_at":"2026-01-02T03:04:05.678Z","duration_ms":5,"synced":0,"cached":0,"failed":0,"removed":0,"bytes":0}"#;
+    let daemon = Daemon::json(run);
+    let client = daemon.client();
+    let began = std::time::Instant::now();
+    let wait = Duration::from_millis(40);
+    let told = client.wait_for_run(7, wait).await.unwrap();
+    assert!(!told.status.has_ended());
+    assert!(began.elapsed() >= wait);
 }
 
 #[tokio::test]
@@ -111,6 +142,7 @@ async fn a_request_carries_its_body_and_how_long_to_wait() {
     let request = ManyRunsRequest {
         sources: Selection::Names(vec!["team".to_owned()]),
         verb: RequestVerb::Pull,
+        if_older_than: None,
         force: true,
         filter: Vec::new(),
         accept_deletions: false,

@@ -39,6 +39,19 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
             })
             .collect(),
         items: report.items.into_iter().map(item).collect(),
+        next: None,
+    }
+}
+
+/// Returns an item of a head as the interface tells it.
+pub(crate) fn file(report: &engine::FileReport) -> wire::File {
+    wire::File {
+        path: report.key.to_string(),
+        size: report.size,
+        hash: report.version.hash.to_string(),
+        executable: report.version.executable,
+        modified: report.modified,
+        synced_at: time(report.synced_at),
     }
 }
 
@@ -93,6 +106,7 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         next_due: status.next_due.map(time),
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
+        config: None,
     }
 }
 
@@ -106,6 +120,7 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
         files: status.files,
         conflicts: status.conflicts,
         error: status.error.map(failure),
+        config: None,
     }
 }
 

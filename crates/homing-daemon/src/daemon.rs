@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use homing_api::Problem;
@@ -11,9 +12,11 @@ use homing_store::{Store, StoreOptions};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Identity, Serving, Shared, router};
+use crate::api::{Api, Held, Identity, Serving, Shared, router};
+use crate::figures::Figures;
 use crate::lock::Lock;
 use crate::schedule::{Pump, Schedule};
+use crate::shown::Shown;
 use crate::signal::Signals;
 use crate::socket::Socket;
 use crate::start::StartError;
@@ -37,6 +40,9 @@ pub(crate) async fn run(
         .as_ref()
         .map_or(Duration::ZERO, |config| config.daemon.shutdown_grace);
     let tasks = Tasks::default();
+    let figures = Figures::install()
+        .map_err(|error| StartError::system("could not begin to count", error))?;
+    figures.keep_small(&tasks);
     let mut running = match config
         .and_then(|config| Ok((assemble::specs(&config, &locations.config_file)?, config)))
     {
@@ -52,6 +58,8 @@ pub(crate) async fn run(
     let api = Api::new(Shared {
         engine: running.serving(),
         identity: identity(locations),
+        figures: figures.clone(),
+        held: Held::default(),
         end: end.clone(),
     });
     let accepting = tasks.clone();
@@ -87,6 +95,7 @@ struct Syncing {
     engine: Engine,
     store: Store,
     sources: std::collections::BTreeMap<homing_core::SourceId, bool>,
+    shown: Arc<Shown>,
     keep_history: Duration,
     schedule: Option<Schedule>,
 }
@@ -119,6 +128,7 @@ impl Running {
             engine,
             store,
             sources,
+            shown: Arc::new(Shown::of(config)),
             keep_history,
             schedule: None,
         })))
@@ -133,6 +143,7 @@ impl Running {
             Self::Syncing(syncing) => Ok(Serving {
                 engine: syncing.engine.clone(),
                 sources: syncing.sources.clone(),
+                shown: Arc::clone(&syncing.shown),
             }),
             Self::Waiting(problem) => Err(problem.clone()),
         }

@@ -17,7 +17,9 @@ use tokio_util::task::TaskTracker;
 use crate::error::EngineError;
 use crate::history;
 use crate::pipeline::plan::Consent;
-use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
+use crate::report::{
+    ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Verb,
+};
 use crate::runs::{self, Run, Runs};
 use crate::schedule::Schedule;
 use crate::shared::Shared;
@@ -248,6 +250,58 @@ impl Engine {
         Ok(report)
     }
 
+    /// Returns one run without items.
+    pub async fn summary(&self, id: RunId) -> Result<RunReport, EngineError> {
+        if let Some(live) = self.shared.runs.get(id) {
+            return Ok(live.report());
+        }
+        let row = self
+            .shared
+            .store
+            .read(move |reader| reader.run(id))
+            .await?
+            .ok_or(EngineError::UnknownRun(id))?;
+        Ok(history::report(&row))
+    }
+
+    /// Returns items of a run, in its order.
+    pub async fn items(
+        &self,
+        id: RunId,
+        request: ItemsRequest,
+    ) -> Result<ItemsReport, EngineError> {
+        let ItemsRequest {
+            failed_only,
+            after,
+            limit,
+        } = request;
+        // One more than asked for tells whether there are more.
+        let mut rows = self
+            .shared
+            .store
+            .read(move |reader| {
+                reader.journal_page(id, after, limit.saturating_add(1), failed_only)
+            })
+            .await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(ItemsReport {
+            next: more.then(|| rows.last().map_or(after, |row| row.id)),
+            items: rows.iter().map(history::item).collect(),
+        })
+    }
+
+    /// Returns the bytes of the state database and its log on the disk.
+    pub fn database_bytes(&self) -> u64 {
+        self.shared.store.database_bytes()
+    }
+
+    /// Returns when a source last did its whole work.
+    pub fn last_success(&self, source: &SourceId) -> Result<Option<Timestamp>, EngineError> {
+        let (_, actor) = self.shared.source(source)?;
+        Ok(actor.knowledge().schedule.last_success)
+    }
+
     /// Returns the open conflicts.
     pub async fn conflicts(
         &self,
@@ -384,6 +438,7 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
         run.fail(&error);
         run.finish();
     }
+    crate::figures::run_ended(&run.report());
 }
 
 /// Returns the kernel's id of this boot; without one every start counts as a new boot, which is the careful side.

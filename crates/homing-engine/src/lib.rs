@@ -17,6 +17,8 @@ mod diff;
 mod edits;
 mod engine;
 mod error;
+mod figures;
+mod files;
 mod filter;
 mod history;
 mod merging;
@@ -46,8 +48,9 @@ pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use history::problem_word;
 pub use report::{
-    Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
-    ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
-    Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+    Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, FileReport, FilesReport,
+    FilesRequest, ItemAction, ItemReport, ItemsReport, ItemsRequest, ModifiedItem, Resolution,
+    RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus, Trigger, Verb,
+    VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};

@@ -185,6 +185,63 @@ pub struct RunReport {
     pub items: Vec<ItemReport>,
 }
 
+/// Which items of a run [`crate::Engine::items`] returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemsRequest {
+    /// Only those that failed or are in conflict.
+    pub failed_only: bool,
+    /// Only those after this one: [`ItemsReport::next`].
+    pub after: i64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Items of a run, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemsReport {
+    /// The items.
+    pub items: Vec<ItemReport>,
+    /// Where the next ones begin, when there are more.
+    pub next: Option<i64>,
+}
+
+/// Which items of a head [`crate::Engine::files`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesRequest {
+    /// Only this one, what lies below it, or what matches it; gitignore syntax, from the root.
+    pub path: Option<String>,
+    /// Only the newest so many, newest first.
+    pub recent: Option<usize>,
+    /// Only those after this one.
+    pub after: Option<ItemKey>,
+    /// At most so many, unless `recent` says so.
+    pub limit: usize,
+}
+
+/// Items of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesReport {
+    /// By key, or the newest first.
+    pub files: Vec<FileReport>,
+    /// After which key the next ones begin, when there are more.
+    pub next: Option<ItemKey>,
+}
+
+/// One item of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileReport {
+    /// Its key.
+    pub key: ItemKey,
+    /// Its content and mode.
+    pub version: Version,
+    /// Bytes.
+    pub size: u64,
+    /// Whether it carries an edit that the origin does not have.
+    pub modified: bool,
+    /// When it was last taken over or edited.
+    pub synced_at: Timestamp,
+}
+
 /// What a sync would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiffReport {

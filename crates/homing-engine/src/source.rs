@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex as TurnLock;
 
 use crate::error::EngineError;
+use crate::figures;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
@@ -163,6 +164,7 @@ impl SourceActor {
         }
         let report = run.report();
         log(&report);
+        figures::run_ended(&report);
         {
             let mut known = locked(&self.known);
             known.last_run = Some(RunReport {

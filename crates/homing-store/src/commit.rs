@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use crate::store::TRANSACTION_TIME;
 use crate::writer::ContentIds;
 use crate::{StoreError, Writer};
 
@@ -224,6 +225,7 @@ impl Committer {
 
     /// Runs jobs from the front of `batch` in one transaction and answers them.
     fn commit(&self, batch: &mut VecDeque<Box<dyn Job>>) {
+        let begun = Instant::now();
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             for job in batch.drain(..) {
                 job.answer(Some(&error));
@@ -259,6 +261,7 @@ impl Committer {
         if failure.is_some() {
             self.content_ids.forget_all();
         }
+        metrics::histogram!(TRANSACTION_TIME, "kind" => "write").record(begun.elapsed());
         for job in done {
             job.answer(failure.as_ref());
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
@@ -13,6 +13,9 @@ use rusqlite::Connection;
 use crate::commit::{CommitThread, panic_text};
 use crate::contents::{ContentState, StoredContents};
 use crate::{StoreError, Writer, open};
+
+/// The histogram of what transactions take, in seconds; label `kind`: `read` or `write`.
+pub(crate) const TRANSACTION_TIME: &str = "homing_store_transaction_duration_seconds";
 
 /// Where the store lives.
 #[derive(Debug, Clone)]
@@ -90,6 +93,11 @@ impl Store {
         name.ok()
             .flatten()
             .map(|name| self.inner.data_dir.join(name))
+    }
+
+    /// Returns the bytes of the database and its log on the disk, without the contents that are files.
+    pub fn database_bytes(&self) -> u64 {
+        open::database_bytes(&self.inner.data_dir)
     }
 
     /// Reads in one transaction on a pooled connection, off the async workers.
@@ -183,12 +191,14 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
+        let begun = Instant::now();
         let result = self.connection().and_then(|connection| {
             let transaction = connection.unchecked_transaction()?;
             read(&Reader {
                 connection: &transaction,
             })
         });
+        metrics::histogram!(TRANSACTION_TIME, "kind" => "read").record(begun.elapsed());
         self.inspect(result)
     }
 

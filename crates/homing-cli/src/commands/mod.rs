@@ -4,6 +4,7 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod files;
 mod history;
 mod release;
 mod resolve;
@@ -29,13 +30,13 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Version => return version::run(context).await,
         _ => {}
     }
-    let warning = context.client.skew().await?;
     let report = match command {
         Command::Status(args) => status::run(args, context).await,
         Command::Sync(args) => sync::run(RequestVerb::Sync, args, context).await,
         Command::Pull(args) => sync::run(RequestVerb::Pull, args, context).await,
         Command::Push(args) => sync::run(RequestVerb::Push, args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
+        Command::Files(args) => files::run(args, context).await,
         Command::Conflicts(args) => conflicts::run(args, context).await,
         Command::Resolve(args) => resolve::run(args, context).await,
         Command::History(args) => history::run(args, context).await,
@@ -48,5 +49,5 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Db(command) => db::run(*command, context).await,
         Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
     }?;
-    Ok(report.with_warning(warning))
+    Ok(report.with_warning(context.client.skew()))
 }

@@ -1,7 +1,6 @@
 //! `homing run show`, `homing run cancel`
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use homing_api::Run;
 use jiff::Timestamp;
@@ -16,7 +15,7 @@ use crate::text::{bytes, duration, escape, relative};
 
 /// Shows a run with its items.
 pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
-    let run = context.client.run(args.id, Duration::ZERO).await?;
+    let run = context.client.run(args.id).await?;
     let text = render(&run, context.now, context.screen);
     Ok(Report::new(&run, text))
 }

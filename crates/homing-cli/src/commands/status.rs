@@ -248,6 +248,7 @@ mod tests {
             next_due: Some("2026-01-02T03:15:00.000Z".to_owned()),
             last_run: None,
             current_run: None,
+            config: None,
         }
     }
 
@@ -260,6 +261,7 @@ mod tests {
             files: 140,
             conflicts: 0,
             error: None,
+            config: None,
         };
         Status {
             daemon: Daemon {

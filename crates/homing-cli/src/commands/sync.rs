@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use homing_api::{
     Conflict, ConflictsQuery, Diffs, Exit, ItemAction, ManyRunsRequest, Problem, ProblemKind,
-    RequestVerb, Run, Selection, StartedRuns,
+    RequestVerb, Run, Selection, StartedRuns, format_wait,
 };
 
 use super::diff;
@@ -15,7 +15,7 @@ use crate::error::CliError;
 use crate::output::{Report, Screen};
 use crate::runs::{conflicts, details, exit_of, problems_of, status_style};
 use crate::table::{Table, plain};
-use crate::text::{count, duration};
+use crate::text::{count, duration, escape};
 
 /// How long one question waits; longer waits ask again.
 const WAIT: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ pub(super) async fn run(
         .map(|run| run.id)
         .collect();
     if args.no_wait {
-        let text = render_started(&started, context.screen);
+        let text = render_started(&started, context.screen) + &render_fresh(&started.fresh);
         let exit = exit_of(&started.runs, &started.problems, false);
         let problems = started.problems.clone();
         return Ok(Report::new(&started, text)
@@ -70,10 +70,12 @@ pub(super) async fn run(
             exit
         };
     }
-    let nothing = started.runs.is_empty() && started.problems.is_empty();
+    let nothing =
+        started.runs.is_empty() && started.problems.is_empty() && started.fresh.is_empty();
     let warning = nothing.then(|| "nothing to do: no source is configured and enabled".to_owned());
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let text = render(verb, &started.runs, &open, took, context.screen);
+    let mut text = render(verb, &started.runs, &open, took, context.screen);
+    text.push_str(&render_fresh(&started.fresh));
     Ok(Report::new(&started, text)
         .ending(exit)
         .with_problems(problems)
@@ -93,6 +95,7 @@ async fn start(
             Selection::Names(args.names.clone())
         },
         verb,
+        if_older_than: args.if_older_than.map(format_wait),
         force: args.force,
         filter: args.filter.clone(),
         accept_deletions: args.accept_deletions,
@@ -112,7 +115,7 @@ async fn start(
     let mut started = context.client.start_runs(&request, left()).await?;
     for run in &mut started.runs {
         while !run.status.has_ended() && !left().is_zero() {
-            *run = context.client.run(run.id, left()).await?;
+            *run = context.client.wait_for_run(run.id, left()).await?;
         }
     }
     Ok(started)
@@ -227,6 +230,17 @@ fn render(
     text
 }
 
+fn render_fresh(fresh: &[String]) -> String {
+    if fresh.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{} fresh enough: {}\n",
+        count(fresh.len() as u64, "source"),
+        escape(&fresh.join(", "))
+    )
+}
+
 fn name(run: &Run) -> String {
     run.source
         .clone()
@@ -283,6 +297,7 @@ mod tests {
     fn runs_that_were_only_started_are_listed() {
         let started = StartedRuns {
             runs: vec![run(4, "team", RunStatus::Queued)],
+            fresh: Vec::new(),
             problems: Vec::new(),
         };
         insta::assert_snapshot!(render_started(&started, Screen::default()), @r"

@@ -2,22 +2,30 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Conflicts, ConflictsQuery};
+use homing_api::{Conflicts, ConflictsQuery, routes};
 
 use super::Api;
-use super::extract::{Id, Params};
+use super::extract::Params;
 use crate::convert;
 use crate::problem::Refusal;
 
 /// Lists the open conflicts.
+#[utoipa::path(
+    get,
+    path = routes::CONFLICTS,
+    operation_id = "list_conflicts",
+    tag = "conflicts",
+    params(ConflictsQuery),
+    responses((status = 200, description = "The open conflicts", body = Conflicts)),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Params(query): Params<ConflictsQuery>,
 ) -> Result<Json<Conflicts>, Refusal> {
-    let engine = api.engine()?;
-    let source = query.source.map(|name| Id(name).source()).transpose()?;
-    let target = query.target.map(|name| Id(name).target()).transpose()?;
-    let conflicts = engine.conflicts(source, target).await?;
+    let serving = api.serving()?;
+    let source = query.source.map(|name| serving.source(&name)).transpose()?;
+    let target = query.target.map(|name| serving.target(&name)).transpose()?;
+    let conflicts = serving.engine.conflicts(source, target).await?;
     Ok(Json(Conflicts {
         conflicts: conflicts.into_iter().map(convert::conflict).collect(),
     }))

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::Request;
-use axum::http::header;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use homing_api::{Problem, ProblemKind};
+use homing_api::{API_HEADER, ApiRange, Problem, ProblemKind, routes};
 
+use super::Held;
 use crate::problem::{Refusal, forbidden};
 
 /// Hosts that a client of the socket may name.
@@ -38,6 +39,47 @@ pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
         );
     }
     next.run(request).await
+}
+
+/// Asked by clients of every version.
+const FOR_ALL_VERSIONS: [&str; 3] = [routes::VERSION, routes::STATUS, routes::SHUTDOWN];
+
+/// Tells clients which versions of the interface this daemon speaks, and refuses those that speak none of them.
+pub(super) async fn compare_versions(request: Request, next: Next) -> Response {
+    let mut response = match skew(&request) {
+        Some(problem) => Refusal::from(problem).into_response(),
+        None => next.run(request).await,
+    };
+    let ours = HeaderValue::try_from(ApiRange::OURS.to_string());
+    response.headers_mut().extend(
+        ours.ok()
+            .map(|ours| (HeaderName::from_static(API_HEADER), ours)),
+    );
+    response
+}
+
+fn skew(request: &Request) -> Option<Problem> {
+    let theirs = request.headers().get(API_HEADER)?.to_str().ok()?;
+    // What cannot be read is no claim.
+    let range: ApiRange = theirs.parse().ok()?;
+    if range.overlaps(ApiRange::OURS) || FOR_ALL_VERSIONS.contains(&request.uri().path()) {
+        return None;
+    }
+    let detail = format!(
+        "homingd {} speaks version {} of the interface, and the client {range}",
+        env!("CARGO_PKG_VERSION"),
+        ApiRange::OURS
+    );
+    let problem = Problem::new(ProblemKind::VersionSkew, detail);
+    Some(problem.with_hint("install `homing` and `homingd` of one version, and restart homingd"))
+}
+
+/// Takes room for an answer that cannot be given at once, as long as it takes.
+pub(super) async fn hold(State(held): State<Held>, request: Request, next: Next) -> Response {
+    match held.hold() {
+        Ok(_held) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// Turns a panic into an answer: one broken request ends neither the connection nor the daemon.

@@ -3,11 +3,21 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use homing_api::Health;
+use homing_api::{Health, routes};
 
 use super::Api;
 
 /// Tells whether all is well enough to sync: 200, or 503 with the reasons.
+#[utoipa::path(
+    get,
+    path = routes::HEALTH,
+    operation_id = "get_health",
+    tag = "daemon",
+    responses(
+        (status = 200, description = "Ready to sync", body = Health),
+        (status = 503, description = "Not ready, with the reasons", body = Health),
+    ),
+)]
 pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Health>) {
     let mut reasons = Vec::new();
     match &api.0.engine {

@@ -2,9 +2,15 @@
 
 mod conflicts;
 mod diff;
+mod document;
+mod examples;
 mod extract;
+mod files;
 mod guard;
 mod health;
+mod held;
+mod metrics;
+mod openapi;
 mod release;
 mod resolve;
 mod runs;
@@ -12,6 +18,7 @@ mod shutdown;
 mod sources;
 mod status;
 mod store;
+mod suggest;
 mod targets;
 mod undo;
 mod verify;
@@ -24,14 +31,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
 use homing_api::{Problem, ProblemKind, routes};
-use homing_core::SourceId;
+use homing_core::{IdError, SourceId, TargetId};
 use homing_engine::Engine;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::figures::Figures;
 use crate::problem::Refusal;
+use crate::shown::Shown;
+
+pub(crate) use held::Held;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -43,6 +55,10 @@ pub(crate) struct Shared {
     pub(crate) engine: Result<Serving, Box<Problem>>,
     /// What this daemon is.
     pub(crate) identity: Identity,
+    /// What is counted.
+    pub(crate) figures: Figures,
+    /// The room for answers that are held back.
+    pub(crate) held: Held,
     /// Cancelled when a client asks the daemon to end.
     pub(crate) end: CancellationToken,
 }
@@ -53,7 +69,52 @@ pub(crate) struct Serving {
     pub(crate) engine: Engine,
     /// The configured sources, and whether each is enabled.
     pub(crate) sources: BTreeMap<SourceId, bool>,
+    /// The configuration as the interface shows it.
+    pub(crate) shown: Arc<Shown>,
 }
+
+impl Serving {
+    /// Returns the configured source of that name.
+    fn source(&self, name: &str) -> Result<SourceId, Refusal> {
+        let id: SourceId = name
+            .parse()
+            .map_err(|_error: IdError| self.unknown_source(name))?;
+        if self.sources.contains_key(&id) {
+            Ok(id)
+        } else {
+            Err(self.unknown_source(name))
+        }
+    }
+
+    /// Returns the configured target of that name.
+    fn target(&self, name: &str) -> Result<TargetId, Refusal> {
+        match name.parse() {
+            Ok(id) if self.shown.targets.contains_key(name) => Ok(id),
+            _ => Err(self.unknown_target(name)),
+        }
+    }
+
+    /// Returns the problem of a source that is not configured.
+    fn unknown_source(&self, name: &str) -> Refusal {
+        let detail = format!("there is no source `{}`", name.escape_debug());
+        let problem = Problem::new(ProblemKind::UnknownSource, detail)
+            .with_hint(NAMES_HINT)
+            .with_source(name);
+        let known = self.shown.sources.keys();
+        suggest::among(problem, name, known.map(String::as_str)).into()
+    }
+
+    /// Returns the problem of a target that is not configured.
+    fn unknown_target(&self, name: &str) -> Refusal {
+        let detail = format!("there is no target `{}`", name.escape_debug());
+        let problem = Problem::new(ProblemKind::UnknownTarget, detail).with_hint(NAMES_HINT);
+        let known = self.shown.targets.keys();
+        suggest::among(problem, name, known.map(String::as_str)).into()
+    }
+}
+
+/// How names are found out.
+const NAMES_HINT: &str = "`homing status` lists the names";
 
 /// What this daemon is.
 #[derive(Debug, Clone)]
@@ -88,29 +149,43 @@ impl Api {
 
 /// Returns the whole interface.
 pub(crate) fn router(api: Api) -> Router {
-    let routes = Router::new()
-        .route(routes::VERSION, get(version::show))
-        .route(routes::STATUS, get(status::show))
-        .route(routes::HEALTH, get(health::show))
-        .route(routes::SHUTDOWN, post(shutdown::end))
-        .route(routes::SOURCES, get(sources::list))
-        .route(routes::SOURCE, get(sources::show))
-        .route(routes::SOURCE_RUNS, post(runs::start))
-        .route(routes::SOURCE_DIFF, get(diff::show))
-        .route(routes::SOURCE_RELEASE, post(release::release))
-        .route(routes::RUNS, get(runs::list).post(runs::start_many))
-        .route(routes::RUN, get(runs::show).delete(runs::cancel))
-        .route(routes::RUN_UNDO, post(undo::undo))
-        .route(routes::CONFLICTS, get(conflicts::list))
-        .route(routes::CONFLICT_RESOLVE, post(resolve::with_word))
-        .route(routes::CONFLICT_CONTENT, post(resolve::with_content))
-        .route(routes::TARGETS, get(targets::list))
-        .route(routes::TARGET, get(targets::show))
-        .route(routes::TARGET_VERIFY, post(verify::verify))
-        .route(routes::WHY, get(why::show))
-        .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
-        .with_state(api);
-    guarded(routes)
+    let (routes, _) = described(&api.0.held).split_for_parts();
+    guarded(routes.with_state(api))
+}
+
+/// Returns every route with its description.
+fn described(held: &Held) -> OpenApiRouter<Api> {
+    document::empty()
+        .routes(routes!(version::show))
+        .routes(routes!(status::show))
+        .routes(routes!(health::show))
+        .routes(routes!(metrics::show))
+        .routes(routes!(openapi::show))
+        .routes(routes!(shutdown::end))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::show))
+        .routes(routes!(files::list))
+        .routes(routes!(runs::start))
+        .routes(routes!(runs::list, runs::start_many))
+        .routes(routes!(runs::show, runs::cancel))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::show))
+        .routes(routes!(why::show))
+        .routes(routes!(store::accept_rebuild))
+        .merge(slow(held))
+}
+
+/// Returns the routes whose answers take as long as reading a directory or a run does.
+fn slow(held: &Held) -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(diff::show))
+        .routes(routes!(release::release))
+        .routes(routes!(undo::undo))
+        .routes(routes!(resolve::with_word))
+        .routes(routes!(resolve::with_content))
+        .routes(routes!(verify::verify))
+        .route_layer(from_fn_with_state(held.clone(), guard::hold))
 }
 
 /// Adds what every route has: a problem for what does not exist, and the rules of [`guard`].
@@ -118,15 +193,16 @@ fn guarded(routes: Router) -> Router {
     routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(guard::compare_versions))
         .layer(from_fn(guard::refuse_browsers))
         .layer(from_fn(guard::catch_panics))
 }
 
 async fn unknown_route(method: Method, uri: Uri) -> Refusal {
-    Refusal::new(
-        ProblemKind::UnknownRoute,
-        format!("this homingd has no {method} {}", uri.path()),
-    )
+    let detail = format!("this homingd has no {method} {}", uri.path());
+    Problem::new(ProblemKind::UnknownRoute, detail)
+        .with_hint(format!("GET {} describes all that it has", routes::OPENAPI))
+        .into()
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{ProblemKind, ReleaseRequest, Run};
+use homing_api::{ProblemKind, ReleaseRequest, Run, routes};
 use homing_core::ItemKey;
 
 use super::Api;
@@ -12,13 +12,22 @@ use crate::convert;
 use crate::problem::Refusal;
 
 /// Lets held or deleted items follow upstream again.
+#[utoipa::path(
+    post,
+    path = routes::SOURCE_RELEASE,
+    operation_id = "release_items",
+    tag = "sources",
+    params(("id" = String, Path, description = "The name of a source")),
+    request_body = ReleaseRequest,
+    responses((status = 200, description = "The finished run", body = Run)),
+)]
 pub(super) async fn release(
     State(api): State<Api>,
     id: Id,
     Body(request): Body<ReleaseRequest>,
 ) -> Result<Json<Run>, Refusal> {
-    let engine = api.engine()?;
-    let source = id.source()?;
+    let serving = api.serving()?;
+    let (engine, source) = (&serving.engine, serving.source(&id.0)?);
     let paths = request
         .paths
         .iter()

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{ProblemKind, ResolveRequest, ResolveWith, Run};
+use homing_api::{ProblemKind, ResolveRequest, ResolveWith, Run, routes};
 use homing_engine::Resolution;
 
 use super::Api;
@@ -12,6 +12,15 @@ use crate::convert;
 use crate::problem::Refusal;
 
 /// Decides a conflict with a word.
+#[utoipa::path(
+    post,
+    path = routes::CONFLICT_RESOLVE,
+    operation_id = "resolve_conflict",
+    tag = "conflicts",
+    params(("id" = i64, Path, description = "The number of an open conflict")),
+    request_body = ResolveRequest,
+    responses((status = 200, description = "The finished run", body = Run)),
+)]
 pub(super) async fn with_word(
     State(api): State<Api>,
     id: Id,
@@ -26,6 +35,15 @@ pub(super) async fn with_word(
 }
 
 /// Decides a conflict with bytes.
+#[utoipa::path(
+    post,
+    path = routes::CONFLICT_CONTENT,
+    operation_id = "resolve_conflict_with_content",
+    tag = "conflicts",
+    params(("id" = i64, Path, description = "The number of an open conflict")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The bytes as they shall be, at most 16 MiB"),
+    responses((status = 200, description = "The finished run", body = Run)),
+)]
 pub(super) async fn with_content(
     State(api): State<Api>,
     id: Id,

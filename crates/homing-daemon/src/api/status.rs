@@ -2,13 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Condition, Daemon, Problem, Status};
+use homing_api::{Condition, Daemon, Problem, Status, routes};
 
 use super::Api;
 use crate::convert;
 use crate::problem::Refusal;
 
 /// Tells how the daemon, its sources and its targets are. Answers even when the configuration is not valid.
+#[utoipa::path(
+    get,
+    path = routes::STATUS,
+    operation_id = "get_status",
+    tag = "daemon",
+    responses((status = 200, description = "Everything at a glance", body = Status)),
+)]
 pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal> {
     let serving = match &api.0.engine {
         Ok(serving) => serving,

@@ -2,30 +2,55 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Target, Targets};
+use homing_api::{Target, Targets, routes};
 
-use super::Api;
-use super::extract::{Id, unknown_target};
+use super::extract::Id;
+use super::{Api, Serving};
 use crate::convert;
 use crate::problem::Refusal;
 
 /// Lists every target.
+#[utoipa::path(
+    get,
+    path = routes::TARGETS,
+    operation_id = "list_targets",
+    tag = "targets",
+    responses((status = 200, description = "Every target, by name", body = Targets)),
+)]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Targets>, Refusal> {
-    let status = api.engine()?.status().await?;
+    let serving = api.serving()?;
+    let status = serving.engine.status().await?;
     Ok(Json(Targets {
-        targets: status.targets.into_iter().map(convert::target).collect(),
+        targets: status
+            .targets
+            .into_iter()
+            .map(|target| with_config(serving, convert::target(target)))
+            .collect(),
     }))
 }
 
 /// Shows one target.
+#[utoipa::path(
+    get,
+    path = routes::TARGET,
+    operation_id = "get_target",
+    tag = "targets",
+    params(("id" = String, Path, description = "The name of a target")),
+    responses((status = 200, description = "The target", body = Target)),
+)]
 pub(super) async fn show(State(api): State<Api>, id: Id) -> Result<Json<Target>, Refusal> {
-    let engine = api.engine()?;
-    let wanted = id.target()?;
-    let status = engine.status().await?;
+    let serving = api.serving()?;
+    let wanted = serving.target(&id.0)?;
+    let status = serving.engine.status().await?;
     let target = status
         .targets
         .into_iter()
         .find(|target| target.id == wanted);
-    let target = target.ok_or_else(|| unknown_target(wanted.as_str()))?;
-    Ok(Json(convert::target(target)))
+    let target = target.ok_or_else(|| serving.unknown_target(&id.0))?;
+    Ok(Json(with_config(serving, convert::target(target))))
+}
+
+fn with_config(serving: &Serving, mut target: Target) -> Target {
+    target.config = serving.shown.targets.get(&target.id).cloned();
+    target
 }

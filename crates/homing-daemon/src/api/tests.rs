@@ -1,6 +1,7 @@
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
+use axum::routing::get;
 use homing_api::{ResolveRequest, VersionInfo};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -9,7 +10,7 @@ use tower::ServiceExt;
 use super::extract::MAX_BODY_BYTES;
 use super::*;
 
-fn without_configuration() -> Router {
+pub(super) fn without_configuration() -> Router {
     router(Api::new(Shared {
         engine: Err(Box::new(
             Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
@@ -21,6 +22,8 @@ fn without_configuration() -> Router {
             config_path: "/c/config.toml".into(),
             data_dir: "/d".into(),
         },
+        figures: Figures::install().unwrap(),
+        held: Held::default(),
         end: CancellationToken::new(),
     }))
 }
@@ -118,6 +121,8 @@ async fn shutdown_cancels_the_token() {
     let router = router(Api::new(Shared {
         engine,
         identity,
+        figures: Figures::install().unwrap(),
+        held: Held::default(),
         end: end.clone(),
     }));
     let (status, _) = ask(&router, request("POST", routes::SHUTDOWN)).await;

@@ -12,6 +12,14 @@ use crate::convert;
 use crate::problem::Refusal;
 
 /// Puts back what a run changed, and holds it there.
+#[utoipa::path(
+    post,
+    path = routes::RUN_UNDO,
+    operation_id = "undo_run",
+    tag = "runs",
+    params(("id" = String, Path, description = "The number of a run, or `last` for the last one that changed something")),
+    responses((status = 200, description = "The finished run that undid it", body = Run)),
+)]
 pub(super) async fn undo(State(api): State<Api>, id: Id) -> Result<Json<Run>, Refusal> {
     let engine = api.engine()?;
     let run = if id.0 == routes::LAST {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{ProblemKind, Why, WhyQuery};
+use homing_api::{ProblemKind, Why, WhyQuery, routes};
 
 use super::Api;
 use super::extract::Params;
@@ -12,6 +12,14 @@ use crate::convert;
 use crate::problem::Refusal;
 
 /// Tells which source put a file where it is, and what lost.
+#[utoipa::path(
+    get,
+    path = routes::WHY,
+    operation_id = "explain_path",
+    tag = "targets",
+    params(WhyQuery),
+    responses((status = 200, description = "Where the file comes from", body = Why)),
+)]
 pub(super) async fn show(
     State(api): State<Api>,
     Params(query): Params<WhyQuery>,

@@ -78,15 +78,48 @@ impl Reader<'_> {
             TABLE,
             &sql,
             [source.as_str(), key.as_str()],
-            |columns| {
-                let row = read(source, columns)?;
-                let synced_at: Timestamp = columns.time(8, "synced_at")?;
-                Ok(FileState {
-                    row,
-                    local_path: columns.opt_string(7, "local_path")?,
-                    synced_at,
-                })
-            },
+            |columns| file_state(source, columns),
+        )
+    }
+
+    /// Returns at most `limit` items of a head whose keys come after `after`, by key.
+    pub fn files_after(
+        &self,
+        source: &SourceId,
+        after: Option<&ItemKey>,
+        limit: usize,
+    ) -> Result<Vec<FileState>, StoreError> {
+        let sql = select(
+            " WHERE f.source_id = ?1 AND f.file_path > ?2 AND f.content IS NOT NULL
+              ORDER BY f.file_path LIMIT ?3",
+        );
+        let params = (
+            source.as_str(),
+            after.map_or("", ItemKey::as_str),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
+        collect(self.connection, TABLE, &sql, params, |columns| {
+            file_state(source, columns)
+        })
+    }
+
+    /// Returns the items of a head, at most `limit`, those first that were written last.
+    pub fn files_by_age(
+        &self,
+        source: &SourceId,
+        limit: usize,
+    ) -> Result<Vec<FileState>, StoreError> {
+        let sql = select(
+            " WHERE f.source_id = ?1 AND f.content IS NOT NULL
+              ORDER BY f.synced_at DESC, f.file_path LIMIT ?2",
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        collect(
+            self.connection,
+            TABLE,
+            &sql,
+            (source.as_str(), limit),
+            |columns| file_state(source, columns),
         )
     }
 }
@@ -179,6 +212,15 @@ fn read(source: &SourceId, columns: &Columns<'_, '_>) -> Result<HeadRow, StoreEr
     };
     columns.verify(6, checksum(source, &row))?;
     Ok(row)
+}
+
+fn file_state(source: &SourceId, columns: &Columns<'_, '_>) -> Result<FileState, StoreError> {
+    let synced_at: Timestamp = columns.time(8, "synced_at")?;
+    Ok(FileState {
+        row: read(source, columns)?,
+        local_path: columns.opt_string(7, "local_path")?,
+        synced_at,
+    })
 }
 
 fn checksum(source: &SourceId, row: &HeadRow) -> Checksum {

@@ -29,6 +29,32 @@ impl Reader<'_> {
         )
     }
 
+    /// Returns at most `limit` rows of a run's journal after the row `after`, in the order of the run; with
+    /// `failed_only`, those that failed.
+    pub fn journal_page(
+        &self,
+        run: RunId,
+        after: i64,
+        limit: usize,
+        failed_only: bool,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        let failed = JournalState::Failed.number();
+        collect(
+            self.connection,
+            TABLE,
+            &format!(
+                "{SELECT} WHERE j.run_id = ?1 AND j.id > ?2 AND j.state >= ?3 ORDER BY j.id LIMIT ?4"
+            ),
+            (
+                run.0,
+                after,
+                if failed_only { failed } else { 0 },
+                i64::try_from(limit).unwrap_or(i64::MAX),
+            ),
+            read,
+        )
+    }
+
     /// Returns the rows that are planned or placed, with their runs, the oldest first.
     pub fn unfinished_journal(&self) -> Result<Vec<(RunRow, Vec<JournalRow>)>, StoreError> {
         let runs = collect(

@@ -1,0 +1,98 @@
+//! `homing files`
+
+use homing_api::{Files, FilesQuery};
+use jiff::Timestamp;
+
+use crate::arguments::FilesArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::{Report, Screen, YELLOW};
+use crate::table::{Table, plain};
+use crate::text::{bytes, count, relative};
+
+/// Files that are asked for at once.
+const PAGE: u32 = 10_000;
+
+/// Lists what Homing holds of a source.
+pub(super) async fn run(args: &FilesArgs, context: &Context) -> Result<Report, CliError> {
+    let mut query = FilesQuery {
+        path: args.path.clone(),
+        recent: args.recent,
+        limit: args.recent.is_none().then_some(PAGE),
+        after: None,
+    };
+    let mut listed = context.client.files(&args.name, &query).await?;
+    while let Some(next) = listed.next.take() {
+        query.after = Some(next);
+        let page = context.client.files(&args.name, &query).await?;
+        listed.files.extend(page.files);
+        // A daemon that tells the same page again would be asked for ever.
+        listed.next = page
+            .next
+            .filter(|further| Some(further) > query.after.as_ref());
+    }
+    let text = render(&listed, context.now, context.screen);
+    Ok(Report::new(&listed, text))
+}
+
+fn render(listed: &Files, now: Timestamp, screen: Screen) -> String {
+    if listed.files.is_empty() {
+        return "no files yet\n".to_owned();
+    }
+    let mut table = Table::new(screen, &[">SIZE", "CHANGED", "STATE", "HASH", "PATH"]);
+    for file in &listed.files {
+        let state = if file.modified {
+            ("modified".to_owned(), YELLOW)
+        } else {
+            plain("synced")
+        };
+        let short: String = file.hash.chars().take(12).collect();
+        table.row([
+            plain(bytes(file.size)),
+            plain(relative(&file.synced_at, now)),
+            state,
+            plain(short),
+            plain(&file.path),
+        ]);
+    }
+    let total = listed.files.iter().map(|file| file.size).sum();
+    format!(
+        "{}{}, {}\n",
+        table.render(),
+        count(listed.files.len() as u64, "file"),
+        bytes(total)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_api::File;
+
+    use super::*;
+
+    #[test]
+    fn files_are_listed_with_their_state_and_a_total() {
+        let file = |path: &str, size, modified| File {
+            path: path.to_owned(),
+            size,
+            hash: "9f86d081884c7d659a2feaa0".to_owned(),
+            executable: false,
+            modified,
+            synced_at: "2026-01-02T03:04:05.678Z".to_owned(),
+        };
+        let mut listed = Files {
+            source: "team".to_owned(),
+            files: vec![file("agents/a.md", 1536, false), file("b\n.md", 12, true)],
+            next: None,
+        };
+        let now = "2026-01-02T05:04:05.678Z".parse().unwrap();
+        insta::assert_snapshot!(render(&listed, now, Screen::default()), @r"
+           SIZE  CHANGED  STATE     HASH          PATH
+        1.5 KiB  2h ago   synced    9f86d081884c  agents/a.md
+           12 B  2h ago   modified  9f86d081884c  b\n.md
+        2 files, 1.5 KiB
+        ");
+        listed.files.clear();
+        assert_eq!(render(&listed, now, Screen::default()), "no files yet\n");
+    }
+}

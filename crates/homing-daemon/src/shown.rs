@@ -1,0 +1,91 @@
+//! The configuration as the interface shows it: without secrets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use homing_api::{SourceShown, TargetShown};
+use homing_config::{
+    AtStart, Config, Deletions, Layout, PushMode, SourceConfig, SourceKind, TargetConfig,
+};
+
+/// How sources and targets are configured, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// The sources.
+    pub(crate) sources: BTreeMap<String, SourceShown>,
+    /// The targets.
+    pub(crate) targets: BTreeMap<String, TargetShown>,
+}
+
+impl Shown {
+    /// Returns what of a configuration may be shown.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            sources: config
+                .sources
+                .iter()
+                .map(|(id, config)| (id.to_string(), source(id.to_string(), config)))
+                .collect(),
+            targets: config
+                .targets
+                .iter()
+                .map(|(id, config)| (id.to_string(), target(id.to_string(), config)))
+                .collect(),
+        }
+    }
+}
+
+fn source(id: String, config: &SourceConfig) -> SourceShown {
+    let SourceKind::Dir { root } = &config.kind;
+    SourceShown {
+        id,
+        kind: "dir".to_owned(),
+        root: root.display().to_string(),
+        path: config.path.as_ref().map(ToString::to_string),
+        include: config.include.clone(),
+        exclude: config.exclude.clone(),
+        every_ms: config.every.map(millis),
+        at_start: match config.at_start {
+            AtStart::Due => "due",
+            AtStart::Always => "always",
+            AtStart::Never => "never",
+        }
+        .to_owned(),
+        stale_after_ms: config.stale_after.map(millis),
+        priority: config.priority,
+        push: match config.push {
+            PushMode::Never => "never",
+            PushMode::Direct => "direct",
+        }
+        .to_owned(),
+        on_conflict: config.on_conflict.as_str().to_owned(),
+        max_file_size: config.max_file_size,
+        max_total_size: config.max_total_size,
+        max_files: config.max_files,
+        enabled: config.enabled,
+    }
+}
+
+fn target(id: String, config: &TargetConfig) -> TargetShown {
+    TargetShown {
+        id,
+        path: config.path.display().to_string(),
+        from: config.from.iter().map(ToString::to_string).collect(),
+        layout: match config.layout {
+            Layout::Tree => "tree",
+            Layout::Flat => "flat",
+        }
+        .to_owned(),
+        deletions: match config.deletions {
+            Deletions::Restore => "restore",
+            Deletions::Keep => "keep",
+        }
+        .to_owned(),
+        new_files_to: config.new_files_to.as_ref().map(ToString::to_string),
+        allow_active: config.allow_active.clone(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
