@@ -23,4 +23,7 @@ mod sync;
 mod targets;
 mod undo;
 mod verify;
+mod versions;
+#[cfg(feature = "failpoints")]
+mod waits;
 mod why;

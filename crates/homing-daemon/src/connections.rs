@@ -237,9 +237,12 @@ impl<B> Drop for Answered<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use axum::body::{Body, Bytes};
     use futures_util::FutureExt;
     use http_body_util::BodyExt;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -275,13 +278,12 @@ mod tests {
         let connections = Connections::default();
         let mut places = full(&connections).await;
         places.iter().for_each(Place::is_answered);
-        let waiting = connections.clone();
-        let entering = tokio::spawn(async move { waiting.enter().await });
-        tokio::time::sleep(Duration::from_hours(1)).await;
-        assert!(!entering.is_finished());
+        let mut entering = pin!(connections.enter());
+        let hour = timeout(Duration::from_hours(1), &mut entering).await;
+        assert!(hour.is_err());
         assert!(!places.iter().any(is_closed));
         drop(places.pop());
-        drop(entering.await.unwrap());
+        drop(entering.await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -289,11 +291,11 @@ mod tests {
         let connections = Connections::default();
         let places = full(&connections).await;
         places.iter().for_each(Place::is_answered);
-        let waiting = connections.clone();
-        let entering = tokio::spawn(async move { waiting.enter().await });
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut entering = pin!(connections.enter());
+        let minute = timeout(Duration::from_mins(1), &mut entering).await;
+        assert!(minute.is_err());
         places[7].asks();
-        drop(entering.await.unwrap());
+        drop(entering.await);
         assert!(is_closed(&places[7]));
         // A place that was taken away is nobody's: leaving it frees nothing.
         let open = || connections.lock().open.len();

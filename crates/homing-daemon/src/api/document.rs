@@ -95,6 +95,7 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::io::Write;
     use std::path::Path;
 
     use axum::body::Body;
@@ -209,7 +210,9 @@ mod tests {
         let current = document().to_pretty_json().unwrap() + "\n";
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         if kept != current {
-            std::fs::write(&path, current).unwrap();
+            let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
+            file.write_all(current.as_bytes()).unwrap();
+            file.persist(&path).unwrap();
             panic!("docs/openapi.json was not current; it is now: look at it and commit it");
         }
     }
