@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::EngineError;
 use crate::history;
 use crate::pipeline::plan::Consent;
+use crate::recover;
 use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run, Runs};
 use crate::schedule::Schedule;
@@ -52,9 +53,10 @@ impl Engine {
             })
             .collect();
         let now = runs::now();
-        let (rows, last_runs, last) = store
+        let (rows, last_runs, last, half_pushed) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
+                let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
                 let mut rows = BTreeMap::new();
                 let mut last_runs = BTreeMap::new();
                 for (id, kind, url, enabled) in configured {
@@ -81,7 +83,7 @@ impl Engine {
                     );
                     rows.extend(writer.source(&id)?.map(|row| (id, row)));
                 }
-                Ok((rows, last_runs, writer.last_run_id()?))
+                Ok((rows, last_runs, writer.last_run_id()?, half_pushed))
             })
             .await?;
         let sources = specs
@@ -90,7 +92,8 @@ impl Engine {
             .map(|(id, spec)| {
                 let schedule = Schedule::resume(rows.get(id), spec, now);
                 let last_run = last_runs.get(id).map(history::report);
-                (id.clone(), SourceActor::new(schedule, last_run))
+                let repairs = spec.enabled && half_pushed.contains(id);
+                (id.clone(), SourceActor::new(schedule, last_run, repairs))
             })
             .collect();
         let targets = specs
@@ -114,6 +117,12 @@ impl Engine {
         };
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
+        }
+        // At once, as in targets: what a user writes from now on must not be taken for damage.
+        for (source, actor) in &engine.shared.sources {
+            if actor.knowledge().repairs {
+                engine.repair(source.clone());
+            }
         }
         Ok(engine)
     }
@@ -144,6 +153,15 @@ impl Engine {
             });
         }
         Ok(run.id)
+    }
+
+    fn repair(&self, source: SourceId) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move {
+            if let Ok((_, actor)) = shared.source(&source) {
+                actor.repair(&shared, &source).await;
+            }
+        });
     }
 
     /// Waits until a run has ended.

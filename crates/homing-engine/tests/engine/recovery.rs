@@ -286,6 +286,28 @@ async fn what_was_under_way_in_a_replaced_target_is_given_up_when_a_person_says_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_origin_is_repaired_at_the_start_so_that_a_later_edit_is_no_damage() {
+    let mut memory = Memory::two_way();
+    memory.up.memory.put("a.md", b"old");
+    memory.up.memory.put("b.md", b"b");
+    memory.world.sync_well("up").await;
+    memory.here.memory.put("a.md", b"mine");
+    memory.up.memory.set_unsynced(true);
+    memory.world.sync_well("up").await;
+    memory.lose_power().await;
+    memory.up.memory.put("a.md", b"\0\0\0");
+    let engine = memory.ready().await;
+    while !engine.status().await.unwrap().recovered {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"mine");
+    memory.up.memory.put("a.md", b"later");
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"later");
+    assert_eq!(memory.published("a.md").unwrap(), "later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_was_cut_off_is_finished_by_the_next_run() {
     for done in [0, 1] {
         let mut memory = Memory::two_way();
