@@ -5,6 +5,7 @@ mod harness;
 mod config;
 mod conflicts;
 mod daemon;
+mod db;
 mod diff;
 mod guard;
 mod history;

@@ -10,6 +10,7 @@ mod problem;
 pub mod routes;
 mod run;
 mod status;
+mod store;
 mod version;
 mod wait;
 mod words;
@@ -31,5 +32,8 @@ pub use run::{
     RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use store::{
+    BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+};
 pub use version::{API_MAX, API_MIN, ApiRange, VersionInfo};
 pub use wait::{WaitQuery, format_wait, parse_wait};

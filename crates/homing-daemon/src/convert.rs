@@ -204,6 +204,33 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Returns what the store takes on disk.
+pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
+    wire::StoreSize {
+        total: size.total(),
+        database: size.database,
+        free: size.free,
+        log: size.log,
+        contents: size.contents,
+        content_bytes: size.content_bytes,
+        content_files: size.content_files,
+        content_file_bytes: size.content_file_bytes,
+        runs: size.runs,
+    }
+}
+
+/// Returns what an examination of the store found.
+pub(crate) fn store_check(report: &homing_store::CheckReport) -> wire::StoreCheck {
+    let damage = report.damage.iter().chain(&report.broken_references);
+    let lost = report.missing_files.iter().chain(&report.damaged_contents);
+    wire::StoreCheck {
+        sound: report.is_sound(),
+        contents: report.contents,
+        damage: damage.cloned().collect(),
+        lost_contents: lost.map(ToString::to_string).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -290,6 +290,11 @@ impl Engine {
         Ok(rows.into_iter().map(report).collect())
     }
 
+    /// Returns the store that it works on.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// Allows deletions and pushes again after the database was rebuilt.
     pub async fn accept_rebuild(&self) -> Result<(), EngineError> {
         self.shared

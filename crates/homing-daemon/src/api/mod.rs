@@ -1,5 +1,6 @@
 //! The HTTP interface: one file for each verb.
 
+mod backup;
 mod conflicts;
 mod diff;
 mod extract;
@@ -108,6 +109,11 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::TARGET, get(targets::show))
         .route(routes::TARGET_VERIFY, post(verify::verify))
         .route(routes::WHY, get(why::show))
+        .route(routes::STORE, get(store::size))
+        .route(routes::STORE_BACKUP, get(backup::stream))
+        .route(routes::STORE_CHECK, post(store::check))
+        .route(routes::STORE_PRUNE, post(store::prune))
+        .route(routes::STORE_VACUUM, post(store::vacuum))
         .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
         .with_state(api);
     guarded(routes)
