@@ -51,7 +51,7 @@ async fn a_file_from_before_1970_is_known_by_its_identity() {
         .write(true)
         .open(bench.path("a"))
         .unwrap();
-    file.set_modified(UNIX_EPOCH - Duration::from_secs(86_400))
+    file.set_modified(UNIX_EPOCH - Duration::from_hours(24))
         .unwrap();
     // Its change time is of now: it has an identity as soon as that has passed.
     let identity = loop {
