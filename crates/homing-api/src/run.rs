@@ -253,8 +253,8 @@ pub struct Runs {
 
 /// One run.
 ///
-/// `GET /v1/runs/{id}` tells every item. Answers that waited for a run tell at least those that failed or are in
-/// conflict. Lists and status tell none.
+/// `GET /v1/runs/{id}` and the answer to an undo tell every item. Answers that waited for a run tell at least those that
+/// failed or are in conflict. Lists and status tell none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its number.
@@ -267,6 +267,9 @@ pub struct Run {
     pub target: Option<String>,
     /// What it does.
     pub verb: Verb,
+    /// The run that it took back, when it is an undo that is told with its items.
+    #[serde(default)]
+    pub undone: Option<i64>,
     /// Why it exists.
     pub trigger: Trigger,
     /// Where it is.

@@ -19,6 +19,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
         source: report.source.map(|source| source.to_string()),
         target: report.target.map(|target| target.to_string()),
         verb: report.verb.as_str().into(),
+        undone: report.undone.map(|run| run.0),
         trigger: report.trigger.as_str().into(),
         status: report.status.as_str().into(),
         started_at: time(report.started_at),

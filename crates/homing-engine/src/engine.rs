@@ -252,10 +252,10 @@ impl Engine {
 
     /// Returns one run with its items.
     pub async fn run(&self, id: RunId) -> Result<RunReport, EngineError> {
-        let (row, journal) = self
+        let (row, journal, undone) = self
             .shared
             .store
-            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?)))
+            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?, reader.undone_by(id)?)))
             .await?;
         let mut report = match (self.shared.runs.get(id), row) {
             (Some(live), _) => live.report(),
@@ -263,6 +263,7 @@ impl Engine {
             (None, None) => return Err(EngineError::UnknownRun(id)),
         };
         report.items = journal.iter().map(history::item).collect();
+        report.undone = undone.or(report.undone);
         Ok(report)
     }
 

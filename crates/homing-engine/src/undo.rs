@@ -82,6 +82,7 @@ impl Engine {
         let run = shared
             .runs
             .create(row.source, row.target, Verb::Undo, Trigger::Manual);
+        run.update(|report| report.undone = Some(undone));
         let task = Arc::clone(&run);
         self.go_alone(Arc::clone(&run), async move {
             let touched = by_target.keys().cloned().collect();
