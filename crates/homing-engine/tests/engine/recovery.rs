@@ -246,6 +246,32 @@ async fn what_was_under_way_in_a_replaced_target_is_given_up_when_a_person_says_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_under_way_in_a_root_that_was_just_accepted_is_repaired_in_that_root() {
+    let mut memory = Memory::new();
+    memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
+    for name in ["a.md", "b.md"] {
+        memory.up.memory.put(name, name.as_bytes());
+    }
+    memory.world.sync_well("up").await;
+    memory.here.memory.set_root(Some(homing_core::RootIdentity {
+        device: 7,
+        inode: 7,
+    }));
+    for name in ["a.md", "b.md"] {
+        memory.here.memory.remove(name);
+    }
+    memory.here.memory.hang_next(Verb::Apply, 1);
+    let run = memory.world.run("up", accept_root()).await.unwrap();
+    assert_eq!(run.error.unwrap().kind, "stalled");
+    memory.world.restart().await;
+    // Nobody has to accept it again, and nothing is left lying there.
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.here.memory.calls(Verb::Recover), 1);
+    assert_eq!(memory.here.memory.files(), memory.up.memory.files());
+    memory.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_was_cut_off_is_finished_by_the_next_run() {
     for done in [0, 1] {
         let mut memory = Memory::two_way();
