@@ -1,6 +1,5 @@
 //! One random history: people write, commands run, the daemon dies, and after each step the promises are checked.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,12 +9,11 @@ use serde_json::Value;
 
 use crate::Plan;
 use crate::checks;
-use crate::content::{Unit, units};
-use crate::model::{Model, Place};
+use crate::decision::Decision;
+use crate::model::Model;
 use crate::people::{self, Moment, Pen};
 use crate::rng::Rng;
 use crate::tally::Tally;
-use crate::tree::Tree;
 use crate::world::World;
 
 /// The named points of the engine and of the directory side at which the process may end itself.
@@ -41,7 +39,7 @@ const SETTLED: Duration = Duration::from_millis(2100);
 
 /// How a command is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Disturbance {
+pub(crate) enum Disturbance {
     None,
     Kill,
     FailPoint,
@@ -59,8 +57,8 @@ pub(crate) struct History<'a> {
     pub(crate) boots: u32,
     pub(crate) armed: Option<&'static str>,
     pub(crate) last_write: Instant,
-    /// A person discarded something since the last look.
-    pub(crate) may_discard: bool,
+    /// What a person is about to decide.
+    pub(crate) decision: Option<Decision>,
     /// What was there before an undo, until it is known how that ended.
     pub(crate) undoing: Option<checks::Snapshot>,
     /// The daemon died and no sync has ended well since.
@@ -75,9 +73,10 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
     let mut world = World::create(&mut rng, arena, &plan.binaries, power_cuts)?;
     let mut log = format!("seed {seed}: {}\n", world.describe());
     let mut tally = Tally::default();
+    let model = Model::new(world.has_flat());
     let outcome = History {
         world: &mut world,
-        model: Model::default(),
+        model,
         pen: Pen::default(),
         rng,
         log: &mut log,
@@ -85,7 +84,7 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
         boots: 0,
         armed: None,
         last_write: Instant::now(),
-        may_discard: false,
+        decision: None,
         undoing: None,
         crashed: false,
     }
@@ -123,8 +122,11 @@ impl History<'_> {
         for _ in 0..self.rng.below(4) {
             self.person(Moment::Quiet)?;
         }
-        if self.rng.chance(8) {
-            return self.read_only();
+        match self.rng.below(100) {
+            0..8 => return self.read_only(),
+            8..16 => return self.reconfigure(),
+            16..24 => return self.trouble(),
+            _ => {}
         }
         let command = self.choose_command()?;
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -143,7 +145,8 @@ impl History<'_> {
 
     fn choose_command(&mut self) -> Result<Vec<String>> {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let source = self.rng.below(self.world.origins.len());
+        let source = *self.rng.pick(&self.world.listed_origins());
+        let targets = self.world.listed_targets();
         Ok(match self.rng.below(100) {
             0..50 => words("sync --all"),
             50..56 => words(&format!("pull s{source}")),
@@ -152,10 +155,9 @@ impl History<'_> {
             61..66 => words("sync --all --accept-deletions"),
             66..76 => words("undo"),
             76..80 => words(&format!("release s{source}")),
-            80..84 => words(&format!(
-                "verify t{} --repair",
-                self.rng.below(self.world.targets.len())
-            )),
+            80..84 if !targets.is_empty() => {
+                words(&format!("verify t{} --repair", self.rng.pick(&targets)))
+            }
             84..87 => words("sync --all --force"),
             _ => match self.choose_resolution()? {
                 Some(command) => command,
@@ -183,11 +185,9 @@ impl History<'_> {
         let with = *self
             .rng
             .pick(&["--ours", "--theirs", "--theirs", "--union"]);
-        match with {
-            "--union" => self.model.unite(&path),
-            "--ours" => self.refuse_upstream(&name, &path)?,
-            _ => {}
-        }
+        let snapshot = checks::look(self.world)?;
+        let decision = Decision::of(&self.model, &snapshot, &name, &path, with);
+        self.decision = Some(decision);
         Ok(Some(vec![
             "resolve".to_owned(),
             name,
@@ -196,28 +196,7 @@ impl History<'_> {
         ]))
     }
 
-    /// Who keeps the local side takes out what upstream has at that moment.
-    fn refuse_upstream(&mut self, name: &str, path: &str) -> Result<()> {
-        let snapshot = checks::look(self.world)?;
-        // In a source the local side is the head, which holds what its targets hold.
-        let is_local = |place: &Place| match place {
-            Place::Origin(_) => false,
-            Place::Target(_) => name.starts_with('s') || place.to_string() == name,
-        };
-        let (local, others): (Vec<_>, Vec<_>) =
-            snapshot.into_iter().partition(|(place, _)| is_local(place));
-        let bytes = |tree: &Tree| tree.bytes(path).map(units).unwrap_or_default();
-        let kept: BTreeSet<Unit> = local.iter().flat_map(|(_, tree)| bytes(tree)).collect();
-        for (place, tree) in &others {
-            if matches!(place, Place::Origin(_)) {
-                self.model.refuse(path, bytes(tree).difference(&kept));
-            }
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, arguments: &[&str], disturbance: Disturbance) -> Result<()> {
-        self.may_discard |= matches!(arguments[0], "undo" | "resolve" | "release");
+    pub(crate) fn carry_out(&mut self, arguments: &[&str], disturbance: Disturbance) -> Result<()> {
         self.undoing = if arguments[0] == "undo" {
             Some(checks::look(self.world)?)
         } else {
@@ -265,6 +244,9 @@ impl History<'_> {
                 if self.world.session.is_alive()? {
                     let answer = self.world.session.run(arguments)?;
                     self.note(format!("… ended with {:?}", answer.code));
+                    if [Some(1), Some(4)].contains(&answer.code) {
+                        self.wait_for_an_end()?;
+                    }
                 }
                 self.after(arguments, None)
             }
@@ -297,6 +279,7 @@ impl History<'_> {
         self.note("quiet at last");
         self.armed = None;
         self.world.session.stop()?;
+        self.put_all_back()?;
         self.revive(false)?;
         for number in 0..self.world.origins.len() {
             let name = format!("s{number}");
@@ -307,6 +290,13 @@ impl History<'_> {
         if self.world.has_direct() {
             // Homing leaves a file alone until it is old enough; only time makes it so.
             std::thread::sleep(SETTLED.saturating_sub(self.last_write.elapsed()));
+        }
+        for number in 0..self.world.origins.len() {
+            if self.world.origins[number].push_waits {
+                let name = format!("s{number}");
+                self.note(format!("homing push {name}"));
+                self.carry_out(&["push", &name], Disturbance::None)?;
+            }
         }
         let mut syncs = 0;
         let last = loop {
@@ -340,7 +330,7 @@ impl History<'_> {
             before == checks::look(self.world)?,
             "DISHONEST: a sync that had nothing to do wrote something"
         );
-        checks::no_leftovers(&before)?;
+        checks::no_leftovers(&self.world.frozen, &before)?;
         self.tally
             .counts
             .insert("merges".to_owned(), self.model.merges);

@@ -28,16 +28,24 @@ impl fmt::Display for Place {
 pub(crate) type Spot = (Place, String);
 
 /// What is known of a world without asking Homing.
+///
+/// What is known of a *path* is known of it at all places. Where a target has file names only, a path is its file name.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// Some target has file names only.
+    flat: bool,
     /// Every content that a path rightly had anywhere.
     known: BTreeMap<String, Vec<Vec<u8>>>,
     /// The executable bits that a person ever gave a path.
     modes: BTreeMap<String, BTreeSet<bool>>,
-    /// Units that a person took out of a path, wherever that was.
-    removed: BTreeMap<String, BTreeSet<Unit>>,
-    /// Units that a person wrote into this very file and that no person took out there.
-    live: BTreeMap<Spot, BTreeSet<Unit>>,
+    /// Units that a person took out of a path, wherever that was, and when that was last.
+    removed: BTreeMap<String, BTreeMap<Unit, u64>>,
+    /// Units that a person wrote into this very file, and when.
+    live: BTreeMap<Spot, BTreeMap<Unit, u64>>,
+    /// Units that a person's decision gave up at other places of the path: they may go if a copy is kept.
+    yielded: BTreeMap<String, BTreeSet<Unit>>,
+    /// Counts what people do.
+    clock: u64,
     /// The bytes that were last seen in a file, or written into it by a person.
     current: BTreeMap<Spot, Vec<u8>>,
     /// Files that a person changed since they were last equal to their origin.
@@ -59,6 +67,33 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// Returns a model of a world in which some target has file names only, or none has.
+    pub(crate) fn new(flat: bool) -> Self {
+        Self {
+            flat,
+            ..Self::default()
+        }
+    }
+
+    /// Returns what a path is known as.
+    pub(crate) fn class<'p>(&self, path: &'p str) -> &'p str {
+        if self.flat {
+            path.rsplit('/').next().unwrap_or(path)
+        } else {
+            path
+        }
+    }
+
+    /// Tells whether what is said of one path may be meant of the other: the same, or one lies below the other.
+    pub(crate) fn related(&self, path: &str, other: &str) -> bool {
+        let below = |upper: &str, lower: &str| {
+            lower
+                .strip_prefix(upper)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.class(path) == self.class(other) || below(path, other) || below(other, path)
+    }
+
     /// Notes that a person saved a file over what was there.
     pub(crate) fn saved(
         &mut self,
@@ -69,19 +104,18 @@ impl Model {
     ) {
         let before = displaced.map(units).unwrap_or_default();
         let after = units(bytes);
-        self.removed
-            .entry(spot.1.clone())
-            .or_default()
-            .extend(before.difference(&after).cloned());
+        self.refuse(&spot.1, before.difference(&after));
+        let now = self.clock + 1;
+        self.clock = now;
         let live = self.live.entry(spot.clone()).or_default();
-        live.retain(|unit| after.contains(unit));
-        live.extend(after.difference(&before).cloned());
+        live.retain(|unit, _| after.contains(unit));
+        live.extend(after.difference(&before).map(|unit| (unit.clone(), now)));
         self.learn(&spot.1, bytes);
         if let Some(displaced) = displaced {
             self.learn_displaced(&spot.1, displaced);
         }
         self.modes
-            .entry(spot.1.clone())
+            .entry(self.class(&spot.1).to_owned())
             .or_default()
             .insert(executable);
         self.current.insert(spot.clone(), bytes.to_vec());
@@ -94,10 +128,7 @@ impl Model {
 
     /// Notes that a person deleted a file.
     pub(crate) fn deleted(&mut self, spot: &Spot, displaced: &[u8]) {
-        self.removed
-            .entry(spot.1.clone())
-            .or_default()
-            .extend(units(displaced));
+        self.refuse(&spot.1, units(displaced).iter());
         self.learn_displaced(&spot.1, displaced);
         self.live.remove(spot);
         self.current.remove(spot);
@@ -108,7 +139,7 @@ impl Model {
     /// Notes that a person set or cleared the executable bits.
     pub(crate) fn mode_set(&mut self, spot: &Spot, executable: bool) {
         self.modes
-            .entry(spot.1.clone())
+            .entry(self.class(&spot.1).to_owned())
             .or_default()
             .insert(executable);
         self.touch(spot);
@@ -124,7 +155,7 @@ impl Model {
 
     /// Notes that a person chose to keep the lines of both sides.
     pub(crate) fn unite(&mut self, path: &str) {
-        self.united.insert(path.to_owned());
+        self.united.insert(self.class(path).to_owned());
     }
 
     /// Tells whether it is a file that no source ever has.
@@ -153,6 +184,14 @@ impl Model {
         self.touched.contains(spot)
     }
 
+    /// Tells whether a person changed the path in any target since it was last equal to its origin there.
+    pub(crate) fn is_touched_in_a_target(&self, path: &str) -> bool {
+        let class = self.class(path);
+        let mut touched = self.touched.iter();
+        touched
+            .any(|(place, other)| matches!(place, Place::Target(_)) && self.class(other) == class)
+    }
+
     /// Notes that a file equals its origin again, so that no edit is left in it.
     pub(crate) fn settle(&mut self, spot: &Spot) {
         self.touched.remove(spot);
@@ -161,14 +200,7 @@ impl Model {
     /// Tells whether any person ever changed the path, one above or one below it in a target.
     pub(crate) fn could_conflict(&self, path: &str) -> bool {
         self.ever_touched.iter().any(|(place, touched)| {
-            let related = touched == path
-                || touched
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.starts_with('/'))
-                || path
-                    .strip_prefix(touched.as_str())
-                    .is_some_and(|rest| rest.starts_with('/'));
-            matches!(place, Place::Target(_)) && related
+            matches!(place, Place::Target(_)) && self.related(touched, path)
         }) || self.own.keys().any(|(_, own)| {
             own.strip_prefix(path)
                 .is_some_and(|rest| rest.starts_with('/'))
@@ -178,12 +210,15 @@ impl Model {
     /// Returns the units that people wrote into a file, that nobody took out, and that are not in `bytes`.
     pub(crate) fn missing(&self, spot: &Spot, bytes: Option<&[u8]>) -> Vec<Unit> {
         let there = bytes.map(units).unwrap_or_default();
-        let nothing = BTreeSet::new();
-        let removed = self.removed.get(&spot.1).unwrap_or(&nothing);
+        let removed = self.removed.get(self.class(&spot.1));
+        // Who writes a line again means it again.
+        let removed_at = |unit: &Unit| removed.and_then(|removed| removed.get(unit));
         let live = self.live.get(spot).into_iter().flatten();
-        live.filter(|unit| !there.contains(*unit) && !removed.contains(*unit))
-            .cloned()
-            .collect()
+        live.filter(|(unit, written)| {
+            !there.contains(*unit) && removed_at(unit).is_none_or(|removed| removed < *written)
+        })
+        .map(|(unit, _)| unit.clone())
+        .collect()
     }
 
     /// Returns the files in which people's units live.
@@ -199,28 +234,55 @@ impl Model {
     /// Gives up units that a person's own decision discarded, a copy being kept.
     pub(crate) fn discard(&mut self, spot: &Spot, discarded: &[Unit]) {
         if let Some(live) = self.live.get_mut(spot) {
-            live.retain(|unit| !discarded.contains(unit));
+            live.retain(|unit, _| !discarded.contains(unit));
         }
     }
 
-    /// Notes that a person refused what upstream has.
+    /// Notes that a person took units out of a path.
     pub(crate) fn refuse<'a>(&mut self, path: &str, refused: impl Iterator<Item = &'a Unit>) {
-        self.removed
-            .entry(path.to_owned())
-            .or_default()
-            .extend(refused.cloned());
+        self.clock += 1;
+        let now = self.clock;
+        let class = self.class(path).to_owned();
+        let removed = self.removed.entry(class).or_default();
+        removed.extend(refused.map(|unit| (unit.clone(), now)));
+    }
+
+    /// Notes that a person's decision gave up units that other places of the path may have.
+    pub(crate) fn give_up(&mut self, path: &str, units: impl IntoIterator<Item = Unit>) {
+        let class = self.class(path).to_owned();
+        self.yielded.entry(class).or_default().extend(units);
+    }
+
+    /// Tells whether a person's decision gave up all of these units of the path.
+    pub(crate) fn is_given_up(&self, path: &str, units: &[Unit]) -> bool {
+        let yielded = self.yielded.get(self.class(path));
+        yielded.is_some_and(|yielded| units.iter().all(|unit| yielded.contains(unit)))
+    }
+
+    /// Notes that an undo may hold a path.
+    pub(crate) fn hold(&mut self, path: &str) {
+        let class = self.class(path).to_owned();
+        self.held.insert(class);
     }
 
     /// Tells whether an undo may hold the path.
     pub(crate) fn may_be_held(&self, path: &str) -> bool {
-        self.maybe_held || self.held.contains(path)
+        self.maybe_held || self.held.contains(self.class(path))
+    }
+
+    /// Notes that a file is not where people had it, although nobody took a line out of it.
+    pub(crate) fn forget(&mut self, spot: &Spot) {
+        self.live.remove(spot);
+        self.current.remove(spot);
+        self.own.remove(spot);
+        self.touch(spot);
     }
 
     /// Returns the units of `bytes` that nobody took out of the path.
     pub(crate) fn wanted(&self, path: &str, bytes: &[u8]) -> BTreeSet<Unit> {
         let mut wanted = units(bytes);
-        if let Some(removed) = self.removed.get(path) {
-            wanted.retain(|unit| !removed.contains(unit));
+        if let Some(removed) = self.removed.get(self.class(path)) {
+            wanted.retain(|unit| !removed.contains_key(unit));
         }
         wanted
     }
@@ -239,13 +301,14 @@ impl Model {
     /// `chained`: several merges may lie between two looks, so that not every step of them is known; then every line
     /// must be one that the path had, and the content must be whole.
     pub(crate) fn explains(&mut self, path: &str, bytes: &[u8], chained: bool) -> bool {
-        let Some(known) = self.known.get(path) else {
+        let class = self.class(path);
+        let Some(known) = self.known.get(class) else {
             return false;
         };
         if known.iter().any(|content| content == bytes) {
             return true;
         }
-        let loose = chained || self.united.contains(path);
+        let loose = chained || self.united.contains(class);
         let explained = is_clean_merge(bytes, known) || (loose && is_whole_mixture(bytes, known));
         if explained {
             self.merges += 1;
@@ -257,7 +320,7 @@ impl Model {
     /// Tells whether a person ever gave the path this executable bit.
     pub(crate) fn explains_mode(&self, path: &str, executable: bool) -> bool {
         self.modes
-            .get(path)
+            .get(self.class(path))
             .is_some_and(|modes| modes.contains(&executable))
     }
 
@@ -267,7 +330,7 @@ impl Model {
     }
 
     fn learn(&mut self, path: &str, bytes: &[u8]) {
-        let known = self.known.entry(path.to_owned()).or_default();
+        let known = self.known.entry(self.class(path).to_owned()).or_default();
         if !known.iter().any(|content| content == bytes) {
             known.push(bytes.to_vec());
         }
