@@ -115,6 +115,14 @@ impl Engine {
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
         }
+        for source in engine.shared.sources.keys().cloned() {
+            let shared = Arc::clone(&engine.shared);
+            engine.shared.tasks.spawn(async move {
+                if let Ok((_, actor)) = shared.source(&source) {
+                    actor.recover(&shared, &source).await;
+                }
+            });
+        }
         Ok(engine)
     }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex as TurnLock;
 
 use crate::error::EngineError;
+use crate::recover;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
@@ -39,6 +40,8 @@ pub(crate) struct Knowledge {
     /// Keys that were edited here and not pushed, and keys that upstream has and the head has not.
     pub(crate) modified: Vec<ItemKey>,
     pub(crate) outdated: bool,
+    /// What was left under way in the origin was looked at since the start, be it in vain.
+    pub(crate) looked_at: bool,
 }
 
 impl SourceActor {
@@ -72,6 +75,23 @@ impl SourceActor {
     /// Takes the source for work that must not meet a run.
     pub(crate) async fn take_turn(&self) -> tokio::sync::MutexGuard<'_, Recovery> {
         self.turn.lock().await
+    }
+
+    /// Repairs what a killed process left in the origin, before the next run comes.
+    ///
+    /// Until that is done, whatever people write there could pass for damage if the machine went down once more. What
+    /// fails is tried again, and told, by the next run.
+    pub(crate) async fn recover(&self, shared: &Shared, id: &SourceId) {
+        let mut turn = self.turn.lock().await;
+        if *turn == Recovery::Due {
+            match recover::origin(shared, id).await {
+                Ok(()) => *turn = Recovery::Done,
+                Err(error) => {
+                    tracing::warn!(source = %id, %error, "repairs of the origin wait for its next run");
+                }
+            }
+        }
+        locked(&self.known).looked_at = true;
     }
 
     /// Joins a request to a waiting run that does what it asks for, or queues a new one.

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::report::{Condition, EngineStatus, RunStatus, SourceStatus, State, TargetStatus};
 use crate::runs;
-use crate::source;
+use crate::source::{self, SourceActor};
 use crate::spec::SourceSpec;
 
 /// What the store knows, in one snapshot.
@@ -65,7 +65,9 @@ impl Engine {
                 .target(id)
                 .is_ok_and(|(_, actor)| actor.knowledge().was_looked_at())
         };
-        let recovered = self.shared.specs.targets.keys().all(looked_at);
+        let origin_looked_at = |actor: &SourceActor| actor.knowledge().looked_at;
+        let recovered = self.shared.specs.targets.keys().all(looked_at)
+            && self.shared.sources.values().all(origin_looked_at);
         let quarantined = self
             .shared
             .store

@@ -294,6 +294,34 @@ async fn a_push_that_was_cut_off_is_finished_by_the_next_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edit_after_the_restart_does_not_pass_for_damage_when_the_power_goes_next() {
+    let mut memory = Memory::two_way();
+    memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
+    for name in ["a.md", "b.md"] {
+        memory.up.memory.put(name, b"old");
+    }
+    memory.world.sync_well("up").await;
+    for name in ["a.md", "b.md"] {
+        memory.here.memory.put(name, b"mine");
+    }
+    memory.up.memory.hang_next(Verb::Apply, 1);
+    let run = memory.world.sync("up").await;
+    assert_eq!(run.error.unwrap().kind, "stalled");
+    memory.world.restart().await;
+    // No run of the source comes before somebody edits the file there.
+    let engine = memory.ready().await;
+    while !engine.status().await.unwrap().recovered {
+        tokio::task::yield_now().await;
+    }
+    memory.up.memory.put("a.md", b"theirs");
+    memory.lose_power().await;
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"theirs");
+    assert_eq!(memory.published("a.md").unwrap(), "theirs");
+    memory.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_under_way_in_a_replaced_origin_is_given_up_when_a_person_says_so() {
     let mut memory = Memory::two_way();
     memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
