@@ -50,6 +50,8 @@ pub(crate) struct Model {
     current: BTreeMap<Spot, Vec<u8>>,
     /// Files that a person changed since they were last equal to their origin.
     touched: BTreeSet<Spot>,
+    /// Files that a person made in a target where there was none, and that are still there: theirs if upstream lets go.
+    made: BTreeSet<Spot>,
     /// Files that a person ever changed.
     ever_touched: BTreeSet<Spot>,
     /// Files that no source ever has: theirs for ever.
@@ -113,6 +115,8 @@ impl Model {
         self.learn(&spot.1, bytes);
         if let Some(displaced) = displaced {
             self.learn_displaced(&spot.1, displaced);
+        } else if matches!(spot.0, Place::Target(_)) {
+            self.made.insert(spot.clone());
         }
         self.modes
             .entry(self.class(&spot.1).to_owned())
@@ -287,8 +291,15 @@ impl Model {
         wanted
     }
 
+    /// Tells whether a person made the file in a target where there was none.
+    pub(crate) fn is_made_here(&self, spot: &Spot) -> bool {
+        self.made.contains(spot)
+    }
+
     /// Notes what is there now.
     pub(crate) fn observe(&mut self, place: Place, tree: &Tree) {
+        self.made
+            .retain(|(other, path)| *other != place || tree.files.contains_key(path));
         self.current.retain(|(candidate, _), _| *candidate != place);
         for (path, seen) in &tree.files {
             self.current

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::checks::{Snapshot, shown};
 use crate::content::{is_binary, units};
-use crate::model::{Model, Place};
+use crate::model::{Model, Place, Spot};
 use crate::tree::Seen;
 use crate::world::World;
 
@@ -75,7 +75,7 @@ pub(crate) fn published(
             let explained = catalog.contains_key(path)
                 || model.is_touched(&spot)
                 || model.is_own(&spot)
-                || stays(world, model, path);
+                || stays(world, model, &spot);
             ensure!(
                 explained || excused(model, path, open) || several,
                 "DISHONEST: {place}/{path} is still there after a sync that ended well; no origin has it"
@@ -85,9 +85,10 @@ pub(crate) fn published(
     Ok(())
 }
 
-/// An edit that the source has taken in from any target, and may not give its origin any more, stays at all of them.
-fn stays(world: &World, model: &Model, path: &str) -> bool {
-    world.has_direct() && model.is_touched_in_a_target(path)
+/// Who made a file keeps it when upstream lets go of it. An edit that the source has taken in from any target, and may
+/// not give its origin any more, stays at all of them.
+fn stays(world: &World, model: &Model, spot: &Spot) -> bool {
+    model.is_made_here(spot) || (world.has_direct() && model.is_touched_in_a_target(&spot.1))
 }
 
 fn catalog<'s>(world: &World, snapshot: &'s Snapshot, flat: bool) -> Catalog<'s> {

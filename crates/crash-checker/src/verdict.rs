@@ -224,6 +224,7 @@ impl History<'_> {
     /// What only looks must not write.
     pub(crate) fn read_only(&mut self) -> Result<()> {
         let before = checks::look(self.world)?;
+        let source = format!("s{}", self.world.listed_origins()[0]);
         let commands: [&[&str]; 7] = [
             &["status"],
             &["diff"],
@@ -231,7 +232,7 @@ impl History<'_> {
             &["conflicts"],
             &["history"],
             &["verify"],
-            &["sync", "s0", "--dry-run", "--force"],
+            &["sync", &source, "--dry-run", "--force"],
         ];
         let command = *self.rng.pick(&commands);
         self.note(format!("homing {} only looks", command.join(" ")));
