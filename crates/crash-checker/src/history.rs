@@ -1,17 +1,19 @@
 //! One random history: people write, commands run, the daemon dies, and after each step the promises are checked.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::Plan;
 use crate::checks;
 use crate::decision::Decision;
 use crate::model::Model;
-use crate::people::{self, Moment, Pen};
+use crate::pen::Pen;
+use crate::people::{self, Moment};
 use crate::rng::Rng;
 use crate::tally::Tally;
 use crate::world::World;
@@ -61,8 +63,8 @@ pub(crate) struct History<'a> {
     pub(crate) decision: Option<Decision>,
     /// What was there before an undo, until it is known how that ended.
     pub(crate) undoing: Option<checks::Snapshot>,
-    /// The daemon died and no sync has ended well since.
-    pub(crate) crashed: bool,
+    /// Sources of which everything that was held is released since the last undo.
+    pub(crate) released: BTreeSet<String>,
 }
 
 /// Runs the history of a seed. On failure the error tells all of it, and where its files are.
@@ -86,7 +88,7 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
         last_write: Instant::now(),
         decision: None,
         undoing: None,
-        crashed: false,
+        released: BTreeSet::new(),
     }
     .play();
     match outcome {
@@ -141,59 +143,6 @@ impl History<'_> {
         };
         self.note(format!("homing {} ({disturbance:?})", arguments.join(" ")));
         self.carry_out(&arguments, disturbance)
-    }
-
-    fn choose_command(&mut self) -> Result<Vec<String>> {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let source = *self.rng.pick(&self.world.listed_origins());
-        let targets = self.world.listed_targets();
-        Ok(match self.rng.below(100) {
-            0..50 => words("sync --all"),
-            50..56 => words(&format!("pull s{source}")),
-            // Only a source that takes edits back can be pushed to.
-            56..61 if self.world.origins[source].direct => words(&format!("push s{source}")),
-            61..66 => words("sync --all --accept-deletions"),
-            66..76 => words("undo"),
-            76..80 => words(&format!("release s{source}")),
-            80..84 if !targets.is_empty() => {
-                words(&format!("verify t{} --repair", self.rng.pick(&targets)))
-            }
-            84..87 => words("sync --all --force"),
-            _ => match self.choose_resolution()? {
-                Some(command) => command,
-                None => words("sync --all"),
-            },
-        })
-    }
-
-    fn choose_resolution(&mut self) -> Result<Option<Vec<String>>> {
-        let conflicts = self.conflicts()?;
-        let list = conflicts["conflicts"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        if list.is_empty() {
-            return Ok(None);
-        }
-        let conflict = self.rng.pick(&list).clone();
-        let name = conflict["target"]
-            .as_str()
-            .or(conflict["source"].as_str())
-            .unwrap_or_default()
-            .to_owned();
-        let path = conflict["path"].as_str().unwrap_or_default().to_owned();
-        let with = *self
-            .rng
-            .pick(&["--ours", "--theirs", "--theirs", "--union"]);
-        let snapshot = checks::look(self.world)?;
-        let decision = Decision::of(&self.model, &snapshot, &name, &path, with);
-        self.decision = Some(decision);
-        Ok(Some(vec![
-            "resolve".to_owned(),
-            name,
-            path,
-            with.to_owned(),
-        ]))
     }
 
     pub(crate) fn carry_out(&mut self, arguments: &[&str], disturbance: Disturbance) -> Result<()> {
@@ -267,7 +216,6 @@ impl History<'_> {
                     .session
                     .pretend_boot(&format!("00000000-0000-4000-8000-{:012}", self.boots))?;
                 self.tally.count("power cut");
-                self.crashed = true;
                 self.revive(true)?;
                 self.after(arguments, None)
             }
@@ -333,55 +281,8 @@ impl History<'_> {
         checks::no_leftovers(&self.world.frozen, &before)?;
         self.tally
             .counts
-            .insert("merges".to_owned(), self.model.merges);
+            .insert("merges".to_owned(), self.model.merges());
         self.world.session.stop()
-    }
-
-    /// Starts the daemon and kills it in the midst of its repairs.
-    pub(crate) fn die_again(&mut self) -> Result<()> {
-        self.note("homingd starts and dies again");
-        self.world.session.start(None)?;
-        self.spin(15_000);
-        self.world.session.kill()?;
-        self.tally.count("kill at the start");
-        let snapshot = checks::look(self.world)?;
-        checks::whole(self.world, &mut self.model, &snapshot).context("killed at the start")
-    }
-
-    pub(crate) fn wait_for_an_end(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        while self.armed.is_some()
-            && begun.elapsed() < Duration::from_secs(1)
-            && self.world.session.is_alive()?
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn revive(&mut self, whole_machine: bool) -> Result<()> {
-        if !self.world.session.is_alive()? {
-            self.world.session.start(None)?;
-        }
-        let begun = Instant::now();
-        loop {
-            let answer = self.world.session.run(&["status"])?;
-            if answer.json["daemon"]["recovered"] == true {
-                break;
-            }
-            ensure!(
-                self.world.session.is_alive()?,
-                "homingd died while it repaired, without a reason"
-            );
-            ensure!(
-                begun.elapsed() < Duration::from_secs(20),
-                "homingd does not end its repairs: {}",
-                answer.stderr
-            );
-        }
-        self.tally
-            .count(if whole_machine { "boots" } else { "restarts" });
-        Ok(())
     }
 
     pub(crate) fn person(&mut self, moment: Moment) -> Result<()> {
@@ -402,7 +303,7 @@ impl History<'_> {
     }
 
     /// Lets a random time pass, in microseconds, without giving up the processor for a whole tick.
-    fn spin(&mut self, most_micros: usize) {
+    pub(crate) fn spin(&mut self, most_micros: usize) {
         let wait = Duration::from_micros(self.rng.below(most_micros) as u64);
         let begun = Instant::now();
         while begun.elapsed() < wait {

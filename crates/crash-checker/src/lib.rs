@@ -55,11 +55,16 @@
 //!   other, on any file system of that kind.
 
 mod checks;
+mod commands;
 mod config;
 mod content;
 mod decision;
 mod history;
+mod life;
+mod lines;
+mod lore;
 mod model;
+mod pen;
 mod people;
 mod person;
 mod power;

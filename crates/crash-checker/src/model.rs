@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::content::{Unit, is_clean_merge, units};
+use crate::content::{Unit, units};
+use crate::lines::Lines;
+use crate::lore::{Chain, Lore};
 use crate::tree::Tree;
 
 /// A directory in which people write.
@@ -34,18 +36,10 @@ pub(crate) type Spot = (Place, String);
 pub(crate) struct Model {
     /// Some target has file names only.
     flat: bool,
-    /// Every content that a path rightly had anywhere.
-    known: BTreeMap<String, Vec<Vec<u8>>>,
-    /// The executable bits that a person ever gave a path.
-    modes: BTreeMap<String, BTreeSet<bool>>,
-    /// Units that a person took out of a path, wherever that was, and when that was last.
-    removed: BTreeMap<String, BTreeMap<Unit, u64>>,
-    /// Units that a person wrote into this very file, and when.
-    live: BTreeMap<Spot, BTreeMap<Unit, u64>>,
-    /// Units that a person's decision gave up at other places of the path: they may go if a copy is kept.
-    yielded: BTreeMap<String, BTreeSet<Unit>>,
-    /// Counts what people do.
-    clock: u64,
+    /// What a path may rightly hold.
+    lore: Lore,
+    /// Whose lines are where, and who gave them up.
+    lines: Lines,
     /// The bytes that were last seen in a file, or written into it by a person.
     current: BTreeMap<Spot, Vec<u8>>,
     /// Files that a person changed since they were last equal to their origin.
@@ -58,10 +52,6 @@ pub(crate) struct Model {
     own: BTreeMap<Spot, (Vec<u8>, bool)>,
     /// What the origins hold by the people's doing alone.
     origins: BTreeMap<Spot, (Vec<u8>, bool)>,
-    /// Paths whose conflicts were decided by keeping the lines of both sides.
-    united: BTreeSet<String>,
-    /// How often a merge was seen.
-    pub(crate) merges: u64,
     /// Paths that an undo may hold.
     pub(crate) held: BTreeSet<String>,
     /// An undo was interrupted, so that every path may be held.
@@ -104,24 +94,16 @@ impl Model {
         bytes: &[u8],
         executable: bool,
     ) {
+        let class = self.class(&spot.1).to_owned();
         let before = displaced.map(units).unwrap_or_default();
-        let after = units(bytes);
-        self.refuse(&spot.1, before.difference(&after));
-        let now = self.clock + 1;
-        self.clock = now;
-        let live = self.live.entry(spot.clone()).or_default();
-        live.retain(|unit, _| after.contains(unit));
-        live.extend(after.difference(&before).map(|unit| (unit.clone(), now)));
+        self.lines.written(spot, &class, &before, &units(bytes));
         self.learn(&spot.1, bytes);
         if let Some(displaced) = displaced {
             self.learn_displaced(&spot.1, displaced);
         } else if matches!(spot.0, Place::Target(_)) {
             self.made.insert(spot.clone());
         }
-        self.modes
-            .entry(self.class(&spot.1).to_owned())
-            .or_default()
-            .insert(executable);
+        self.lore.mode_set(&class, executable);
         self.current.insert(spot.clone(), bytes.to_vec());
         self.touch(spot);
         if matches!(spot.0, Place::Origin(_)) {
@@ -134,7 +116,7 @@ impl Model {
     pub(crate) fn deleted(&mut self, spot: &Spot, displaced: &[u8]) {
         self.refuse(&spot.1, units(displaced).iter());
         self.learn_displaced(&spot.1, displaced);
-        self.live.remove(spot);
+        self.lines.forget(spot);
         self.current.remove(spot);
         self.touch(spot);
         self.origins.remove(spot);
@@ -142,10 +124,8 @@ impl Model {
 
     /// Notes that a person set or cleared the executable bits.
     pub(crate) fn mode_set(&mut self, spot: &Spot, executable: bool) {
-        self.modes
-            .entry(self.class(&spot.1).to_owned())
-            .or_default()
-            .insert(executable);
+        let class = self.class(&spot.1).to_owned();
+        self.lore.mode_set(&class, executable);
         self.touch(spot);
         if let Some((_, mode)) = self.origins.get_mut(spot) {
             *mode = executable;
@@ -159,7 +139,8 @@ impl Model {
 
     /// Notes that a person chose to keep the lines of both sides.
     pub(crate) fn unite(&mut self, path: &str) {
-        self.united.insert(self.class(path).to_owned());
+        let class = self.class(path).to_owned();
+        self.lore.unite(&class);
     }
 
     /// Tells whether it is a file that no source ever has.
@@ -213,21 +194,12 @@ impl Model {
 
     /// Returns the units that people wrote into a file, that nobody took out, and that are not in `bytes`.
     pub(crate) fn missing(&self, spot: &Spot, bytes: Option<&[u8]>) -> Vec<Unit> {
-        let there = bytes.map(units).unwrap_or_default();
-        let removed = self.removed.get(self.class(&spot.1));
-        // Who writes a line again means it again.
-        let removed_at = |unit: &Unit| removed.and_then(|removed| removed.get(unit));
-        let live = self.live.get(spot).into_iter().flatten();
-        live.filter(|(unit, written)| {
-            !there.contains(*unit) && removed_at(unit).is_none_or(|removed| removed < *written)
-        })
-        .map(|(unit, _)| unit.clone())
-        .collect()
+        self.lines.missing(spot, self.class(&spot.1), bytes)
     }
 
     /// Returns the files in which people's units live.
     pub(crate) fn live_spots(&self) -> Vec<Spot> {
-        self.live.keys().cloned().collect()
+        self.lines.spots()
     }
 
     /// Returns the bytes that were last in a file.
@@ -237,30 +209,24 @@ impl Model {
 
     /// Gives up units that a person's own decision discarded, a copy being kept.
     pub(crate) fn discard(&mut self, spot: &Spot, discarded: &[Unit]) {
-        if let Some(live) = self.live.get_mut(spot) {
-            live.retain(|unit, _| !discarded.contains(unit));
-        }
+        self.lines.discard(spot, discarded);
     }
 
     /// Notes that a person took units out of a path.
     pub(crate) fn refuse<'a>(&mut self, path: &str, refused: impl Iterator<Item = &'a Unit>) {
-        self.clock += 1;
-        let now = self.clock;
         let class = self.class(path).to_owned();
-        let removed = self.removed.entry(class).or_default();
-        removed.extend(refused.map(|unit| (unit.clone(), now)));
+        self.lines.refuse(&class, refused);
     }
 
     /// Notes that a person's decision gave up units that other places of the path may have.
     pub(crate) fn give_up(&mut self, path: &str, units: impl IntoIterator<Item = Unit>) {
         let class = self.class(path).to_owned();
-        self.yielded.entry(class).or_default().extend(units);
+        self.lines.give_up(&class, units);
     }
 
     /// Tells whether a person's decision gave up all of these units of the path.
     pub(crate) fn is_given_up(&self, path: &str, units: &[Unit]) -> bool {
-        let yielded = self.yielded.get(self.class(path));
-        yielded.is_some_and(|yielded| units.iter().all(|unit| yielded.contains(unit)))
+        self.lines.is_given_up(self.class(path), units)
     }
 
     /// Notes that an undo may hold a path.
@@ -276,7 +242,7 @@ impl Model {
 
     /// Notes that a file is not where people had it, although nobody took a line out of it.
     pub(crate) fn forget(&mut self, spot: &Spot) {
-        self.live.remove(spot);
+        self.lines.forget(spot);
         self.current.remove(spot);
         self.own.remove(spot);
         self.touch(spot);
@@ -284,11 +250,7 @@ impl Model {
 
     /// Returns the units of `bytes` that nobody took out of the path.
     pub(crate) fn wanted(&self, path: &str, bytes: &[u8]) -> BTreeSet<Unit> {
-        let mut wanted = units(bytes);
-        if let Some(removed) = self.removed.get(self.class(path)) {
-            wanted.retain(|unit| !removed.contains_key(unit));
-        }
-        wanted
+        self.lines.wanted(self.class(path), bytes)
     }
 
     /// Tells whether a person made the file in a target where there was none.
@@ -307,32 +269,20 @@ impl Model {
         }
     }
 
-    /// Tells whether a path may have this content: somebody wrote it there, or it is a clean merge of such contents.
-    ///
-    /// `chained`: several merges may lie between two looks, so that not every step of them is known; then every line
-    /// must be one that the path had, and the content must be whole.
-    pub(crate) fn explains(&mut self, path: &str, bytes: &[u8], chained: bool) -> bool {
-        let class = self.class(path);
-        let Some(known) = self.known.get(class) else {
-            return false;
-        };
-        if known.iter().any(|content| content == bytes) {
-            return true;
-        }
-        let loose = chained || self.united.contains(class);
-        let explained = is_clean_merge(bytes, known) || (loose && is_whole_mixture(bytes, known));
-        if explained {
-            self.merges += 1;
-            self.learn(path, bytes);
-        }
-        explained
+    /// Tells whether a path may have this content: see [`Lore::explains`].
+    pub(crate) fn explains(&mut self, path: &str, bytes: &[u8], chain: Chain) -> bool {
+        let class = self.class(path).to_owned();
+        self.lore.explains(&class, bytes, chain)
     }
 
     /// Tells whether a person ever gave the path this executable bit.
     pub(crate) fn explains_mode(&self, path: &str, executable: bool) -> bool {
-        self.modes
-            .get(self.class(path))
-            .is_some_and(|modes| modes.contains(&executable))
+        self.lore.explains_mode(self.class(path), executable)
+    }
+
+    /// Returns how often a merge was seen.
+    pub(crate) fn merges(&self) -> u64 {
+        self.lore.merges
     }
 
     fn touch(&mut self, spot: &Spot) {
@@ -341,36 +291,14 @@ impl Model {
     }
 
     fn learn(&mut self, path: &str, bytes: &[u8]) {
-        let known = self.known.entry(self.class(path).to_owned()).or_default();
-        if !known.iter().any(|content| content == bytes) {
-            known.push(bytes.to_vec());
-        }
+        let class = self.class(path).to_owned();
+        self.lore.learn(&class, bytes);
     }
 
     /// What a person displaced was there by Homing's doing; only what can be explained becomes a known content.
     fn learn_displaced(&mut self, path: &str, bytes: &[u8]) {
-        self.explains(path, bytes, false);
+        self.explains(path, bytes, Chain::One);
     }
-}
-
-/// Tells whether every line is one that the path had, between the first and the last line of such a content.
-fn is_whole_mixture(bytes: &[u8], known: &[Vec<u8>]) -> bool {
-    let all: BTreeSet<Unit> = known.iter().flat_map(|content| units(content)).collect();
-    let first = |content: &[u8]| {
-        content
-            .split_inclusive(|byte| *byte == b'\n')
-            .next()
-            .map(<[u8]>::to_vec)
-    };
-    let last = |content: &[u8]| {
-        content
-            .split_inclusive(|byte| *byte == b'\n')
-            .next_back()
-            .map(<[u8]>::to_vec)
-    };
-    units(bytes).is_subset(&all)
-        && known.iter().any(|content| first(content) == first(bytes))
-        && known.iter().any(|content| last(content) == last(bytes))
 }
 
 #[cfg(test)]
@@ -414,45 +342,6 @@ mod tests {
             false,
         );
         assert!(model.missing(&here, Some(b"begin\none\nend\n")).is_empty());
-    }
-
-    #[test]
-    fn half_files_and_unknown_lines_are_not_explained() {
-        let mut model = Model::default();
-        model.saved(
-            &spot(Place::Origin(0)),
-            None,
-            b"begin\none\ntwo\nend\n",
-            false,
-        );
-        model.saved(
-            &spot(Place::Target(0)),
-            Some(b"begin\none\ntwo\nend\n"),
-            b"begin\none\ntwo\nmine\nend\n",
-            false,
-        );
-        for chained in [false, true] {
-            assert!(
-                !model.explains("a.md", b"begin\none\n", chained),
-                "the end is missing"
-            );
-            assert!(!model.explains("a.md", b"", chained));
-            assert!(
-                !model.explains("a.md", b"begin\nelse\nend\n", chained),
-                "nobody wrote that"
-            );
-            assert!(
-                !model.explains("b.md", b"begin\none\ntwo\nend\n", chained),
-                "not at that path"
-            );
-            assert!(model.explains("a.md", b"begin\none\ntwo\nend\n", chained));
-        }
-        assert!(
-            !model.explains("a.md", b"begin\none\nmine\nend\n", false),
-            "no merge drops a line that both have"
-        );
-        assert!(model.explains_mode("a.md", false));
-        assert!(!model.explains_mode("a.md", true));
     }
 
     #[test]

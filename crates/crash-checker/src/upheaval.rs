@@ -32,7 +32,6 @@ impl History<'_> {
             self.world.session.stop()?;
         } else {
             self.world.session.kill()?;
-            self.crashed = true;
         }
         self.armed = None;
         let origin = self.rng.below(self.world.origins.len());
@@ -43,6 +42,7 @@ impl History<'_> {
                 let changed = &mut self.world.origins[origin];
                 changed.push_waits |= changed.direct && changed.selection != selection;
                 changed.selection = selection;
+                self.world.selections_changed = true;
                 format!("s{origin} takes {selection:?}")
             }
             40..65 => self.list(Place::Target(target))?,
@@ -154,7 +154,6 @@ impl History<'_> {
             self.note("homingd is started again");
             self.world.session.kill()?;
             self.armed = None;
-            self.crashed = true;
             self.revive(false)?;
         }
         if self.rng.chance(40) {

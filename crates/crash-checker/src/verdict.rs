@@ -65,7 +65,6 @@ impl History<'_> {
             }
         }
         if died {
-            self.crashed = true;
             if let Some(point) = self.armed.take() {
                 self.tally.count(format!("died at {point}"));
             }
@@ -87,14 +86,18 @@ impl History<'_> {
             self.note_half_undone(&checks::look(self.world)?);
         }
         if arguments[0] == "undo" {
+            self.released.clear();
             self.note_held(answer.as_ref().filter(|_| !died))?;
         }
         let snapshot = checks::look(self.world)?;
         checks::whole(self.world, &mut self.model, &snapshot)?;
         checks::untouched(self.world, &self.model, &snapshot)?;
         checks::left_alone(self.world, &snapshot)?;
+        let may_give_way = self.world.paths_may_change_hands();
         let session = &mut self.world.session;
-        let discarded = checks::nothing_lost(&mut self.model, &snapshot, || kept_hashes(session))?;
+        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_give_way, || {
+            kept_hashes(session)
+        })?;
         if discarded > 0 {
             self.tally.count("discarded by a person");
         }
@@ -142,13 +145,12 @@ impl History<'_> {
                     .count(format!("item {}", item["action"].as_str().unwrap_or("?")));
             }
         }
-        if code == 0
-            && arguments[0] == "release"
-            && arguments.len() == 2
-            && self.world.origins.len() == 1
-        {
-            self.model.held.clear();
-            self.model.maybe_held = false;
+        if code == 0 && arguments[0] == "release" && self.world.unlisted.is_empty() {
+            self.released.insert(arguments[1].to_owned());
+            if self.released.len() == self.world.origins.len() {
+                self.model.held.clear();
+                self.model.maybe_held = false;
+            }
         }
         if arguments[0] == "push" && code == 0 {
             for origin in &mut self.world.origins {
@@ -195,10 +197,7 @@ impl History<'_> {
         }
         if !blocked {
             published::published(self.world, &mut self.model, snapshot, &open)?;
-            if self.crashed {
-                checks::no_leftovers(&self.world.frozen, snapshot)?;
-                self.crashed = false;
-            }
+            checks::no_leftovers(&self.world.frozen, snapshot)?;
         }
         Ok(())
     }

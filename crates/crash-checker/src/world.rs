@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) targets: Vec<Target>,
     /// Places that the configuration does not name.
     pub(crate) unlisted: BTreeSet<Place>,
+    /// Some source did not always take the same files.
+    pub(crate) selections_changed: bool,
     /// In some target, at some time, what people make goes to a source: then no file is nobody else's for ever.
     pub(crate) new_files_travel: bool,
     /// Places that Homing must leave as they are, and how they are: roots that the configuration does not name.
@@ -127,6 +129,7 @@ impl World {
             without_exchange,
             targets,
             unlisted: BTreeSet::new(),
+            selections_changed: false,
             new_files_travel,
             frozen: BTreeMap::new(),
             away: BTreeMap::new(),
@@ -191,6 +194,11 @@ impl World {
     pub(crate) fn reconfigure(&self) -> Result<()> {
         let text = config::render(&self.place, &self.origins, &self.targets, &self.unlisted)?;
         self.session.reconfigure(&text)
+    }
+
+    /// Tells whether a target's path may come to another source or key, or be given up by its source.
+    pub(crate) fn paths_may_change_hands(&self) -> bool {
+        self.origins.len() > 1 || self.has_flat() || self.selections_changed
     }
 
     /// Tells whether any target has file names only.
