@@ -14,6 +14,7 @@ use crate::decision::Decision;
 use crate::model::Model;
 use crate::pen::Pen;
 use crate::people::{self, Moment};
+use crate::published;
 use crate::rng::Rng;
 use crate::tally::Tally;
 use crate::world::World;
@@ -279,6 +280,10 @@ impl History<'_> {
             "DISHONEST: a sync that had nothing to do wrote something"
         );
         checks::no_leftovers(&self.world.frozen, &before)?;
+        if again.code == Some(0) {
+            published::arrived(self.world, &self.model, &before)?;
+            self.tally.count("all arrived");
+        }
         self.tally
             .counts
             .insert("merges".to_owned(), self.model.merges());

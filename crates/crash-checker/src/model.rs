@@ -46,6 +46,8 @@ pub(crate) struct Model {
     touched: BTreeSet<Spot>,
     /// Files that a person made in a target where there was none, and that are still there: theirs if upstream lets go.
     made: BTreeSet<Spot>,
+    /// Paths that some origin ever had.
+    upstream: BTreeSet<String>,
     /// Files that a person ever changed.
     ever_touched: BTreeSet<Spot>,
     /// Files that no source ever has: theirs for ever.
@@ -258,10 +260,20 @@ impl Model {
         self.made.contains(spot)
     }
 
+    /// Tells whether some origin ever had the path.
+    pub(crate) fn was_upstream(&self, path: &str) -> bool {
+        self.upstream.contains(self.class(path))
+    }
+
     /// Notes what is there now.
     pub(crate) fn observe(&mut self, place: Place, tree: &Tree) {
         self.made
             .retain(|(other, path)| *other != place || tree.files.contains_key(path));
+        if matches!(place, Place::Origin(_)) {
+            let paths = tree.files.keys();
+            let classes: Vec<String> = paths.map(|path| self.class(path).to_owned()).collect();
+            self.upstream.extend(classes);
+        }
         self.current.retain(|(candidate, _), _| *candidate != place);
         for (path, seen) in &tree.files {
             self.current

@@ -85,6 +85,44 @@ pub(crate) fn published(
     Ok(())
 }
 
+/// What holds besides when nobody has written for a while and the last sync ended with 0: what a source takes back from
+/// its targets has arrived at its origin.
+pub(crate) fn arrived(world: &World, model: &Model, snapshot: &Snapshot) -> Result<()> {
+    let nothing = BTreeSet::new();
+    let origin = Place::Origin(0);
+    if !world.origins[0].direct {
+        return Ok(());
+    }
+    for number in world.listed_targets() {
+        let place = Place::Target(number);
+        let catalog = catalog(world, snapshot, world.targets[number].flat);
+        for (path, seen) in &snapshot[&place].files {
+            if excused(model, path, &nothing) {
+                continue;
+            }
+            match catalog.get(path) {
+                Some((0, offered)) if offered.len() == 1 => ensure!(
+                    seen.bytes == offered[0].bytes,
+                    "DISHONEST: the edit of {place}/{path} is not in {origin} after a sync that ended well:\n{}\norigin:\n{}",
+                    shown(&seen.bytes),
+                    shown(&offered[0].bytes)
+                ),
+                Some(_) => {}
+                None => {
+                    let new = world.targets[number].shares_new_files
+                        && world.origins[0].selection.covers(path)
+                        && !model.was_upstream(path);
+                    ensure!(
+                        !new,
+                        "DISHONEST: {place}/{path} is new and is not in {origin} after a sync that ended well"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Who made a file keeps it when upstream lets go of it. An edit that the source has taken in from any target, and may
 /// not give its origin any more, stays at all of them.
 fn stays(world: &World, model: &Model, spot: &Spot) -> bool {
