@@ -39,13 +39,13 @@
 //!   was cut short. Nobody outside can tell which older content is held. The same copy must be named.
 //! * *What an undo that was cut short had put back* counts as taken out by a person: who edits such a file, edits the older
 //!   one. Only files that the undo changed, and only lines that are not in them any more.
-//! * *A target's line that is in an origin of the path* may leave the target: it was pushed, and another source, or another
-//!   file of the same name in a flat target, has the path now.
+//! * *A target's line that is in an origin of the path* may leave the target where paths change hands: it was pushed, and
+//!   another source, or another file of the same name in a flat target, has the path now, or its source takes it no more.
 //! * *A mixture of lines*, where several merges may follow each other unseen (two hops, `union`): then a content must
-//!   consist of lines of that path, between its first and its last line, which nobody ever takes out.
-//!   A truncated or mixed-up file is found all the same.
+//!   consist of lines of that path, between its first and its last line, which nobody ever takes out, and without `union`
+//!   each of them once and in an order that contradicts no other content. A truncated or mixed-up file is found all the same.
 //! * *Several sources*: which of them has the path `notes`, a file of the one and a directory of the other, is no promise;
-//!   and what a target lacks of the winner's lines is not judged where it carries an edit of another's file.
+//!   and which of the winner's lines are in a file that carries an edit of another's is not judged.
 //! * *One name of several files* in a flat target: any of the winning source's files may be there.
 //! * *A source that takes other files than before* keeps edits until `homing push`: until then other targets may have
 //!   what the origin has not.

@@ -69,6 +69,11 @@ impl Model {
         }
     }
 
+    /// Tells whether some target has, at some time, file names only.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.flat
+    }
+
     /// Returns what a path is known as.
     pub(crate) fn class<'p>(&self, path: &'p str) -> &'p str {
         if self.flat {

@@ -37,23 +37,28 @@ impl History<'_> {
         let origin = self.rng.below(self.world.origins.len());
         let target = self.rng.below(self.world.targets.len());
         let told = match self.rng.below(100) {
-            0..40 => {
+            0..35 => {
                 let selection = *self.rng.pick(SELECTIONS);
                 let changed = &mut self.world.origins[origin];
                 changed.push_waits |= changed.direct && changed.selection != selection;
                 changed.selection = selection;
-                self.world.selections_changed = true;
+                self.world.paths_change_hands = true;
                 format!("s{origin} takes {selection:?}")
             }
-            40..65 => self.list(Place::Target(target))?,
-            65..85 => self.list(Place::Origin(origin))?,
-            85..93 if self.world.new_files_travel => {
+            35..58 => self.list(Place::Target(target))?,
+            58..78 => self.list(Place::Origin(origin))?,
+            78..86 if self.world.new_files_travel => {
                 let target_now = &mut self.world.targets[target];
                 target_now.shares_new_files = !target_now.shares_new_files;
                 format!(
                     "t{target} shares new files: {}",
                     target_now.shares_new_files
                 )
+            }
+            86..97 if self.model.is_flat() => {
+                let target_now = &mut self.world.targets[target];
+                target_now.flat = !target_now.flat;
+                format!("t{target} is flat: {}", target_now.flat)
             }
             _ => {
                 let priority = if self.rng.chance(50) { 10 } else { 90 };

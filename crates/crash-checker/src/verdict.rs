@@ -93,7 +93,7 @@ impl History<'_> {
         checks::whole(self.world, &mut self.model, &snapshot)?;
         checks::untouched(self.world, &self.model, &snapshot)?;
         checks::left_alone(self.world, &snapshot)?;
-        let may_give_way = self.world.paths_may_change_hands();
+        let may_give_way = self.world.paths_change_hands;
         let session = &mut self.world.session;
         let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_give_way, || {
             kept_hashes(session)

@@ -59,8 +59,8 @@ pub(crate) struct World {
     pub(crate) targets: Vec<Target>,
     /// Places that the configuration does not name.
     pub(crate) unlisted: BTreeSet<Place>,
-    /// Some source did not always take the same files.
-    pub(crate) selections_changed: bool,
+    /// A target's path may come to another source or key, or be given up by its source.
+    pub(crate) paths_change_hands: bool,
     /// In some target, at some time, what people make goes to a source: then no file is nobody else's for ever.
     pub(crate) new_files_travel: bool,
     /// Places that Homing must leave as they are, and how they are: roots that the configuration does not name.
@@ -121,6 +121,7 @@ impl World {
             session.always("dir::no_exchange=return");
         }
         let editor = Editor::new(place.join("scratch"));
+        let paths_change_hands = origins.len() > 1 || targets.iter().any(|target| target.flat);
         let world = Self {
             session,
             disk,
@@ -129,7 +130,7 @@ impl World {
             without_exchange,
             targets,
             unlisted: BTreeSet::new(),
-            selections_changed: false,
+            paths_change_hands,
             new_files_travel,
             frozen: BTreeMap::new(),
             away: BTreeMap::new(),
@@ -194,11 +195,6 @@ impl World {
     pub(crate) fn reconfigure(&self) -> Result<()> {
         let text = config::render(&self.place, &self.origins, &self.targets, &self.unlisted)?;
         self.session.reconfigure(&text)
-    }
-
-    /// Tells whether a target's path may come to another source or key, or be given up by its source.
-    pub(crate) fn paths_may_change_hands(&self) -> bool {
-        self.origins.len() > 1 || self.has_flat() || self.selections_changed
     }
 
     /// Tells whether any target has file names only.
