@@ -169,6 +169,12 @@ impl<'a> TargetRun<'a> {
             identity,
             boot_id: shared.boot_id.clone(),
         });
+        if rules.accept
+            && let (Some(root), Some(known)) = (&root, &state.root)
+            && root.identity != known.identity
+        {
+            self.accept_root(root.clone(), &forgotten).await?;
+        }
         let by_path: BTreeMap<ItemKey, (SourceId, ItemKey)> = plan
             .changes
             .iter()
@@ -229,6 +235,23 @@ impl<'a> TargetRun<'a> {
                 .map(|(source, key)| (source.clone(), key.clone(), path))
         };
         Ok(carried.changed.into_iter().filter_map(owner).collect())
+    }
+
+    /// Remembers an accepted root before anything is placed in it: what a kill leaves there is repaired there.
+    async fn accept_root(
+        &self,
+        root: StoredRoot,
+        forgotten: &[ItemKey],
+    ) -> Result<(), EngineError> {
+        let (target, forgotten) = (self.id.clone(), forgotten.to_vec());
+        self.shared
+            .store
+            .write(move |writer| {
+                writer.set_target_root(&target, root)?;
+                writer.delete_ledger(&target, &forgotten)
+            })
+            .await?;
+        Ok(())
     }
 
     /// Takes out of the plan whatever a person must see first: of a source whose deletions are too many, everything.

@@ -89,6 +89,11 @@ impl Engine {
             let elsewhere = published_elsewhere(&shared, touched).await?;
             let mut published = Published::default();
             for (target, rows) in by_target {
+                if shared.target(&target).is_err() {
+                    let items = rows.iter().map(|row| not_configured(&target, row));
+                    published.reported.extend(items);
+                    continue;
+                }
                 match undo_in(&shared, &target, undone, rows, &elsewhere, &captured, &task).await {
                     Ok((carried, reported)) => {
                         published.carried.extend(carried);
@@ -314,6 +319,16 @@ fn left(target: &TargetId, row: &JournalRow, found: Option<Version>) -> ItemRepo
         before: found,
         after: None,
         reason: Some("it was changed since that run, and is left as it is".to_owned()),
+    }
+}
+
+/// Reports what is in a target that the configuration does not name any more.
+fn not_configured(target: &TargetId, row: &JournalRow) -> ItemReport {
+    ItemReport {
+        reason: Some(format!(
+            "target `{target}` is not in the configuration any more, and is left as it is"
+        )),
+        ..left(target, row, row.after)
     }
 }
 
