@@ -115,8 +115,8 @@ impl Engine {
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
         }
-        for source in engine.shared.sources.keys().cloned() {
-            let shared = Arc::clone(&engine.shared);
+        for source in engine.shared.sources.keys() {
+            let (shared, source) = (Arc::clone(&engine.shared), source.clone());
             engine.shared.tasks.spawn(async move {
                 if let Ok((_, actor)) = shared.source(&source) {
                     actor.recover(&shared, &source).await;
