@@ -44,7 +44,6 @@ fn fixed_histories_keep_every_promise_and_test_something() {
         "put back into the configuration",
         "Missing",
         "Replaced",
-        "roots accepted",
     ] {
         assert!(
             report.tally.of(word) > 0,
