@@ -165,9 +165,14 @@ impl Home {
 
     /// Runs `homing` and returns how it ended.
     pub(crate) fn homing<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Outcome> {
+        run(self.homing_command(arguments))
+    }
+
+    /// Returns a `homing` that is not started yet.
+    pub(crate) fn homing_command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_homing"));
         command.args(arguments);
-        run(command)
+        command
     }
 
     /// Runs `homing`, which must succeed, and returns what it printed.

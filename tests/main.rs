@@ -6,6 +6,7 @@ mod api;
 mod config;
 mod conflicts;
 mod daemon;
+mod db;
 mod diff;
 mod files;
 mod guard;

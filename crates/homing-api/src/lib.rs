@@ -11,6 +11,7 @@ mod problem;
 pub mod routes;
 mod run;
 mod status;
+mod store;
 mod version;
 mod wait;
 mod words;
@@ -34,5 +35,8 @@ pub use run::{
     Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use store::{
+    BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+};
 pub use version::{API_HEADER, API_MAX, API_MIN, ApiRange, VersionInfo};
 pub use wait::{WaitQuery, format_wait, parse_wait};

@@ -35,6 +35,22 @@ impl Exit {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// Returns how a process ended that ends as ours do; [`Exit::Failed`] when it was killed or the number is unknown.
+    pub fn of_code(code: Option<i32>) -> Self {
+        let all = [
+            Self::Done,
+            Self::Usage,
+            Self::Partial,
+            Self::Unreachable,
+            Self::Config,
+            Self::Permission,
+            Self::Waiting,
+            Self::Unknown,
+        ];
+        let is_it = |exit: &Self| code == Some(i32::from(exit.code()));
+        all.into_iter().find(is_it).unwrap_or(Self::Failed)
+    }
 }
 
 macro_rules! kinds {

@@ -298,8 +298,8 @@ pub struct Runs {
 
 /// One run.
 ///
-/// `GET /v1/runs/{id}` tells every item, page by page. Other answers that waited for a run tell those that failed or are
-/// in conflict, the first thousand. Lists and status tell none.
+/// `GET /v1/runs/{id}` tells every item, page by page; the answer to an undo begins with the first page. Other answers
+/// that waited for a run tell those that failed or are in conflict, the first thousand. Lists and status tell none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     /// Its number.
@@ -312,6 +312,9 @@ pub struct Run {
     pub target: Option<String>,
     /// What it does.
     pub verb: Verb,
+    /// The run that it took back, when it is an undo that is told with its items.
+    #[serde(default)]
+    pub undone: Option<i64>,
     /// Why it exists.
     pub trigger: Trigger,
     /// Where it is.

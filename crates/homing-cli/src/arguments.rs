@@ -96,10 +96,36 @@ pub(crate) enum Command {
     Version,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Allow deletions and pushes again after the database was damaged and rebuilt
+    /// Examine the database and what it keeps
+    Check {
+        /// Read every content and compare it with its hash
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Show what the state takes on disk
+    Size,
+    /// Give back the room that the database no longer needs
+    Vacuum,
+    /// Write a backup of the state while everything goes on
+    Backup(BackupArgs),
+    /// Replace the state by a backup; homingd must not run
+    Restore {
+        /// The backup; `-` is standard input
+        file: PathBuf,
+    },
+    /// Allow deletions and pushes again after the database was rebuilt or restored
     AcceptRebuild,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where to; `-` is standard output
+    pub(crate) file: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -194,12 +220,25 @@ pub(crate) struct ResolveArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HistoryCommand>,
     /// Only of this source
     pub(crate) name: Option<String>,
     /// At most this many
     #[arg(short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Forget runs that are older; `undo` reaches back no further then
+    Prune {
+        /// For example 30d
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        older_than: Duration,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -300,6 +339,10 @@ mod tests {
             "homing files",
             "homing files team --recent 0",
             "homing history -n 0",
+            "homing history prune",
+            "homing history team prune --older-than 1d",
+            "homing db backup",
+            "homing db restore",
             "homing history -n 1001",
             "homing run show abc",
             "homing run show",

@@ -88,6 +88,17 @@ impl Report {
         }
     }
 
+    /// Says nothing: all was said already.
+    pub(crate) fn silent() -> Self {
+        Self {
+            json: Vec::new(),
+            human: String::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+            exit: Exit::Done,
+        }
+    }
+
     /// Says how the command ends.
     pub(crate) fn ending(mut self, exit: Exit) -> Self {
         self.exit = exit;

@@ -15,6 +15,9 @@ Options:
       --config FILE      Reads this configuration instead of the user's own
       --data-dir DIR     Keeps the database and contents there
       --check-store      Checks the database, prints what it finds, and ends
+      --restore-store FILE
+                         Replaces the state by a backup (`-`: from standard input), and ends
+      --json             Prints JSON, with --check-store or --restore-store
   -h, --help             Prints this help
   -V, --version          Prints the version
 ";
@@ -27,6 +30,8 @@ pub(crate) enum Action {
     Serve,
     /// Check the database.
     CheckStore,
+    /// Replace the state by a backup.
+    RestoreStore,
     /// Print the version.
     Version,
     /// Print the help.
@@ -42,6 +47,10 @@ pub(crate) struct Arguments {
     pub(crate) config: Option<PathBuf>,
     /// Another data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The backup to restore; `-` is standard input.
+    pub(crate) backup: PathBuf,
+    /// Whether what is printed is JSON.
+    pub(crate) json: bool,
 }
 
 impl Arguments {
@@ -69,6 +78,11 @@ impl Arguments {
             match flag.as_str() {
                 "--config" => parsed.config = Some(value(given)?),
                 "--data-dir" => parsed.data_dir = Some(value(given)?),
+                "--restore-store" => {
+                    parsed.action = Action::RestoreStore;
+                    parsed.backup = value(given)?;
+                }
+                "--json" if given.is_none() => parsed.json = true,
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
                 "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
@@ -106,6 +120,7 @@ mod tests {
             action: Action::Serve,
             config: Some("a=b.toml".into()),
             data_dir: Some("d".into()),
+            ..Arguments::default()
         };
         assert_eq!(
             parse(&["--config", "a=b.toml", "--data-dir=d"]).unwrap(),
@@ -124,6 +139,9 @@ mod tests {
             parse(&["--check-store"]).unwrap().action,
             Action::CheckStore
         );
+        let restore = parse(&["--restore-store", "-", "--json"]).unwrap();
+        assert_eq!(restore.action, Action::RestoreStore);
+        assert!(restore.json && restore.backup.as_os_str() == "-");
         assert_eq!(parse(&["-V"]).unwrap().action, Action::Version);
         assert_eq!(parse(&["--help"]).unwrap().action, Action::Help);
     }
@@ -134,6 +152,7 @@ mod tests {
             &["--confg", "x"][..],
             &["--config"],
             &["--config="],
+            &["--restore-store"],
             &["serve"],
             &["--version=1"],
             &["\u{1b}[2J"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, Version};
+use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, TargetId, Version};
 use homing_store::{HeadRow, HoldRow};
 
 use crate::pipeline::check;
@@ -46,12 +46,12 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Merges `heads`, which stand in the order of the target's `from`.
-    pub(crate) fn merge(mut heads: Vec<SourceHead>, target: &TargetSpec) -> Self {
+    pub(crate) fn merge(id: &TargetId, mut heads: Vec<SourceHead>, target: &TargetSpec) -> Self {
         let mut catalog = Self::default();
         // A stable sort: between equal priorities the order of `from` stays.
         heads.sort_by_key(|head| head.priority);
         for head in heads {
-            catalog.add(head, target);
+            catalog.add(head, (id, target));
         }
         catalog
     }
@@ -74,7 +74,7 @@ impl Catalog {
         }
     }
 
-    fn add(&mut self, head: SourceHead, target: &TargetSpec) {
+    fn add(&mut self, head: SourceHead, target: (&TargetId, &TargetSpec)) {
         let SourceHead {
             source,
             priority,
@@ -127,13 +127,13 @@ impl Catalog {
         }
     }
 
-    fn offer(&mut self, entry: Entry, priority: u16, target: &TargetSpec) {
+    fn offer(&mut self, entry: Entry, priority: u16, (id, target): (&TargetId, &TargetSpec)) {
         if let Some(rule) = check::active_file(&entry.key, &target.allow_active) {
             self.problems.push(Problem {
                 kind: ProblemKind::Active,
                 path: entry.key.to_string(),
                 message: format!(
-                    "source `{}` offers {rule}, which is not published (name it in `allow_active` to allow it)",
+                    "source `{}` offers {rule}, which is not published in target `{id}` (name it in `allow_active` to allow it)",
                     entry.source
                 ),
             });
@@ -167,7 +167,7 @@ impl Catalog {
             self.entries.insert(path, entry);
             return;
         };
-        self.lose(path, entry, reason);
+        self.lose(id, path, entry, reason);
     }
 
     fn file_above(&self, path: &ItemKey) -> Option<ItemKey> {
@@ -185,12 +185,12 @@ impl Catalog {
             .filter(|next| next.is_within(path.as_str()))
     }
 
-    fn lose(&mut self, path: ItemKey, entry: Entry, reason: String) {
+    fn lose(&mut self, target: &TargetId, path: ItemKey, entry: Entry, reason: String) {
         self.problems.push(Problem {
             kind: ProblemKind::Shadowed,
             path: path.to_string(),
             message: format!(
-                "`{}` of source `{}` is not published: {reason}",
+                "`{}` of source `{}` is not published in target `{target}`: {reason}",
                 entry.key, entry.source
             ),
         });

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::EngineError;
 use crate::history;
 use crate::pipeline::plan::Consent;
+use crate::recover;
 use crate::report::{
     ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Verb,
 };
@@ -54,9 +55,10 @@ impl Engine {
             })
             .collect();
         let now = runs::now();
-        let (rows, last_runs, last) = store
+        let (rows, last_runs, last, half_pushed) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
+                let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
                 let mut rows = BTreeMap::new();
                 let mut last_runs = BTreeMap::new();
                 for (id, kind, url, enabled) in configured {
@@ -83,7 +85,7 @@ impl Engine {
                     );
                     rows.extend(writer.source(&id)?.map(|row| (id, row)));
                 }
-                Ok((rows, last_runs, writer.last_run_id()?))
+                Ok((rows, last_runs, writer.last_run_id()?, half_pushed))
             })
             .await?;
         let sources = specs
@@ -92,7 +94,8 @@ impl Engine {
             .map(|(id, spec)| {
                 let schedule = Schedule::resume(rows.get(id), spec, now);
                 let last_run = last_runs.get(id).map(history::report);
-                (id.clone(), SourceActor::new(schedule, last_run))
+                let repairs = spec.enabled && half_pushed.contains(id);
+                (id.clone(), SourceActor::new(schedule, last_run, repairs))
             })
             .collect();
         let targets = specs
@@ -116,6 +119,12 @@ impl Engine {
         };
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
+        }
+        // At once, as in targets: what a user writes from now on must not be taken for damage.
+        for (source, actor) in &engine.shared.sources {
+            if actor.knowledge().repairs {
+                engine.repair(source.clone());
+            }
         }
         Ok(engine)
     }
@@ -146,6 +155,15 @@ impl Engine {
             });
         }
         Ok(run.id)
+    }
+
+    fn repair(&self, source: SourceId) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move {
+            if let Ok((_, actor)) = shared.source(&source) {
+                actor.repair(&shared, &source).await;
+            }
+        });
     }
 
     /// Waits until a run has ended.
@@ -236,32 +254,32 @@ impl Engine {
 
     /// Returns one run with its items.
     pub async fn run(&self, id: RunId) -> Result<RunReport, EngineError> {
-        let (row, journal) = self
+        let mut report = self.summary(id).await?;
+        let journal = self
             .shared
             .store
-            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?)))
+            .read(move |reader| reader.journal(id))
             .await?;
-        let mut report = match (self.shared.runs.get(id), row) {
-            (Some(live), _) => live.report(),
-            (None, Some(row)) => history::report(&row),
-            (None, None) => return Err(EngineError::UnknownRun(id)),
-        };
         report.items = journal.iter().map(history::item).collect();
         Ok(report)
     }
 
     /// Returns one run without items.
     pub async fn summary(&self, id: RunId) -> Result<RunReport, EngineError> {
-        if let Some(live) = self.shared.runs.get(id) {
-            return Ok(live.report());
-        }
-        let row = self
+        // A run is in history before it is live no more, so one of the two knows it.
+        let live = self.shared.runs.get(id).map(|run| run.report());
+        let (row, undone) = self
             .shared
             .store
-            .read(move |reader| reader.run(id))
-            .await?
-            .ok_or(EngineError::UnknownRun(id))?;
-        Ok(history::report(&row))
+            .read(move |reader| Ok((reader.run(id)?, reader.undone_by(id)?)))
+            .await?;
+        let mut report = match (live, row) {
+            (Some(live), _) => live,
+            (None, Some(row)) => history::report(&row),
+            (None, None) => return Err(EngineError::UnknownRun(id)),
+        };
+        report.undone = undone.or(report.undone);
+        Ok(report)
     }
 
     /// Returns items of a run, in its order.
@@ -289,11 +307,6 @@ impl Engine {
             next: more.then(|| rows.last().map_or(after, |row| row.id)),
             items: rows.iter().map(history::item).collect(),
         })
-    }
-
-    /// Returns the bytes of the state database and its log on the disk.
-    pub fn database_bytes(&self) -> u64 {
-        self.shared.store.database_bytes()
     }
 
     /// Returns when a source last did its whole work.
@@ -324,6 +337,11 @@ impl Engine {
             since: row.since,
         };
         Ok(rows.into_iter().map(report).collect())
+    }
+
+    /// Returns the store that it works on.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// Allows deletions and pushes again after the database was rebuilt.

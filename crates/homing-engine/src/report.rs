@@ -157,6 +157,8 @@ pub struct RunReport {
     pub target: Option<TargetId>,
     /// What it does.
     pub verb: Verb,
+    /// The run that it took back, where items were asked for.
+    pub undone: Option<RunId>,
     /// Why it exists.
     pub trigger: Trigger,
     /// Where it is.

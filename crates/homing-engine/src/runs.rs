@@ -46,6 +46,7 @@ impl Run {
             source,
             target,
             verb,
+            undone: None,
             trigger,
             status: RunStatus::Queued,
             started_at: now(),

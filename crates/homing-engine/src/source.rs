@@ -12,6 +12,7 @@ use tokio::sync::Mutex as TurnLock;
 
 use crate::error::EngineError;
 use crate::figures;
+use crate::recover;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
@@ -40,14 +41,17 @@ pub(crate) struct Knowledge {
     /// Keys that were edited here and not pushed, and keys that upstream has and the head has not.
     pub(crate) modified: Vec<ItemKey>,
     pub(crate) outdated: bool,
+    /// What a killed process left under way in the origin was not looked at yet.
+    pub(crate) repairs: bool,
 }
 
 impl SourceActor {
     /// Begins to count with what the store remembers.
-    pub(crate) fn new(schedule: Schedule, last_run: Option<RunReport>) -> Self {
+    pub(crate) fn new(schedule: Schedule, last_run: Option<RunReport>, repairs: bool) -> Self {
         let known = Knowledge {
             schedule,
             last_run,
+            repairs,
             ..Knowledge::default()
         };
         Self {
@@ -107,6 +111,24 @@ impl SourceActor {
             .create(Some(id.clone()), None, request.verb, request.trigger);
         waiting.push_back((request, Arc::clone(&run)));
         Ok((run, true))
+    }
+
+    /// Repairs what a killed process left under way in the origin. Where it cannot be now, the next run does.
+    pub(crate) async fn repair(&self, shared: &Shared, id: &SourceId) {
+        let mut turn = self.turn.lock().await;
+        if *turn == Recovery::Due {
+            let repaired = AssertUnwindSafe(recover::origin(shared, id))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
+            match repaired {
+                Ok(()) => *turn = Recovery::Done,
+                Err(error) => {
+                    tracing::warn!(source = %id, %error, "the origin could not be repaired; its next run tries again");
+                }
+            }
+        }
+        locked(&self.known).repairs = false;
     }
 
     /// Waits for the run's turn and goes through it to its end.

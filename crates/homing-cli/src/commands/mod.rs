@@ -18,7 +18,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, RunCommand};
+use crate::arguments::{Command, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -27,6 +27,7 @@ use crate::output::Report;
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
         Command::Config(command) => return config::run(*command, context),
+        Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
     }
@@ -46,7 +47,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Release(args) => release::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
-        Command::Db(command) => db::run(*command, context).await,
+        Command::Db(command) => db::run(command, context).await,
         Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
     }?;
     Ok(report.with_warning(context.client.skew()))

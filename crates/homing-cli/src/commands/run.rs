@@ -34,10 +34,14 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         (None, None) => String::new(),
     };
     let status = screen.paint(status_style(&run.status), &escape(run.status.as_str()));
+    let undone = run
+        .undone
+        .map(|undone| format!(" of run {undone}"))
+        .unwrap_or_default();
     let mut text = format!(
         "run {}: {}: {status}\n",
         run.id,
-        escape(&format!("{}{of}", run.verb))
+        escape(&format!("{}{undone}{of}", run.verb))
     );
     let mut line = |what: &str, value: String| {
         writeln!(text, "  {what:<10} {}", escape(&value)).expect("a String takes all");

@@ -154,6 +154,7 @@ fn run() -> Run {
             reason: None,
         }],
         next: None,
+        undone: None,
     }
 }
 

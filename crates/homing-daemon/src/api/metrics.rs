@@ -29,7 +29,7 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Response, Refusal> {
     let (status, database_bytes) = match &api.0.engine {
         Ok(serving) => (
             Some(serving.engine.status().await?),
-            Some(serving.engine.database_bytes()),
+            Some(serving.engine.store().database_bytes()),
         ),
         Err(_) => (None, None),
     };

@@ -1,5 +1,6 @@
 //! The HTTP interface: one file for each verb.
 
+mod backup;
 mod conflicts;
 mod diff;
 mod document;
@@ -172,6 +173,7 @@ fn described(held: &Held) -> OpenApiRouter<Api> {
         .routes(routes!(targets::list))
         .routes(routes!(targets::show))
         .routes(routes!(why::show))
+        .routes(routes!(store::size))
         .routes(routes!(store::accept_rebuild))
         .merge(slow(held))
 }
@@ -185,6 +187,10 @@ fn slow(held: &Held) -> OpenApiRouter<Api> {
         .routes(routes!(resolve::with_word))
         .routes(routes!(resolve::with_content))
         .routes(routes!(verify::verify))
+        .routes(routes!(backup::stream))
+        .routes(routes!(store::check))
+        .routes(routes!(store::prune))
+        .routes(routes!(store::vacuum))
         .route_layer(from_fn_with_state(held.clone(), guard::hold))
 }
 

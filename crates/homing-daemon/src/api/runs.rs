@@ -205,11 +205,7 @@ pub(super) async fn show(
         }
         run = engine.summary(id).await?;
     }
-    let items = engine.items(id, request).await?;
-    run.items = items.items;
-    let mut run = convert::run(run);
-    run.next = items.next;
-    Ok(Json(run))
+    Ok(Json(page(engine, run, request).await?))
 }
 
 /// Cancels a run.
@@ -258,6 +254,24 @@ async fn ended_within(engine: &Engine, run: RunId, wait: Duration) -> Result<Run
         None => engine.summary(run).await?,
     };
     with_items_to_tell(engine, report).await
+}
+
+/// Returns a run with the first of its items.
+pub(super) async fn first_page(engine: &Engine, run: RunReport) -> Result<Run, Refusal> {
+    let request = ItemsRequest {
+        failed_only: false,
+        after: 0,
+        limit: DEFAULT_ITEMS as usize,
+    };
+    page(engine, run, request).await
+}
+
+async fn page(engine: &Engine, mut run: RunReport, request: ItemsRequest) -> Result<Run, Refusal> {
+    let items = engine.items(run.id, request).await?;
+    run.items = items.items;
+    let mut run = convert::run(run);
+    run.next = items.next;
+    Ok(run)
 }
 
 /// Returns a run with those of its items that a person must hear about, and no others.

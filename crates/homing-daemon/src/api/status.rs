@@ -35,6 +35,17 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
             since: None,
         });
     }
+    if let Some(created_at) = serving.engine.store().restored() {
+        daemon.conditions.push(Condition {
+            kind: "Blocked".to_owned(),
+            status: true,
+            reason: "Restored".to_owned(),
+            message: format!(
+                "the backup of {created_at} was restored; until `homing db accept-rebuild` nothing is deleted or pushed"
+            ),
+            since: None,
+        });
+    }
     daemon.quarantined = status.quarantined;
     Ok(Json(Status {
         daemon,

@@ -7,8 +7,7 @@ use homing_core::RunId;
 
 use super::Api;
 use super::extract::Id;
-use super::runs::with_items_to_tell;
-use crate::convert;
+use super::runs::first_page;
 use crate::problem::Refusal;
 
 /// Puts back what a run changed, and holds it there.
@@ -28,7 +27,8 @@ pub(super) async fn undo(State(api): State<Api>, id: Id) -> Result<Json<Run>, Re
         Some(RunId(id.number(ProblemKind::UnknownRun)?))
     };
     let report = engine.undo(run).await?;
-    Ok(Json(convert::run(
-        with_items_to_tell(engine, report).await?,
-    )))
+    // Which files came back is what an undo has to tell.
+    let mut told = engine.summary(report.id).await?;
+    told.undone = told.undone.or(report.undone);
+    Ok(Json(first_page(engine, told).await?))
 }

@@ -106,7 +106,10 @@ pub(crate) async fn target(
     )
     .await
     {
-        Err(EngineError::Side(SideError::NotFound { .. })) if ledger.is_empty() || rules.accept => {
+        // Where a root was known before, nothing is made in its place, even if nothing of Homing's was left in it.
+        Err(EngineError::Side(SideError::NotFound { .. }))
+            if (ledger.is_empty() && root.is_none()) || rules.accept =>
+        {
             Manifest::default()
         }
         Err(EngineError::Side(SideError::NotFound { .. })) => {
@@ -180,7 +183,7 @@ pub(crate) async fn same_root(
 }
 
 /// Refuses a root that is another one than at the last run.
-fn check_root(
+pub(crate) fn check_root(
     found: Option<RootIdentity>,
     stored: Option<&StoredRoot>,
     rules: RootRules<'_>,

@@ -90,7 +90,7 @@ impl Spot<'_> {
         }
         crate::kill_point!("dir::renamed_one");
         crate::kill_point!("dir::exchanged_unchecked");
-        let displaced = self.check(aside.to_owned())?;
+        let displaced = self.check(aside.to_owned(), None)?;
         fail::fail_point!("dir::checked");
         Ok(done(Some(displaced)))
     }
