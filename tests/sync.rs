@@ -410,3 +410,25 @@ fn the_executable_bit_alone_is_a_change() -> TestResult {
     ensure!(mode & 0o100 != 0, "{mode:o}");
     Ok(())
 }
+
+#[test]
+fn sources_that_are_fresh_enough_are_left_alone() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    origin.write("a.md", "one\n")?;
+    let _daemon = home.start()?;
+    // Never synced is never fresh.
+    let first = home.json_ok(&["sync", "--if-older-than", "1d"])?;
+    ensure!(first["runs"][0]["synced"] != 0, "{first:#}");
+    origin.write("a.md", "two\n")?;
+    let text = home.ok(&["sync", "--all", "--if-older-than", "1d"])?;
+    ensure!(text == "1 source fresh enough: team\n", "{text}");
+    let second = home.json_ok(&["sync", "team", "--if-older-than", "1d"])?;
+    ensure!(
+        second["fresh"] == serde_json::json!(["team"]) && second["runs"] == serde_json::json!([]),
+        "{second:#}"
+    );
+    home.target("agents").expect(&[("a.md", "one\n")])?;
+    home.ok(&["sync", "--if-older-than", "1ms"])?;
+    home.target("agents").expect(&[("a.md", "two\n")])
+}

@@ -26,6 +26,7 @@ use crate::schedule::Schedule;
 use crate::shared::Shared;
 use crate::source::SourceActor;
 use crate::spec::{PushMode, Specs};
+use crate::status::Snapshot;
 use crate::target::{PublishRequest, Published, TargetActor};
 use crate::words;
 
@@ -113,6 +114,7 @@ impl Engine {
             sources,
             targets,
             specs,
+            snapshot: Snapshot::default(),
         };
         let engine = Self {
             shared: Arc::new(shared),

@@ -384,6 +384,8 @@ pub struct EngineStatus {
     pub recovered: bool,
     /// A database that was moved aside, until the rebuild is accepted.
     pub quarantined: Option<String>,
+    /// When the backup was made that was restored, until that is accepted.
+    pub restored: Option<String>,
 }
 
 /// How a published path differs from what was written.

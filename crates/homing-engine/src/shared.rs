@@ -13,6 +13,7 @@ use crate::error::EngineError;
 use crate::runs::Runs;
 use crate::source::SourceActor;
 use crate::spec::{SourceSpec, Specs, TargetSpec};
+use crate::status::Snapshot;
 use crate::target::TargetActor;
 
 /// The engine's parts, behind every handle of it.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     pub(crate) sources: BTreeMap<SourceId, SourceActor>,
     pub(crate) targets: BTreeMap<TargetId, TargetActor>,
+    /// What a status last read.
+    pub(crate) snapshot: Snapshot,
 }
 
 impl Shared {

@@ -1,6 +1,7 @@
 //! Status: every source and target at a glance, from what is known already. Never reads a side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use homing_core::{SourceId, TargetId};
 use homing_store::{ConflictRow, SourceRow};
@@ -10,11 +11,20 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::report::{Condition, EngineStatus, RunStatus, SourceStatus, State, TargetStatus};
 use crate::runs;
+use crate::shared::locked;
 use crate::source;
 use crate::spec::SourceSpec;
 
+/// What a status last read, for as long as nothing was written.
+#[derive(Default)]
+pub(crate) struct Snapshot(Mutex<Option<Arc<Stored>>>);
+
 /// What the store knows, in one snapshot.
 struct Stored {
+    /// The commits before it was read.
+    commits: u64,
+    quarantined: Option<String>,
+    restored: Option<String>,
     sources: BTreeMap<SourceId, (Option<SourceRow>, usize, bool, usize)>,
     ledgers: BTreeMap<TargetId, usize>,
     conflicts: Vec<ConflictRow>,
@@ -25,12 +35,13 @@ impl Engine {
     pub async fn status(&self) -> Result<EngineStatus, EngineError> {
         let stored = self.stored().await?;
         let now = runs::now();
+        let edited = self.edited();
         let sources = self
             .shared
             .specs
             .sources
             .iter()
-            .map(|(id, spec)| self.source_status(id, spec, &stored, now))
+            .map(|(id, spec)| self.source_status(id, spec, &stored, &edited, now))
             .collect();
         let targets = self
             .shared
@@ -71,22 +82,57 @@ impl Engine {
             .values()
             .any(|actor| actor.knowledge().repairs);
         let recovered = self.shared.specs.targets.keys().all(looked_at) && !sources_wait;
-        let quarantined = self
-            .shared
-            .store
-            .quarantined()
-            .map(|path| path.display().to_string());
+        let quarantined = stored.quarantined.clone();
         Ok(EngineStatus {
             sources,
             targets,
             recovered,
             quarantined,
+            restored: stored.restored.clone(),
         })
     }
 
-    async fn stored(&self) -> Result<Stored, EngineError> {
+    /// Returns the sources of which a target that follows them holds an edit.
+    fn edited(&self) -> BTreeSet<SourceId> {
+        let follows = |target: &TargetId, source: &SourceId| {
+            let spec = self.shared.specs.targets.get(target);
+            spec.is_some_and(|spec| spec.from.contains(source))
+        };
+        let mut edited = BTreeSet::new();
+        for (target, actor) in &self.shared.targets {
+            let modified = actor.knowledge().modified.into_iter();
+            let sources = modified.map(|(source, _)| source);
+            edited.extend(sources.filter(|source| follows(target, source)));
+        }
+        edited
+    }
+
+    /// Returns what the store knows; read again only after something was written, or other things are asked for.
+    async fn stored(&self) -> Result<Arc<Stored>, EngineError> {
+        let commits = self.shared.store.commits();
+        let specs = &self.shared.specs;
+        let last = locked(&self.shared.snapshot.0).clone();
+        if let Some(stored) = last
+            && stored.commits == commits
+            && stored.sources.keys().eq(specs.sources.keys())
+            && stored.ledgers.keys().eq(specs.targets.keys())
+        {
+            return Ok(stored);
+        }
+        let stored = Arc::new(self.read(commits).await?);
+        *locked(&self.shared.snapshot.0) = Some(Arc::clone(&stored));
+        Ok(stored)
+    }
+
+    async fn read(&self, commits: u64) -> Result<Stored, EngineError> {
         let sources: Vec<SourceId> = self.shared.specs.sources.keys().cloned().collect();
         let targets: Vec<TargetId> = self.shared.specs.targets.keys().cloned().collect();
+        let quarantined = self
+            .shared
+            .store
+            .quarantined()
+            .map(|path| path.display().to_string());
+        let restored = self.shared.store.restored();
         let stored = self
             .shared
             .store
@@ -109,6 +155,9 @@ impl Engine {
                     ledgers.insert(id.clone(), reader.ledger_count(&id)?);
                 }
                 Ok(Stored {
+                    commits,
+                    quarantined,
+                    restored,
                     sources: known,
                     ledgers,
                     conflicts: reader.conflicts(None, None)?,
@@ -123,6 +172,7 @@ impl Engine {
         id: &SourceId,
         spec: &SourceSpec,
         stored: &Stored,
+        edited: &BTreeSet<SourceId>,
         now: Timestamp,
     ) -> SourceStatus {
         let known = self
@@ -135,15 +185,7 @@ impl Engine {
             None => (None, 0, false, 0),
         };
         let conflicts = count(&stored.conflicts, |row| row.source == *id);
-        let edited = self.shared.targets_of(id).iter().any(|target| {
-            self.shared.target(target).is_ok_and(|(_, actor)| {
-                actor
-                    .knowledge()
-                    .modified
-                    .iter()
-                    .any(|(source, _)| source == id)
-            })
-        });
+        let edited = edited.contains(id);
         let failed = known
             .last_run
             .as_ref()

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -82,6 +84,7 @@ enum Message {
 
 /// The handle of the writer thread. The thread ends with it.
 pub(crate) struct CommitThread {
+    commits: Arc<AtomicU64>,
     sender: Option<Sender<Message>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -93,6 +96,8 @@ impl CommitThread {
         busy: Duration,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = channel();
+        let commits = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("homing-store".to_owned())
             .spawn(move || {
@@ -102,13 +107,20 @@ impl CommitThread {
                     database,
                     busy,
                     content_ids: ContentIds::default(),
+                    commits: counted,
                 }
                 .run();
             })?;
         Ok(Self {
+            commits,
             sender: Some(sender),
             thread: Some(thread),
         })
+    }
+
+    /// Returns how many transactions were committed: while it stays the same, so does the database.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     /// Queues a closure; `reply` is called with its result once that is durable.
@@ -168,6 +180,7 @@ struct Committer {
     database: PathBuf,
     busy: Duration,
     content_ids: ContentIds,
+    commits: Arc<AtomicU64>,
 }
 
 impl Committer {
@@ -283,6 +296,8 @@ impl Committer {
             self.content_ids.forget_all();
         }
         metrics::histogram!(TRANSACTION_TIME, "kind" => "write").record(begun.elapsed());
+        // Before anybody hears of the change.
+        self.commits.fetch_add(1, Ordering::AcqRel);
         for job in done {
             job.answer(failure.as_ref());
         }

@@ -102,6 +102,11 @@ impl Store {
         value.ok().flatten()
     }
 
+    /// Returns how many transactions were committed since the start: while it stays the same, so does what reads return.
+    pub fn commits(&self) -> u64 {
+        self.inner.commits.commits()
+    }
+
     /// Returns the bytes of the database and its log on the disk, without the contents that are files.
     pub fn database_bytes(&self) -> u64 {
         let mut log = self.inner.database.clone().into_os_string();

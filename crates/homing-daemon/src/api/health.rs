@@ -28,6 +28,11 @@ pub(super) async fn show(State(api): State<Api>) -> (StatusCode, Json<Health>) {
                 if !status.recovered {
                     reasons.push("repairs after the last stop are under way".to_owned());
                 }
+                if let Some(created_at) = status.restored {
+                    reasons.push(format!(
+                        "the backup of {created_at} was restored and not accepted yet"
+                    ));
+                }
                 if let Some(moved) = status.quarantined {
                     reasons.push(format!(
                         "the database was damaged and moved aside to {moved}"

@@ -35,7 +35,7 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
             since: None,
         });
     }
-    if let Some(created_at) = serving.engine.store().restored() {
+    if let Some(created_at) = &status.restored {
         daemon.conditions.push(Condition {
             kind: "Blocked".to_owned(),
             status: true,

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures against rsync and rclone and writes docs/benchmarks.md.
 
+mod kept;
 mod place;
 mod rows;
 mod service;
@@ -40,7 +41,7 @@ pub(crate) struct BenchArgs {
     /// Measure in this directory rather than on a loop-mounted ext4 (which needs root)
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Only the rows whose group has this word in its name: first, many, crash, store, large
+    /// Only the rows whose group has this word in its name: first, many, answers, crash, store, large
     #[arg(long)]
     only: Option<String>,
     /// Where the table is written; without `--only` alone
@@ -60,9 +61,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         binaries: &binaries,
         runs: args.runs,
     };
-    let groups: [(&str, Group); 5] = [
+    let groups: [(&str, Group); 6] = [
         ("first", rows::first_and_unchanged),
         ("many", rows::many_sources),
+        ("answers", rows::answers),
         ("crash", rows::after_a_kill),
         ("store", rows::database),
         ("large", rows::hundred_thousand_files),

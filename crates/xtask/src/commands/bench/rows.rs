@@ -1,5 +1,6 @@
 //! The measurements: a file for each group of rows, and what the groups share.
 
+mod answers;
 mod crash;
 mod files;
 mod first;
@@ -14,6 +15,7 @@ use super::place::Place;
 use super::service::Pair;
 use crate::shell::Binaries;
 
+pub(crate) use answers::answers;
 pub(crate) use crash::after_a_kill;
 pub(crate) use first::first_and_unchanged;
 pub(crate) use large::hundred_thousand_files;

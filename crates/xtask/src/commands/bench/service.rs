@@ -89,7 +89,7 @@ impl Service {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        let socket = self.home.join("run/homing/homingd.sock");
+        let socket = self.socket();
         while UnixStream::connect(&socket).is_err() {
             ensure!(
                 child.try_wait()?.is_none(),
@@ -214,6 +214,23 @@ impl Service {
         };
         // USER_HZ is 100 on every Linux that Rust runs on.
         Ok((ticks(11) + ticks(12)) / 100.0)
+    }
+
+    /// Returns the processor time that the daemon's threads have used, to the nanosecond.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let pid = self.daemon.as_ref().context("no daemon runs")?.id();
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let used = text.split_whitespace().next().context("a number")?;
+            nanos += used.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Returns where the daemon listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.join("run/homing/homingd.sock")
     }
 
     /// Returns the size of the database's file.
