@@ -94,14 +94,15 @@ fn undo_of_a_named_run_leaves_later_edits_alone_and_tells_them() -> TestResult {
     origin.write("b.md", "two\n")?;
     home.ok(&["sync"])?;
     let runs = home.json_ok(&["history", "team", "-n", "1"])?;
-    let id = runs["runs"][0]["id"].to_string();
+    let undone = &runs["runs"][0]["id"];
+    let id = undone.to_string();
     target.write("a.md", "two, edited\n")?;
     let (undo, code) = home.json(&["undo", &id])?;
     ensure!(code == 3, "{undo:#}");
     target.expect(&[("a.md", "two, edited\n"), ("b.md", "one\n")])?;
     let shown = home.json_ok(&["run", "show", &undo["id"].to_string()])?;
     for run in [&undo, &shown] {
-        ensure!(run["undone"].to_string() == id, "{run:#}");
+        ensure!(run["undone"] == *undone, "{run:#}");
         let items: Vec<_> = run["items"]
             .as_array()
             .into_iter()
