@@ -62,6 +62,8 @@ pub(crate) async fn fetch(
     if requests.is_empty() {
         return Ok(Transferred::default());
     }
+    let bytes = requests.iter().map(|request| request.item.size).sum();
+    run.enter("transfer", Some((requests.len() as u64, bytes)));
     let fetched = watched(
         run,
         settings,
