@@ -42,6 +42,8 @@ pub const TARGET_VERIFY: &str = "/v1/targets/{id}/verify";
 /// `GET` [`crate::WhyQuery`]: [`crate::Why`].
 pub const WHY: &str = "/v1/why";
 
+/// `GET` [`crate::EventsQuery`], `Last-Event-ID`: server-sent events, each a [`crate::Event`].
+pub const EVENTS: &str = "/v1/events";
 /// `POST`, no body: `{}`. Deletions and pushes are allowed again after the database was rebuilt.
 pub const STORE_ACCEPT_REBUILD: &str = "/v1/store/accept-rebuild";
 
