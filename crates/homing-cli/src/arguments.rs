@@ -80,6 +80,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Let held or deleted items follow upstream again
     Release(ReleaseArgs),
+    /// Tell what happens: runs, states, conflicts
+    ///
+    /// With --json one document a line.
+    Events(EventsArgs),
     /// Compare what is published with what was written
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
@@ -105,6 +109,16 @@ pub(crate) struct StatusArgs {
     /// Only these sources and targets
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Draw it anew whenever it changes, until Ctrl-C; needs a terminal
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on until Ctrl-C instead of ending with what has happened so far
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Default, Args)]

@@ -124,7 +124,7 @@ async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T
     }
 }
 
-fn is_problem(value: &HeaderValue) -> bool {
+pub(crate) fn is_problem(value: &HeaderValue) -> bool {
     value
         .as_bytes()
         .split(|byte| *byte == b';')
@@ -132,6 +132,6 @@ fn is_problem(value: &HeaderValue) -> bool {
         .is_some_and(|kind| kind == Problem::CONTENT_TYPE.as_bytes())
 }
 
-fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+pub(crate) fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
     ClientError::Protocol { source }
 }

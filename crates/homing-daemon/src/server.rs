@@ -69,7 +69,8 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn connection(
+/// Serves one connection to its end, or until `stop`.
+pub(crate) async fn connection(
     stream: UnixStream,
     router: Router,
     stop: impl Future<Output = ()>,

@@ -251,3 +251,6 @@ async fn wire(api: &Api, told: &Told) -> Result<Event, Refusal> {
         }),
     })
 }
+
+#[cfg(test)]
+mod tests;
