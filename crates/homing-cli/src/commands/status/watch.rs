@@ -38,15 +38,21 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     let screen = FullScreen::enter()?;
     let mut redraw = interval(REDRAW);
     redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut drawn = None;
     loop {
         let (columns, rows) = terminal_size().unwrap_or((80, 24));
         let shown = Screen {
             width: Some(columns),
             ..context.screen
         };
-        if !screen.draw(&watch.text(&args.names, shown), rows)? {
+        let frame = Some((watch.text(&args.names, shown), columns, rows));
+        if drawn != frame
+            && let Some((text, _, rows)) = &frame
+            && !screen.draw(text, *rows)?
+        {
             break;
         }
+        drawn = frame;
         tokio::select! {
             _ = redraw.tick() => watch.reconnect(context).await,
             () = watch.changed() => {}
