@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (some items failed), 4 daemon not reachable, 5 configuration, \
-6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path";
+6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path, \
+130 ended by Ctrl-C";
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Globals {

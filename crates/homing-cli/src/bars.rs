@@ -123,20 +123,17 @@ fn share(progress: &RunProgress) -> Option<(u64, u64)> {
 
 /// Returns "publish 12 of 300 items, 1.2 KiB of 3.0 MiB".
 pub(crate) fn text(progress: &RunProgress) -> String {
-    let mut text = escape(&progress.phase).into_owned();
-    match progress.items_total {
-        Some(total) => text += &format!(" {} of {}", progress.items, count(total, "item")),
-        None if progress.items > 0 => text += &format!(" {}", count(progress.items, "item")),
-        None => {}
-    }
-    match progress.bytes_total {
-        Some(total) if total > 0 => {
-            text += &format!(", {} of {}", bytes(progress.bytes), bytes(total));
-        }
-        None if progress.bytes > 0 => text += &format!(", {}", bytes(progress.bytes)),
-        _ => {}
-    }
-    text
+    let items = match progress.items_total {
+        Some(total) => format!(" {} of {}", progress.items, count(total, "item")),
+        None if progress.items > 0 => format!(" {}", count(progress.items, "item")),
+        None => String::new(),
+    };
+    let bytes = match progress.bytes_total {
+        Some(total) if total > 0 => format!(", {} of {}", bytes(progress.bytes), bytes(total)),
+        None if progress.bytes > 0 => format!(", {}", bytes(progress.bytes)),
+        _ => String::new(),
+    };
+    format!("{}{items}{bytes}", escape(&progress.phase))
 }
 
 #[cfg(test)]

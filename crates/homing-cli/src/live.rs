@@ -8,11 +8,11 @@ use crate::error::CliError;
 
 /// Prints a line at once. `false`: the reader went away and has seen enough.
 pub(crate) fn print_line(line: &str) -> Result<bool, CliError> {
-    written(write_all(&format!("{line}\n")))
+    written(write_all(&io::stdout(), &format!("{line}\n")))
 }
 
 /// Draws on the whole terminal, and gives it back as it was when it is dropped.
-pub(crate) struct FullScreen(());
+pub(crate) struct FullScreen(io::Stdout);
 
 /// Another screen than the one with the user's history; no cursor; long lines are cut and not wrapped.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -21,21 +21,21 @@ const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 impl FullScreen {
     /// Takes the terminal.
     pub(crate) fn enter() -> Result<Self, CliError> {
-        let screen = Self(());
-        written(write_all(ENTER))?;
+        let screen = Self(io::stdout());
+        written(write_all(&screen.0, ENTER))?;
         Ok(screen)
     }
 
     /// Draws as many of the lines as there is room for. `false`: the terminal is gone.
     pub(crate) fn draw(&self, text: &str, rows: u16) -> Result<bool, CliError> {
-        written(write_all(&frame(text, rows)))
+        written(write_all(&self.0, &frame(text, rows)))
     }
 }
 
 impl Drop for FullScreen {
     fn drop(&mut self) {
         // Where the terminal is gone there is nothing to give back.
-        write_all(LEAVE).unwrap_or_default();
+        write_all(&self.0, LEAVE).unwrap_or_default();
     }
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn terminal_size() -> Option<(u16, u16)> {
     Some((or(size.ws_col, 80), or(size.ws_row, 24)))
 }
 
-fn write_all(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
+fn write_all(stdout: &io::Stdout, text: &str) -> io::Result<()> {
+    let mut stdout = stdout.lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }

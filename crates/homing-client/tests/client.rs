@@ -289,9 +289,8 @@ async fn a_stream_that_is_refused_or_makes_no_sense_is_an_error() {
     let problem = Problem::new(ProblemKind::BadRequest, "none of ours");
     let body = serde_json::to_string(&problem).unwrap();
     let refused = http("400 Bad Request", "application/problem+json", &body);
-    let error = match Daemon::new(&refused).client().events(true, None).await {
-        Err(error) => error,
-        Ok(_) => panic!("it was refused"),
+    let Err(error) = Daemon::new(&refused).client().events(true, None).await else {
+        panic!("it was refused")
     };
     assert_eq!(error.to_string(), "none of ours");
     for body in [
@@ -310,9 +309,8 @@ async fn a_stream_that_falls_silent_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let _listener = UnixListener::bind(dir.path().join("s")).unwrap();
     let client = Client::new(dir.path().join("s"), uid());
-    let error = match client.events(true, None).await {
-        Err(error) => error,
-        Ok(_) => panic!("nobody answered"),
+    let Err(error) = client.events(true, None).await else {
+        panic!("nobody answered")
     };
     assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
 }

@@ -65,6 +65,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         ),
     );
     line("moved", bytes(run.bytes));
+    if let Some(progress) = &run.progress {
+        line("now", crate::bars::text(progress));
+    }
     if !run.phases.is_empty() {
         let phases = run
             .phases
