@@ -1,6 +1,6 @@
 //! The ledger's rules: base and written, adopted files, winners, sources that go away.
 
-use homing_core::ConflictKind;
+use homing_core::{ConflictKind, ProblemKind};
 use homing_engine::{Drift, ItemAction, Resolution};
 
 use crate::world::{World, source, target};
@@ -113,6 +113,28 @@ async fn the_lower_priority_number_wins_and_the_loser_is_reported() {
         .map(|candidate| candidate.source.as_str())
         .collect();
     assert_eq!(sources, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_does_not_take_the_place_of_a_directory_that_comes_first() {
+    let mut world = World::empty();
+    world.source("one", |spec| spec.priority = 50);
+    world.source("two", |_| {});
+    world.target("here", &["one", "two"], |_| {});
+    // In the order of their names `a-b.md` stands between `a` and what is below it.
+    world.write("one/a-b.md", "one\n");
+    world.write("one/a/b.md", "one\n");
+    world.write("two/a", "two\n");
+    world.sync_well("one").await;
+    let run = world.sync("two").await;
+    assert!(
+        run.problems
+            .iter()
+            .any(|problem| problem.kind == ProblemKind::Shadowed && problem.path == "a"),
+        "{run:#?}"
+    );
+    assert!(world.conflicts().await.is_empty());
+    assert_eq!(world.read("here/a/b.md").unwrap(), "one\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
