@@ -96,7 +96,7 @@ fn description(home: &Home) -> Result<Description> {
 }
 
 /// What answers with something else than JSON.
-const OTHER_FORMATS: [&str; 2] = ["/v1/metrics", "/v1/store/backup"];
+const OTHER_FORMATS: [&str; 3] = ["/v1/events", "/v1/metrics", "/v1/store/backup"];
 
 #[test]
 fn real_answers_are_as_described() -> TestResult {
@@ -223,6 +223,24 @@ fn real_answers_are_as_described() -> TestResult {
             );
         }
     }
+    Ok(())
+}
+
+#[test]
+fn real_events_are_as_described() -> TestResult {
+    let (home, _daemon) = home_with_a_conflict()?;
+    let description = description(&home)?;
+    let schema = description.answer("/v1/events", "get", 200, "text/event-stream")?;
+    let answer = get(&home, "/v1/events?follow=false")?;
+    let mut told = 0;
+    for line in answer.body.lines() {
+        if let Some(data) = line.strip_prefix("data: ") {
+            let event: Value = serde_json::from_str(data)?;
+            description.check(&event, schema)?;
+            told += 1;
+        }
+    }
+    ensure!(told > 3, "{}", answer.body);
     Ok(())
 }
 

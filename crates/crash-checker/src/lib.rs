@@ -49,7 +49,10 @@
 //! * *One name of several files* in a flat target: any of the winning source's files may be there.
 //! * *A source that takes other files than before* keeps edits until `homing push`: until then other targets may have
 //!   what the origin has not.
-//! * *A file that a person made in a target* may stay there when upstream, which had it since, lets go of it.
+//! * *A file that a person made in a target*, or that an undo gave back while its source was not configured, may stay there
+//!   when upstream, which had it since, lets go of it.
+//! * *An edit that is too young to be taken back* makes a sync partial when the run of another source has just merged into
+//!   the file. The sync says so, and the next one takes it.
 //! * *An edit of a direct source's file* may stay at all targets after the origin lost the file, or the source its interest.
 //! * *Under a run without an exchange* nobody edits: there is an instant in which an editor and Homing cannot see each
 //!   other, on any file system of that kind.
@@ -74,6 +77,7 @@ mod selection;
 mod session;
 mod tally;
 mod tree;
+mod undone;
 mod upheaval;
 mod verdict;
 mod world;

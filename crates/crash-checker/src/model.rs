@@ -44,7 +44,7 @@ pub(crate) struct Model {
     current: BTreeMap<Spot, Vec<u8>>,
     /// Files that a person changed since they were last equal to their origin.
     touched: BTreeSet<Spot>,
-    /// Files that a person made in a target where there was none, and that are still there: theirs if upstream lets go.
+    /// Files in targets that people made where there was none, or were given back: theirs if upstream lets go.
     made: BTreeSet<Spot>,
     /// Paths that some origin ever had.
     upstream: BTreeSet<String>,
@@ -258,6 +258,11 @@ impl Model {
     /// Returns the units of `bytes` that nobody took out of the path.
     pub(crate) fn wanted(&self, path: &str, bytes: &[u8]) -> BTreeSet<Unit> {
         self.lines.wanted(self.class(path), bytes)
+    }
+
+    /// Notes files that are people's own from now on: an undo brought them back, and their source is not there.
+    pub(crate) fn given_back(&mut self, spots: impl IntoIterator<Item = Spot>) {
+        self.made.extend(spots);
     }
 
     /// Tells whether a person made the file in a target where there was none.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checks;
-use crate::content::units;
 use crate::history::History;
 use crate::model::Place;
 use crate::people::Moment;
@@ -83,6 +82,7 @@ impl History<'_> {
         }
         if arguments[0] == "undo" {
             self.released.clear();
+            self.note_given_back()?;
             self.note_held(answer.as_ref().filter(|_| !died))?;
         }
         let snapshot = checks::look(self.world)?;
@@ -185,6 +185,10 @@ impl History<'_> {
                 answer.json
             );
         }
+        if code == 3 && self.is_too_young(answer) {
+            self.tally.count("edits that were too young");
+            return Ok(());
+        }
         if code == 3 {
             bail!(
                 "DISHONEST: nothing disturbed this sync and it ended as partial: {told}\n{}",
@@ -214,6 +218,19 @@ impl History<'_> {
         self.tally
             .count(format!("in trouble: ended with {:?}", answer.code));
         Ok(())
+    }
+
+    /// Tells whether a file was too young to be taken back, although the run waited for it: the run of another source had
+    /// just merged into it.
+    fn is_too_young(&self, answer: &Answer) -> bool {
+        let mut runs = answer.json["runs"].as_array().into_iter().flatten();
+        self.world.has_direct()
+            && self.world.origins.len() > 1
+            && runs.all(|run| {
+                let mut problems = run["problems"].as_array().into_iter().flatten();
+                run["status"] != "partial"
+                    || (run["failed"] == 0 && problems.any(|problem| problem["kind"] == "changing"))
+            })
     }
 
     /// What only looks must not write.
@@ -252,45 +269,6 @@ impl History<'_> {
             return Ok(());
         }
         self.after(&["status"], None)
-    }
-
-    /// An undo that was cut short may have put files back without holding them; who edits one then edits the older one.
-    fn note_half_undone(&mut self, now: &checks::Snapshot) {
-        for (place, before) in self.undoing.iter().flatten() {
-            for (path, seen) in &before.files {
-                let there = now[place].bytes(path).map(units).unwrap_or_default();
-                self.model
-                    .refuse(path, units(&seen.bytes).difference(&there));
-            }
-        }
-    }
-
-    fn note_held(&mut self, answer: Option<&Answer>) -> Result<()> {
-        let Some(answer) = answer.filter(|answer| answer.code.is_some()) else {
-            self.model.maybe_held = true;
-            return Ok(());
-        };
-        if answer.code == Some(8) {
-            return Ok(());
-        }
-        // The answer itself need not tell all items.
-        let run = answer.json["runs"].get(0).unwrap_or(&answer.json);
-        let shown = self
-            .world
-            .session
-            .run(&["run", "show", &run["id"].to_string()])?;
-        let Some(items) = shown.json["items"]
-            .as_array()
-            .filter(|_| shown.code == Some(0))
-        else {
-            self.model.maybe_held = true;
-            return Ok(());
-        };
-        let paths = items.iter().filter_map(|item| item["path"].as_str());
-        for path in paths {
-            self.model.hold(path);
-        }
-        Ok(())
     }
 }
 

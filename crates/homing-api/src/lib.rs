@@ -6,6 +6,7 @@
 mod config;
 mod conflict;
 mod diff;
+mod event;
 mod files;
 mod problem;
 pub mod routes;
@@ -27,12 +28,16 @@ pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
 };
+pub use event::{
+    Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
+    ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
+};
 pub use files::{File, Files, FilesQuery};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,
-    Version,
+    RunProgress, RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger,
+    Verb, Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
 pub use store::{

@@ -58,6 +58,8 @@ pub const STORE_CHECK: &str = "/v1/store/check";
 pub const STORE_PRUNE: &str = "/v1/store/prune";
 /// `POST`, no body: [`crate::Vacuumed`].
 pub const STORE_VACUUM: &str = "/v1/store/vacuum";
+/// `GET` [`crate::EventsQuery`], `Last-Event-ID`: server-sent events, each a [`crate::Event`].
+pub const EVENTS: &str = "/v1/events";
 /// `POST`, no body: `{}`. Deletions and pushes are allowed again after the database was rebuilt.
 pub const STORE_ACCEPT_REBUILD: &str = "/v1/store/accept-rebuild";
 

@@ -1,9 +1,11 @@
 //! The homing command line: it asks the daemon and shows the answer. It opens no database and reads no source.
 
 mod arguments;
+mod bars;
 mod commands;
 mod context;
 mod error;
+mod live;
 mod output;
 mod pick;
 mod runs;

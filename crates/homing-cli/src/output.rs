@@ -88,14 +88,14 @@ impl Report {
         }
     }
 
-    /// Says nothing: all was said already.
-    pub(crate) fn silent() -> Self {
+    /// Says that all has been printed already.
+    pub(crate) fn printed(exit: Exit) -> Self {
         Self {
             json: Vec::new(),
             human: String::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
-            exit: Exit::Done,
+            exit,
         }
     }
 

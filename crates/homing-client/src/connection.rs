@@ -58,7 +58,7 @@ impl Client {
         Err(refusal(status, is_problem, &body))
     }
 
-    fn note_versions(&self, headers: &HeaderMap) {
+    pub(crate) fn note_versions(&self, headers: &HeaderMap) {
         let theirs = headers.get(API_HEADER);
         if let Some(range) = theirs.and_then(|value| value.to_str().ok()?.parse().ok()) {
             self.daemon.get_or_init(|| range);
@@ -184,7 +184,7 @@ fn request(
 }
 
 /// Returns what an answer says that is no success.
-fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
+pub(crate) fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
     if !is_problem {
         return protocol(format!("HTTP {status} without a problem description").into());
     }
@@ -194,7 +194,7 @@ fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
     }
 }
 
-fn is_problem(headers: &HeaderMap) -> bool {
+pub(crate) fn is_problem(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         value
             .as_bytes()
@@ -204,6 +204,6 @@ fn is_problem(headers: &HeaderMap) -> bool {
     })
 }
 
-fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+pub(crate) fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
     ClientError::Protocol { source }
 }

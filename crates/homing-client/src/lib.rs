@@ -3,7 +3,9 @@
 mod api;
 mod connection;
 mod error;
+mod events;
 mod socket;
+mod sse;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -11,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use homing_api::ApiRange;
 
 pub use error::ClientError;
+pub use events::{EventMessage, EventStream};
 
 /// Speaks to the daemon behind one socket. Every request has a connection of its own.
 #[derive(Debug, Clone)]

@@ -39,6 +39,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
                 duration_ms: millis(duration),
             })
             .collect(),
+        progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
         next: None,
     }
@@ -53,6 +54,17 @@ pub(crate) fn file(report: &engine::FileReport) -> wire::File {
         executable: report.version.executable,
         modified: report.modified,
         synced_at: time(report.synced_at),
+    }
+}
+
+/// Returns where a run is as the interface tells it.
+pub(crate) fn progress(progress: engine::RunProgress) -> wire::RunProgress {
+    wire::RunProgress {
+        phase: progress.phase.to_owned(),
+        items: progress.items,
+        items_total: progress.items_total,
+        bytes: progress.bytes,
+        bytes_total: progress.bytes_total,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use homing_api::Problem;
 use homing_config::{Config, Locations};
-use homing_engine::Engine;
+use homing_engine::{Engine, Events, NoticeKind};
 use homing_store::{Store, StoreOptions};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +43,11 @@ pub(crate) async fn run(
     let figures = Figures::install()
         .map_err(|error| StartError::system("could not begin to count", error))?;
     figures.keep_small(&tasks);
+    let events = Events::default();
     let mut running = match config
         .and_then(|config| Ok((assemble::specs(&config, &locations.config_file)?, config)))
     {
-        Ok((specs, config)) => Running::start(specs, &config, &tasks).await?,
+        Ok((specs, config)) => Running::start(specs, &config, &tasks, &events).await?,
         Err(problem) => {
             tracing::error!(causes = ?problem.causes, "{}", problem.detail);
             Running::without_configuration(problem)
@@ -60,7 +61,9 @@ pub(crate) async fn run(
         identity: identity(locations),
         figures: figures.clone(),
         held: Held::default(),
+        events: events.clone(),
         end: end.clone(),
+        stopping: tasks.stopping().clone(),
     });
     let accepting = tasks.clone();
     tasks.spawn(async move { server::serve(socket, router(api), accepting).await });
@@ -72,6 +75,7 @@ pub(crate) async fn run(
         () = end.cancelled() => None,
     };
     tracing::info!(signal, "stopping: runs under way may finish");
+    events.notice(NoticeKind::ShuttingDown, None, "homingd is shutting down");
     tokio::select! {
         () = drain(running, &tasks, grace) => {
             tracing::info!("stopped");
@@ -105,6 +109,7 @@ impl Running {
         specs: homing_engine::Specs,
         config: &Config,
         tasks: &Tasks,
+        events: &Events,
     ) -> Result<Self, StartError> {
         let data_dir = config.daemon.data_dir.clone();
         let store = open_store(&data_dir).await?;
@@ -119,7 +124,7 @@ impl Running {
             .iter()
             .map(|(id, spec)| (id.clone(), spec.enabled))
             .collect();
-        let engine = Engine::start(specs, store.clone())
+        let engine = Engine::start_telling(specs, store.clone(), events.clone())
             .await
             .map_err(|error| StartError::system("the engine could not start", error))?;
         tracing::debug!(tasks = ?tasks, "the engine runs");

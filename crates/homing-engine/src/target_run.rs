@@ -59,7 +59,13 @@ impl<'a> TargetRun<'a> {
             id,
             spec,
             requests,
-            limits: Run::unseen(Verb::Publish),
+            limits: Run::unseen(
+                Verb::Publish,
+                requests
+                    .iter()
+                    .map(|request| Arc::clone(&request.run))
+                    .collect(),
+            ),
             done: Done::default(),
         }
     }
@@ -99,6 +105,7 @@ impl<'a> TargetRun<'a> {
         let mut state = read_state(shared, self.id).await?;
         let catalog = Catalog::merge(self.id, std::mem::take(&mut state.heads), self.spec);
         let since = Instant::now();
+        self.limits.enter("survey-target", None);
         let paths: BTreeSet<ItemKey> = state
             .ledger
             .keys()
@@ -128,6 +135,7 @@ impl<'a> TargetRun<'a> {
             Vec::new()
         };
         let since = Instant::now();
+        self.limits.enter("plan", None);
         let policies = policies(shared, self.spec);
         let input = PublishInput {
             target: self.id,

@@ -23,7 +23,11 @@ pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, Cl
 /// Cancels a run.
 pub(super) async fn cancel(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.cancel(args.id).await?;
-    let text = format!("run {} is being cancelled\n", run.id);
+    let text = if run.status.has_ended() {
+        format!("run {} is cancelled\n", run.id)
+    } else {
+        format!("run {} is being cancelled\n", run.id)
+    };
     Ok(Report::new(&run, text))
 }
 
@@ -64,6 +68,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         ),
     );
     line("moved", bytes(run.bytes));
+    if let Some(progress) = &run.progress {
+        line("now", crate::bars::text(progress));
+    }
     if !run.phases.is_empty() {
         let phases = run
             .phases

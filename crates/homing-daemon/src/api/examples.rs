@@ -155,6 +155,7 @@ fn run() -> Run {
         }],
         next: None,
         undone: None,
+        progress: None,
     }
 }
 

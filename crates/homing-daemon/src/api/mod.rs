@@ -4,6 +4,7 @@ mod backup;
 mod conflicts;
 mod diff;
 mod document;
+mod events;
 mod examples;
 mod extract;
 mod files;
@@ -35,7 +36,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use homing_api::{Problem, ProblemKind, routes};
 use homing_core::{IdError, SourceId, TargetId};
-use homing_engine::Engine;
+use homing_engine::{Engine, Events};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -60,8 +61,12 @@ pub(crate) struct Shared {
     pub(crate) figures: Figures,
     /// The room for answers that are held back.
     pub(crate) held: Held,
+    /// Where it is told what happens.
+    pub(crate) events: Events,
     /// Cancelled when a client asks the daemon to end.
     pub(crate) end: CancellationToken,
+    /// Cancelled when the daemon ends: streams end then.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The engine and what of the configuration the handlers need beside it.
@@ -173,6 +178,7 @@ fn described(held: &Held) -> OpenApiRouter<Api> {
         .routes(routes!(targets::list))
         .routes(routes!(targets::show))
         .routes(routes!(why::show))
+        .routes(routes!(events::follow))
         .routes(routes!(store::size))
         .routes(routes!(store::accept_rebuild))
         .merge(slow(held))

@@ -208,7 +208,7 @@ pub(super) async fn show(
     Ok(Json(page(engine, run, request).await?))
 }
 
-/// Cancels a run.
+/// Cancels a run that waits or is under way; the answer does not wait for its end.
 #[utoipa::path(
     delete,
     path = routes::RUN,
@@ -223,7 +223,18 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<Run>), Refusal> {
     let engine = api.engine()?;
     let run = RunId(id.number(ProblemKind::UnknownRun)?);
-    engine.cancel(run)?;
+    match engine.cancel(run) {
+        Err(EngineError::UnknownRun(_)) => {
+            // It is unknown for good, or was known and has ended.
+            let ended = engine.run(run).await?;
+            let detail = format!("run {run} has ended already: {}", ended.status);
+            let problem = Problem::new(ProblemKind::Rejected, detail);
+            let mut problem = problem.with_hint(format!("see `homing run show {run}`"));
+            problem.run = Some(run.0);
+            return Err(problem.into());
+        }
+        cancelled => cancelled?,
+    }
     Ok((
         StatusCode::ACCEPTED,
         Json(convert::run(engine.summary(run).await?)),

@@ -24,7 +24,9 @@ pub(super) fn without_configuration() -> Router {
         },
         figures: Figures::install().unwrap(),
         held: Held::default(),
+        events: Events::default(),
         end: CancellationToken::new(),
+        stopping: CancellationToken::new(),
     }))
 }
 
@@ -123,7 +125,9 @@ async fn shutdown_cancels_the_token() {
         identity,
         figures: Figures::install().unwrap(),
         held: Held::default(),
+        events: Events::default(),
         end: end.clone(),
+        stopping: CancellationToken::new(),
     }));
     let (status, _) = ask(&router, request("POST", routes::SHUTDOWN)).await;
     assert_eq!(status, StatusCode::ACCEPTED);
