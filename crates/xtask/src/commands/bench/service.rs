@@ -216,18 +216,6 @@ impl Service {
         Ok((ticks(11) + ticks(12)) / 100.0)
     }
 
-    /// Returns the processor time that the daemon's threads have used, to the nanosecond.
-    pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let pid = self.daemon.as_ref().context("no daemon runs")?.id();
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let used = text.split_whitespace().next().context("a number")?;
-            nanos += used.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-
     /// Returns where the daemon listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.join("run/homing/homingd.sock")
