@@ -1,7 +1,10 @@
 //! `GET /v1/events` and `homing events`: what happens, told to whoever listens.
 
-use std::io::Write;
-use std::os::unix::net::UnixStream;
+use std::fs::{self, DirBuilder};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -213,4 +216,65 @@ fn the_command_follows_until_the_daemon_goes() -> TestResult {
     ensure!(daemon.wait()? == 0, "{}", daemon.log());
     home.homing(&["events", "--follow"])?
         .expect(4, &["homingd is not running", "hint:"])
+}
+
+/// Answers requests one after the other, and returns their heads.
+fn answering(
+    listener: UnixListener,
+    answers: Vec<String>,
+) -> thread::JoinHandle<Result<Vec<String>>> {
+    thread::spawn(move || {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (stream, _) = listener.accept()?;
+            let mut reader = BufReader::new(&stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                ensure!(reader.read_line(&mut head)? > 0, "no whole head: {head}");
+            }
+            heads.push(head.to_lowercase());
+            (&stream).write_all(answer.as_bytes())?;
+        }
+        Ok(heads)
+    })
+}
+
+#[test]
+fn a_follower_that_was_cut_off_goes_on_where_it_was() -> TestResult {
+    let home = Home::with_one_source()?;
+    let directory = home.socket().parent().context("a directory")?.to_owned();
+    DirBuilder::new().mode(0o700).create(&directory)?;
+    let version = r#"{"version":"0.1.0","api":{"min":1,"max":1},"boot_id":"b","pid":7,"started_at":"2026-01-02T03:04:05.678Z"}"#;
+    let notice = |number: u32, kind: &str| {
+        format!(
+            "id: b:{number}\nevent: notice\ndata: {{\"at\":\"2026-01-02T03:04:05.678Z\",\"kind\":\"{kind}\",\"message\":\"number {number}\"}}\n\n"
+        )
+    };
+    let events = |body: &str| {
+        // More is promised than comes: it is cut off.
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n{body}"
+        )
+    };
+    let daemon = answering(
+        UnixListener::bind(home.socket())?,
+        vec![
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{version}",
+                version.len()
+            ),
+            events(&(notice(7, "paused") + "id: b:8\nevent: noti")),
+            events(&(notice(8, "resumed") + &notice(9, "shutting-down"))),
+        ],
+    );
+    let outcome = home.homing(&["events", "--follow"])?;
+    outcome.expect(4, &["homingd is shutting down", "hint:"])?;
+    for text in ["paused: number 7", "resumed: number 8"] {
+        line_with(&outcome.stdout, &[text])?;
+    }
+    let heads = daemon.join().ok().context("the thread ends")??;
+    ensure!(!heads[1].contains("last-event-id"), "{heads:?}");
+    ensure!(heads[2].contains("last-event-id: b:7\r\n"), "{heads:?}");
+    fs::remove_file(home.socket())?;
+    Ok(())
 }
