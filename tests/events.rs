@@ -1,15 +1,15 @@
 //! `GET /v1/events` and `homing events`: what happens, told to whoever listens.
 
 use std::fs::{self, DirBuilder};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::harness::{Home, Program, Stream, TestResult, line_with};
+use crate::harness::{Home, ONE_SOURCE, Program, Stream, TestResult, line_with};
 
 #[test]
 fn a_stream_begins_with_the_status_and_goes_on_without_a_gap() -> TestResult {
@@ -197,6 +197,65 @@ fn the_command_tells_the_past_and_ends() -> TestResult {
     }
     home.homing(&["events", "--json", "--nonsense"])?
         .expect(2, &[])
+}
+
+#[test]
+fn every_line_that_is_followed_is_a_document_to_the_last() -> TestResult {
+    let home = Home::with_one_source()?;
+    let daemon = home.start()?;
+    let mut follow = Program::spawn(home.homing_command(&["events", "--follow", "--json"]))?;
+    follow.wait_for("snapshot")?;
+    daemon.stop()?;
+    let code = follow.wait()?;
+    let lines: Vec<Value> = follow
+        .said()
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let last = lines.last().context("a line")?;
+    ensure!(
+        code == 4 && last["kind"] == "shutting-down",
+        "{code}: {lines:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_and_keeps_nobody_waiting() -> TestResult {
+    let home = Home::with_one_source()?;
+    home.configure(&format!(
+        "[daemon]\nlog = \"homing_daemon=debug\"\n{ONE_SOURCE}"
+    ))?;
+    let daemon = home.start()?;
+    let mut unread = Stream::open(&home, None)?;
+    let mut client = BufReader::new(UnixStream::connect(home.socket())?);
+    let body = r#"{"verb":"sync"}"#;
+    let request = format!(
+        "POST /v1/sources/team/runs?wait=30s HTTP/1.1\r\nHost: homing\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..3000 {
+        if daemon.log().contains("did not read was cut off") {
+            // What it had not read is bounded by what the socket holds, and then comes the end.
+            while unread.next().is_ok_and(|told| told.is_some()) {}
+            home.ok(&["status"])?;
+            return Ok(());
+        }
+        client.get_mut().write_all(request.as_bytes())?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            ensure!(client.read_line(&mut line)? > 0, "{}", daemon.log());
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        client.read_exact(&mut vec![0; length])?;
+    }
+    bail!("it was not cut off after 3000 runs")
 }
 
 #[test]
