@@ -18,6 +18,9 @@ use crate::shared::Shared;
 /// The shortest pause between two looks; a look that took long is followed by a longer one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long changes are gathered while nobody listens: they are for whoever asks later what has happened.
+const UNHEARD: Duration = Duration::from_secs(1);
+
 /// A look may take this part of the time.
 const SHARE: u32 = 10;
 
@@ -59,13 +62,20 @@ pub(crate) fn look(shared: &Arc<Shared>) {
     shared.tasks.spawn(async move {
         let changes = &engine.shared.changes;
         loop {
-            while changes.is_due.swap(false, Ordering::SeqCst) {
+            while changes.is_due.load(Ordering::SeqCst) {
+                let shared = &engine.shared;
+                tokio::select! {
+                    () = shared.events.heard() => {}
+                    () = tokio::time::sleep(UNHEARD) => {}
+                    () = shared.stopping.cancelled() => {}
+                }
+                changes.is_due.store(false, Ordering::SeqCst);
                 let began = Instant::now();
                 tell(&engine).await;
                 let pause = PAUSE.max(began.elapsed() * SHARE);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = engine.shared.stopping.cancelled() => {}
+                    () = shared.stopping.cancelled() => {}
                 }
             }
             changes.is_looking.store(false, Ordering::SeqCst);
