@@ -12,13 +12,16 @@ mod json;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod names;
+mod pause;
 mod places;
 mod push;
 mod resolve;
+mod schedule;
 mod socket;
 mod store;
 mod sync;
 mod targets;
 mod undo;
 mod verify;
+mod watch;
 mod why;

@@ -11,6 +11,7 @@ macro_rules! kill_point {
 }
 use kill_point;
 
+mod cadence;
 mod capture;
 mod catalog;
 mod diff;
@@ -20,6 +21,7 @@ mod error;
 mod filter;
 mod history;
 mod merging;
+mod pause;
 mod pipeline;
 mod push;
 mod recover;
@@ -36,18 +38,23 @@ mod spec;
 mod status;
 mod target;
 mod target_run;
+#[cfg(test)]
+mod testing;
 mod undo;
 mod verify;
 mod watch;
+mod watching;
 mod why;
 mod words;
 
+pub use cadence::Cadence;
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use history::problem_word;
+pub use pause::{Pause, PauseReport};
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
     ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
-    Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+    Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};

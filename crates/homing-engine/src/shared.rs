@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homing_core::{Contents, SourceId, TargetId};
 use homing_store::Store;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::EngineError;
+use crate::pause::Pauses;
+use crate::report::Trigger;
 use crate::runs::Runs;
 use crate::source::SourceActor;
 use crate::spec::{SourceSpec, Specs, TargetSpec};
@@ -24,6 +27,9 @@ pub(crate) struct Shared {
     pub(crate) permits: Semaphore,
     /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.
     pub(crate) boot_id: String,
+    pub(crate) pauses: Pauses,
+    /// Until when turns came that the start, or a machine that slept, kept waiting; and which of the two.
+    pub(crate) waited: Mutex<(Timestamp, Trigger)>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     pub(crate) sources: BTreeMap<SourceId, SourceActor>,

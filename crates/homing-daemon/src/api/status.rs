@@ -29,6 +29,7 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
         });
     }
     daemon.quarantined = status.quarantined;
+    daemon.paused = status.paused.map(convert::pause);
     Ok(Json(Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
@@ -67,6 +68,7 @@ fn daemon(api: &Api) -> Daemon {
         data_dir: identity.data_dir.display().to_string(),
         recovered: true,
         quarantined: None,
+        paused: None,
         conditions: Vec::new(),
     }
 }

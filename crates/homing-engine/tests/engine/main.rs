@@ -9,6 +9,7 @@ mod hold;
 mod ledger;
 mod limits;
 mod memory;
+mod pause;
 mod publish;
 mod push;
 mod queue;
