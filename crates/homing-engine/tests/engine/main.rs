@@ -18,4 +18,5 @@ mod roots;
 mod selection;
 mod source;
 mod told;
+mod watch;
 mod world;
