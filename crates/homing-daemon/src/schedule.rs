@@ -1,4 +1,4 @@
-//! The pump: asks once a second whose turn has come.
+//! The pump: asks the engine whose turn has come, when the clock ticks and when something changed.
 //!
 //! `tokio-cron-scheduler` is the clock only. What is due is the engine's to say, from wall-clock times in the database,
 //! so a suspended machine or a restart loses no turn.
@@ -6,9 +6,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use homing_engine::{Engine, EngineError, RunRequest, Verb};
+use homing_engine::{Cadence, Engine, EngineError, RunRequest, Specs, Verb};
 use homing_store::Store;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::tasks::Tasks;
@@ -18,8 +19,10 @@ const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// The first sweep waits until the daemon has caught up with its sources.
 const FIRST_SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Ticks that come later than this came late because the machine slept.
-const SLEPT: SignedDuration = SignedDuration::from_secs(5);
+/// Sources with a shorter interval want a clock that ticks every second.
+const SHORT: Duration = Duration::from_secs(30);
+/// The pause between two groups of sources that begin together.
+const SPREAD_PAUSE: Duration = Duration::from_secs(1);
 /// So many sources begin together when many are due at once, after a start or a night's sleep; more when there are
 /// very many, so that each has its turn within some ten seconds.
 const TOGETHER: usize = 4;
@@ -31,17 +34,18 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Submits what is due now, and from then on looks every second.
+    /// Submits what is due now, and from then on whatever the clock or the engine says that it may be time for.
     pub(crate) async fn start(pump: Pump) -> Result<Self, JobSchedulerError> {
-        pump.tick(Timestamp::now());
         let scheduler = JobScheduler::new().await?;
-        let pump = Arc::new(pump);
-        let job = Job::new_async("* * * * * *", move |_, _| {
-            let pump = Arc::clone(&pump);
-            Box::pin(async move { pump.tick(Timestamp::now()) })
-        })?;
-        scheduler.add(job).await?;
+        let ticks = Arc::new(Notify::new());
+        let clock = Arc::clone(&ticks);
+        let pattern = pump.tempo.pattern();
+        scheduler
+            .add(Job::new(pattern, move |_, _| clock.notify_one())?)
+            .await?;
         scheduler.start().await?;
+        let tasks = pump.tasks.clone();
+        tasks.spawn(async move { pump.run(&ticks).await });
         Ok(Self { scheduler })
     }
 
@@ -53,12 +57,58 @@ impl Schedule {
     }
 }
 
+/// How often the clock ticks.
+///
+/// Each tick costs some wake-ups of the processor, so nobody is asked every second for turns that come every hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tempo {
+    /// Every second.
+    Fast,
+    /// Every five seconds.
+    Calm,
+}
+
+impl Tempo {
+    /// Returns what the shortest interval asks for; a time of day has a minute.
+    pub(crate) fn of(specs: &Specs) -> Self {
+        let is_short = |cadence: &Cadence| match cadence {
+            Cadence::Every(every) => *every < SHORT,
+            Cadence::Cron { .. } => false,
+        };
+        let mut cadences = specs
+            .sources
+            .values()
+            .filter_map(|spec| spec.cadence.as_ref());
+        if cadences.any(is_short) {
+            Self::Fast
+        } else {
+            Self::Calm
+        }
+    }
+
+    fn pattern(self) -> &'static str {
+        match self {
+            Self::Fast => "* * * * * *",
+            Self::Calm => "*/5 * * * * *",
+        }
+    }
+
+    /// Returns how late a tick is when the machine must have slept.
+    fn slept(self) -> SignedDuration {
+        match self {
+            Self::Fast => SignedDuration::from_secs(5),
+            Self::Calm => SignedDuration::from_secs(15),
+        }
+    }
+}
+
 /// What happens at every tick.
 pub(crate) struct Pump {
     engine: Engine,
     store: Store,
     keep_history: Duration,
     tasks: Tasks,
+    tempo: Tempo,
     next_sweep: Mutex<Timestamp>,
     last_tick: Mutex<Timestamp>,
 }
@@ -70,6 +120,7 @@ impl Pump {
         store: Store,
         keep_history: Duration,
         tasks: Tasks,
+        tempo: Tempo,
         now: Timestamp,
     ) -> Self {
         let next_sweep = Mutex::new(later(now, FIRST_SWEEP_AFTER));
@@ -78,36 +129,53 @@ impl Pump {
             store,
             keep_history,
             tasks,
+            tempo,
             next_sweep,
             last_tick: Mutex::new(now),
         }
     }
 
-    fn tick(&self, now: Timestamp) {
+    /// Ticks until the daemon stops.
+    async fn run(&self, ticks: &Notify) {
+        let stopping = self.tasks.stopping().clone();
+        loop {
+            let more = self.tick(Timestamp::now());
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = ticks.notified() => {}
+                () = self.engine.turns_changed() => {}
+                () = tokio::time::sleep(SPREAD_PAUSE), if more => {}
+            }
+        }
+    }
+
+    /// Does what it is time for; tells whether more is due already.
+    fn tick(&self, now: Timestamp) -> bool {
         if self.tasks.stopping().is_cancelled() {
-            return;
+            return false;
         }
         if self.slept(now) {
             tracing::info!("the machine slept; what came due meanwhile runs once");
             self.engine.woke(now);
         }
-        self.submit_due(now);
         if self.sweep_is_due(now) {
             self.sweep(now);
         }
+        self.submit_due(now)
     }
 
     /// Tells whether nobody looked for so long that the machine must have slept.
     fn slept(&self, now: Timestamp) -> bool {
         let mut last = lock(&self.last_tick);
         let since = std::mem::replace(&mut *last, now);
-        now.duration_since(since) > SLEPT
+        now.duration_since(since) > self.tempo.slept()
     }
 
-    /// Submits what is due, no more at once than keeps the machine quiet: the rest has its turn a second later.
-    fn submit_due(&self, now: Timestamp) {
+    /// Submits what is due, no more at once than keeps the machine quiet; tells whether some has to wait.
+    fn submit_due(&self, now: Timestamp) -> bool {
         let turns = self.engine.due(now);
         let together = turns.len().div_ceil(SPREAD).max(TOGETHER);
+        let more = turns.len() > together;
         for turn in turns.into_iter().take(together) {
             let request = RunRequest::new(Verb::Sync, turn.trigger);
             match self.engine.submit(&turn.source, request) {
@@ -123,6 +191,7 @@ impl Pump {
                 }
             }
         }
+        more
     }
 
     fn sweep_is_due(&self, now: Timestamp) -> bool {

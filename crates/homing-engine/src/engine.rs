@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use homing_core::{RunId, SourceId, TargetId};
 use homing_store::{RunFilter, SourceRow, SourceUpdate, Store};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -111,6 +111,7 @@ impl Engine {
             boot_id,
             pauses: Pauses::new(pauses),
             waited: Mutex::new((now, Trigger::Startup)),
+            turns: Notify::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             sources,
@@ -204,6 +205,11 @@ impl Engine {
             .collect();
         turns.sort_by_key(|turn| turn.since);
         turns
+    }
+
+    /// Waits until something other than the time may have given a source its turn: a change, or the end of a pause.
+    pub async fn turns_changed(&self) {
+        self.shared.turns.notified().await;
     }
 
     /// Says that nobody asked for turns for a while until `now`: the machine slept.

@@ -132,7 +132,9 @@ impl Engine {
             let own = known.sources.iter();
             ended.extend(own.map(|(id, pause)| (Some(id.clone()), over(pause))));
         }
-        self.store_pauses(ended).await
+        let report = self.store_pauses(ended).await?;
+        self.shared.turns.notify_one();
+        Ok(report)
     }
 
     /// Returns what is paused now.

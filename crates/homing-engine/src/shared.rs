@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use homing_core::{Contents, SourceId, TargetId};
 use homing_store::Store;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) pauses: Pauses,
     /// Until when turns came that the start, or a machine that slept, kept waiting; and which of the two.
     pub(crate) waited: Mutex<(Timestamp, Trigger)>,
+    /// Told when something other than the time may have given a source its turn.
+    pub(crate) turns: Notify,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     pub(crate) sources: BTreeMap<SourceId, SourceActor>,

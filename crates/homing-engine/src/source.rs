@@ -198,6 +198,9 @@ impl SourceActor {
                 ..report
             });
             known.current = None;
+            if known.schedule.changed {
+                shared.turns.notify_one();
+            }
         }
         shared.runs.remove(run.id);
         run.announce();

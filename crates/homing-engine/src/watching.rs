@@ -292,6 +292,7 @@ impl Keeper {
         if let Ok((_, actor)) = self.shared.source(source) {
             tracing::debug!(%source, place = ?self.place, "something changed");
             actor.something_changed();
+            self.shared.turns.notify_one();
         }
     }
 

@@ -53,7 +53,14 @@ async fn the_pump_sweeps_when_it_is_time_and_not_before() {
     let tasks = Tasks::default();
     let now = Timestamp::now();
     let month = Duration::from_hours(24 * 30);
-    let pump = Pump::new(engine, store.clone(), month, tasks.clone(), now);
+    let pump = Pump::new(
+        engine,
+        store.clone(),
+        month,
+        tasks.clone(),
+        Tempo::Fast,
+        now,
+    );
     let is_kept = || async {
         store
             .read(|reader| reader.run(RunId(1)))
@@ -112,7 +119,14 @@ impl World {
         };
         let engine = Engine::start(specs, store.clone()).await.unwrap();
         let month = Duration::from_hours(24 * 30);
-        let pump = Pump::new(engine.clone(), store, month, Tasks::default(), now);
+        let pump = Pump::new(
+            engine.clone(),
+            store,
+            month,
+            Tasks::default(),
+            Tempo::Fast,
+            now,
+        );
         Self { home, engine, pump }
     }
 
@@ -196,4 +210,26 @@ async fn a_clock_that_is_set_back_is_no_sleep() {
             .slept(later(now, SignedDuration::from_secs(-3595)))
     );
     assert!(world.pump.slept(now));
+}
+
+#[test]
+fn the_clock_ticks_as_fast_as_the_shortest_interval_asks() {
+    let specs = |intervals: &[u64]| Specs {
+        sources: intervals
+            .iter()
+            .map(|seconds| {
+                let cadence = Some(Cadence::Every(Duration::from_secs(*seconds)));
+                let spec = SourceSpec {
+                    cadence,
+                    ..spec("/nowhere".into())
+                };
+                (format!("s{seconds}").parse().unwrap(), spec)
+            })
+            .collect(),
+        targets: BTreeMap::new(),
+        settings: Settings::default(),
+    };
+    assert_eq!(Tempo::of(&specs(&[])), Tempo::Calm);
+    assert_eq!(Tempo::of(&specs(&[60, 3600])), Tempo::Calm);
+    assert_eq!(Tempo::of(&specs(&[60, 10])), Tempo::Fast);
 }
