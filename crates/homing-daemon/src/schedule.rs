@@ -23,8 +23,8 @@ const FIRST_SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const SHORT: Duration = Duration::from_secs(30);
 /// The pause between two groups of sources that begin together.
 const SPREAD_PAUSE: Duration = Duration::from_secs(1);
-/// So many sources begin together when many are due at once, after a start or a night's sleep; more when there are
-/// very many, so that each has its turn within some ten seconds.
+/// So many sources begin together when many are due at once, after a start or a night's sleep; a tenth of them when
+/// there are very many, so that a thousand have had their turn within a minute.
 const TOGETHER: usize = 4;
 const SPREAD: usize = 10;
 

@@ -7,7 +7,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homing_core::{Listener, Notice, Side, SideError, SourceId, TargetId, Watch};
+use homing_core::{Item, ItemKey, Listener, Notice, Side, SideError, SourceId, TargetId, Watch};
+use homing_store::Hop;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -186,8 +187,10 @@ impl Keeper {
                 // Nobody tells, so somebody looks, even where no interval does.
                 self.changed().await;
             }
+            // A run may have found or made what was missing. Else its end says nothing, and might be this look's doing.
+            let is_missing = matches!(trouble, SideError::NotFound { .. });
             tokio::select! {
-                () = self.watching().ended.notified() => {}
+                () = self.watching().ended.notified(), if is_missing => {}
                 () = sleep(retry) => {}
             }
             retry = (retry * 2).min(LONGEST_RETRY);
@@ -336,9 +339,12 @@ async fn source_has_news(shared: &Shared, id: &SourceId) -> Result<bool, EngineE
         return Ok(true);
     }
     let source = id.clone();
-    let (row, head) = shared
+    let (row, head, conflicts) = shared
         .store
-        .read(move |reader| Ok((reader.source(&source)?, reader.head(&source)?)))
+        .read(move |reader| {
+            let conflicts = reader.conflicts(Some(&source), None)?;
+            Ok((reader.source(&source)?, reader.head(&source)?, conflicts))
+        })
         .await?;
     let rules = survey::RootRules {
         boot_id: &shared.boot_id,
@@ -356,7 +362,14 @@ async fn source_has_news(shared: &Shared, id: &SourceId) -> Result<bool, EngineE
         origin: spec.origin.as_ref(),
         filter: &Filter::new(&[])?,
     });
-    Ok(!decisions.steps.is_empty() || !decisions.fetches.is_empty())
+    // What a person was asked already is no news.
+    let is_open = |key: &ItemKey| {
+        let far = listing.items.get(key).map(Item::version);
+        conflicts
+            .iter()
+            .any(|open| open.hop == Hop::Pull && open.key == *key && open.far == far)
+    };
+    Ok(!decisions.steps.is_empty() || !decisions.diverged().all(is_open))
 }
 
 /// Tells whether there is an edit in a target that a source would take in.

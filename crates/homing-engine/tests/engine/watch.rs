@@ -147,3 +147,32 @@ async fn an_edit_in_a_target_is_a_turn_of_a_source_that_pushes_by_itself() {
         assert_eq!(memory.up.memory.get("a.md").unwrap(), b"edited", "{run:#?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_a_person_was_told_of_is_no_news() {
+    let mut memory = Memory::with(|spec| {
+        spec.push = PushMode::Direct;
+        spec.watch = true;
+    });
+    memory.up.memory.put("a.md", b"a");
+    let engine = memory.ready().await;
+    until("a watch", async || memory.up.watches() == 1).await;
+    memory.world.sync_well("up").await;
+    memory.here.memory.put("a.md", b"mine");
+    memory.up.memory.put("a.md", b"theirs");
+    memory.world.sync("up").await;
+    assert_eq!(memory.world.conflicts().await.len(), 1);
+    // The keeper takes one notice after the other: when the second is looked at, the first has been acted on.
+    for _ in 0..2 {
+        let before = memory.up.memory.calls(Verb::List);
+        memory.up.tell(Notice::Changed);
+        until("a look", async || {
+            memory.up.memory.calls(Verb::List) > before
+        })
+        .await;
+    }
+    assert_eq!(turn(&engine), None);
+    memory.up.memory.put("a.md", b"theirs again");
+    memory.up.tell(Notice::Changed);
+    until("a turn", async || turn(&engine) == Some(Trigger::Watch)).await;
+}
