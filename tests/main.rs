@@ -14,10 +14,12 @@ mod json;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod names;
+mod pause;
 mod places;
 mod push;
 mod resolve;
 mod run;
+mod schedule;
 mod socket;
 mod status;
 mod store;
@@ -25,4 +27,5 @@ mod sync;
 mod targets;
 mod undo;
 mod verify;
+mod watch;
 mod why;
