@@ -36,7 +36,7 @@ pub struct ConfigCheck {
     pub config: String,
     /// Whether it is valid.
     pub valid: bool,
-    /// What is wrong, in the order of the file.
+    /// What is wrong, in the order of the files.
     #[serde(default)]
     pub diagnostics: Vec<ConfigDiagnostic>,
 }
@@ -44,6 +44,9 @@ pub struct ConfigCheck {
 /// One thing that is wrong in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigDiagnostic {
+    /// The file: the configuration itself or a drop-in; absent when it is about neither's text.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The line, from 1; absent when it is about the whole file.
     #[serde(default)]
     pub line: Option<usize>,

@@ -46,11 +46,8 @@ impl CliError {
 
 fn of_config(error: &ConfigError) -> Problem {
     let mut problem = match error {
-        ConfigError::Invalid { path, diagnostics } => {
-            let causes = diagnostics
-                .iter()
-                .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
-                .collect();
+        ConfigError::Invalid { diagnostics } => {
+            let causes = diagnostics.iter().map(ToString::to_string).collect();
             Problem::new(ProblemKind::ConfigInvalid, "the configuration is not valid")
                 .with_causes(causes)
         }

@@ -14,7 +14,8 @@ use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
 use crate::target::{KnownSources, TargetRead};
-use crate::{ConfigError, Env, Locations, daemon, file, places, source, target};
+use crate::texts::Texts;
+use crate::{ConfigError, Env, Locations, daemon, places, source, target};
 
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
@@ -152,51 +153,45 @@ pub struct TargetConfig {
 }
 
 impl Config {
-    /// Reads and judges the whole file; one that nobody named and that does not exist is empty.
+    /// Reads and judges the whole file with its drop-ins; one that nobody named and that does not exist is empty.
     ///
     /// Looks at the file system to see which directories are the same, and writes nothing.
     pub fn load(locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
-        let text = match file::read(&locations.config_file, env.uid)? {
-            Some(text) => text,
-            None if locations.config_file_named => {
-                return Err(ConfigError::Missing {
-                    path: locations.config_file.clone(),
-                });
-            }
-            None => String::new(),
-        };
-        Self::parse(&text, locations, env)
+        let config_file = &locations.config_file;
+        let texts = Texts::read(config_file, locations.config_file_named, env.uid)?;
+        Self::judge(&texts, locations, env)
     }
 
-    /// Judges a text as if it were the file.
+    /// Judges a text as if it were the file, and there were no drop-ins.
     pub fn parse(text: &str, locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
+        Self::judge(&Texts::only(&locations.config_file, text), locations, env)
+    }
+
+    /// Judges texts as if they were the file and its drop-ins.
+    pub(crate) fn judge(
+        texts: &Texts,
+        locations: &Locations,
+        env: &Env,
+    ) -> Result<Self, ConfigError> {
         let complaints = RefCell::default();
-        let config = read(text, locations, env, &complaints);
-        let diagnostics = complaints.into_inner().locate(text);
+        let config = read(texts, locations, env, &complaints);
+        let diagnostics = complaints.into_inner().locate(texts);
         match config {
             Some(config) if diagnostics.is_empty() => Ok(config),
-            _ => Err(ConfigError::Invalid {
-                path: locations.config_file.clone(),
-                diagnostics,
-            }),
+            _ => Err(ConfigError::Invalid { diagnostics }),
         }
     }
 }
 
 /// Reads what can be read; all that is wrong is among the complaints, and `None` comes only with one.
 fn read(
-    text: &str,
+    texts: &Texts,
     locations: &Locations,
     env: &Env,
     complaints: &RefCell<Complaints>,
 ) -> Option<Config> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        complaints
-            .borrow_mut()
-            .add(error.span().unwrap_or(0..0), error.message(), None);
-    }
-    if !errors.is_empty() {
+    let document = texts.document(&mut complaints.borrow_mut());
+    if !complaints.borrow().is_empty() {
         // What follows a mistake in the syntax would be judged wrongly.
         return None;
     }
@@ -212,7 +207,7 @@ fn read(
     let top = Section {
         title: "the file".to_owned(),
         header: 0..0,
-        table: Some(document.get_ref()),
+        table: Some(&document),
         defaults: &nothing,
         complaints,
     };

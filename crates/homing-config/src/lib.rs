@@ -1,7 +1,8 @@
 //! Homing's configuration file.
 //!
 //! [`Env`] is the only place that reads environment variables. [`Locations`] says where things are, even while the
-//! file is not valid; [`Config::load`] reads and judges the whole file and reports all that is wrong with it.
+//! file is not valid; [`Config::load`] reads and judges the whole file with its
+//! drop-ins and reports all that is wrong with it.
 
 mod config;
 mod daemon;
@@ -14,6 +15,7 @@ mod places;
 mod section;
 mod source;
 mod target;
+mod texts;
 mod values;
 
 pub use config::{

@@ -157,15 +157,6 @@ impl<'t> Section<'t> {
         Some(texts)
     }
 
-    /// Reads a list of texts that is empty unless given.
-    pub(crate) fn plain_texts(&self, key: &str) -> Vec<String> {
-        self.texts(key)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|text| text.value)
-            .collect()
-    }
-
     /// Reads a table below; complains when it is something else.
     pub(crate) fn table(&self, key: &str) -> Option<(&'t DeTable<'t>, Range<usize>)> {
         let (name, value) = self.table?.get_key_value(key)?;

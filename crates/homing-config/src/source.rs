@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use homing_core::{ItemKey, Policy, SourceId};
+use ignore::gitignore::GitignoreBuilder;
 
 use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
 use crate::section::{Section, boolean, duration, number, size, text, word};
@@ -87,8 +88,8 @@ pub(crate) fn read(
     let config = SourceConfig {
         kind: SourceKind::Dir { root: root.value },
         path,
-        include: section.plain_texts("include"),
-        exclude: section.plain_texts("exclude"),
+        include: patterns(section, "include"),
+        exclude: patterns(section, "exclude"),
         every: every.map(|every| every.value),
         at_start: section.get_or_default(
             "at_start",
@@ -129,6 +130,27 @@ pub(crate) fn read(
         config,
         root_span: root.span,
     })
+}
+
+/// Reads a list of patterns in gitignore syntax; complains about malformed ones.
+fn patterns(section: &Section<'_>, key: &str) -> Vec<String> {
+    let patterns = section.texts(key).unwrap_or_default();
+    for pattern in &patterns {
+        let mut builder = GitignoreBuilder::new("");
+        // Git takes `a[` for a name; in a configuration it is a slip.
+        builder.allow_unclosed_class(false);
+        if let Err(error) = builder.add_line(None, &pattern.value) {
+            section.complain(
+                pattern.span.clone(),
+                format!(
+                    "{key} in {}: the pattern is malformed: {error}",
+                    section.title
+                ),
+                Some("write it as in a .gitignore, for example \"**/*.md\"".to_owned()),
+            );
+        }
+    }
+    patterns.into_iter().map(|pattern| pattern.value).collect()
 }
 
 /// Reads the path of a subdirectory below the root.

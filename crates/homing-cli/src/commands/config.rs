@@ -68,9 +68,10 @@ fn check(context: &Context) -> Report {
 
 fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
     match error {
-        ConfigError::Invalid { diagnostics, .. } => diagnostics
+        ConfigError::Invalid { diagnostics } => diagnostics
             .iter()
             .map(|diagnostic| ConfigDiagnostic {
+                file: Some(diagnostic.file.display().to_string()),
                 line: Some(diagnostic.line),
                 column: Some(diagnostic.column),
                 message: diagnostic.message.clone(),
@@ -78,6 +79,7 @@ fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
             })
             .collect(),
         other => vec![ConfigDiagnostic {
+            file: None,
             line: None,
             column: None,
             message: other.to_string(),
