@@ -7,6 +7,7 @@
 mod config;
 mod daemon;
 mod diagnostic;
+mod edit;
 mod env;
 mod file;
 mod forbidden;
@@ -23,6 +24,7 @@ pub use config::{
     TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
+pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
 pub use env::Env;
 pub use locations::Locations;
 pub use values::{ValueError, parse_duration, parse_size};

@@ -42,6 +42,29 @@ impl Texts {
         }])
     }
 
+    /// Takes the file and its drop-ins, in their order.
+    pub(crate) fn new(files: Vec<TextFile>) -> Self {
+        Self(files)
+    }
+
+    /// Returns them with another text in one of the files.
+    pub(crate) fn with(mut self, path: &Path, text: &str) -> Self {
+        for file in self.0.iter_mut().filter(|file| file.path == path) {
+            text.clone_into(&mut file.text);
+        }
+        self
+    }
+
+    /// Returns them, the file itself first.
+    pub(crate) fn files(&self) -> &[TextFile] {
+        &self.0
+    }
+
+    /// Returns them, the file itself first.
+    pub(crate) fn into_files(self) -> Vec<TextFile> {
+        self.0
+    }
+
     /// Reads the file and its drop-ins; each must be the user's and not writable by others.
     ///
     /// A file that does not exist is empty; `must_exist`: it is [`ConfigError::Missing`].
