@@ -6,6 +6,7 @@
 mod config;
 mod conflict;
 mod diff;
+mod edit;
 mod problem;
 pub mod routes;
 mod run;
@@ -24,6 +25,10 @@ pub use conflict::{
 pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
+};
+pub use edit::{
+    CheckRequest, ConfigEdit, FileEdit, SourceCheck, SourceChecks, SourceEntries, SourceEntry,
+    TargetEntries, TargetEntry, WithdrawQuery,
 };
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{

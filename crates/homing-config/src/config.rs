@@ -20,7 +20,11 @@ use crate::{ConfigError, Env, Locations, daemon, places, source, target};
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
 
-const DEFAULTS: &str = include_str!("../../../config/default.toml");
+/// The JSON schema of the configuration, for editors.
+pub const SCHEMA: &str = include_str!("../../../config/schema.json");
+
+/// What holds for keys that are not given.
+pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -110,6 +110,47 @@ impl Edit {
         })
     }
 
+    /// Begins with a configuration in which nothing is; for a text, not to be written.
+    pub fn of_nothing(locations: &Locations, env: &Env) -> Self {
+        let path = &locations.config_file;
+        Self {
+            original: Texts::only(path, ""),
+            documents: Document::parse(path, "").into_iter().collect(),
+            locations: locations.clone(),
+            env: env.clone(),
+        }
+    }
+
+    /// Returns the configuration file as it would be, without drop-ins.
+    pub fn text(&self) -> String {
+        let files = self.would_be().into_files();
+        files
+            .into_iter()
+            .next()
+            .map(|file| file.text)
+            .unwrap_or_default()
+    }
+
+    /// Makes sure that some file has the section.
+    pub fn require(&self, section: Section, name: &str) -> Result<(), EditError> {
+        if self
+            .documents
+            .iter()
+            .any(|document| document.has(section, name))
+        {
+            Ok(())
+        } else {
+            Err(self.unknown(section, name))
+        }
+    }
+
+    /// Tells whether some file has a key of the section.
+    pub fn has_key(&self, section: Section, name: &str, key: &str) -> bool {
+        self.documents
+            .iter()
+            .any(|document| document.has_key(section, name, key))
+    }
+
     /// Returns the names of all sections of a kind, in the order of the alphabet.
     pub fn names(&self, section: Section) -> Vec<String> {
         let mut names: Vec<String> = self

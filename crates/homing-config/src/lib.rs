@@ -13,6 +13,8 @@ mod file;
 mod forbidden;
 mod locations;
 mod places;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod section;
 mod source;
 mod target;
@@ -20,11 +22,11 @@ mod texts;
 mod values;
 
 pub use config::{
-    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SCHEMA, SourceConfig,
+    SourceKind, TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
 pub use env::Env;
 pub use locations::Locations;
-pub use values::{ValueError, parse_duration, parse_size};
+pub use values::{ValueError, parse_duration, parse_name, parse_size};

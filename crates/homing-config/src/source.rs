@@ -11,7 +11,8 @@ use crate::section::{Section, boolean, duration, number, size, text, word};
 use crate::values::{ValueError, expand_path};
 use crate::{Env, Locations};
 
-const KEYS: &[&str] = &[
+/// What may stand in it.
+pub(crate) const KEYS: &[&str] = &[
     "kind",
     "root",
     "path",

@@ -15,6 +15,8 @@ Options:
       --config FILE      Reads this configuration instead of the user's own
       --data-dir DIR     Keeps the database and contents there
       --check-store      Checks the database, prints what it finds, and ends
+      --check-sources    Lists the sources that standard input names (JSON, see `homing source check`), prints what
+                         it finds, and ends
   -h, --help             Prints this help
   -V, --version          Prints the version
 ";
@@ -27,6 +29,8 @@ pub(crate) enum Action {
     Serve,
     /// Check the database.
     CheckStore,
+    /// Look at sources.
+    CheckSources,
     /// Print the version.
     Version,
     /// Print the help.
@@ -70,6 +74,7 @@ impl Arguments {
                 "--config" => parsed.config = Some(value(given)?),
                 "--data-dir" => parsed.data_dir = Some(value(given)?),
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
+                "--check-sources" if given.is_none() => parsed.action = Action::CheckSources,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
                 "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
                 _ => {
@@ -123,6 +128,10 @@ mod tests {
         assert_eq!(
             parse(&["--check-store"]).unwrap().action,
             Action::CheckStore
+        );
+        assert_eq!(
+            parse(&["--check-sources"]).unwrap().action,
+            Action::CheckSources
         );
         assert_eq!(parse(&["-V"]).unwrap().action, Action::Version);
         assert_eq!(parse(&["--help"]).unwrap().action, Action::Help);

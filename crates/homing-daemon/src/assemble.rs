@@ -76,7 +76,8 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
     problem
 }
 
-fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
+/// Builds a source.
+pub(crate) fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
     let SourceKind::Dir { root } = &config.kind;
     let origin = DirSide::new(DirOptions {
         root: root.clone(),

@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod assemble;
 mod check;
+mod check_sources;
 mod convert;
 mod daemon;
 mod lock;
@@ -47,7 +48,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     match arguments.action {
         Action::Help => return print(arguments::HELP),
         Action::Version => return print(concat!("homingd ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Serve | Action::CheckStore => {}
+        Action::Serve | Action::CheckStore | Action::CheckSources => {}
     }
     let locations = Locations::find(
         arguments.config.as_deref(),
@@ -57,6 +58,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     .map_err(|error| StartError::Usage {
         message: error.to_string(),
     })?;
+    if arguments.action == Action::CheckSources {
+        return print(&check_sources::run(&locations, env)?);
+    }
     if arguments.action == Action::CheckStore {
         let checked = check::check(&locations.data_dir)?;
         print(&checked.text)?;

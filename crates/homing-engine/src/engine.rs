@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -107,6 +107,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             sources,
             targets,
+            withdrawn: Mutex::default(),
             specs,
         };
         let engine = Self {
@@ -122,7 +123,7 @@ impl Engine {
     pub fn submit(&self, source: &SourceId, request: RunRequest) -> Result<RunId, EngineError> {
         self.admit()?;
         let (spec, actor) = self.shared.source(source)?;
-        if !spec.enabled {
+        if !self.shared.is_live(source) {
             return Err(EngineError::Disabled(source.clone()));
         }
         if request.verb == Verb::Push && spec.push == PushMode::Never {
@@ -167,14 +168,7 @@ impl Engine {
 
     /// Returns the sources whose turn has come and that have nothing queued.
     pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
-        let due = |id: &SourceId, actor: &SourceActor| {
-            self.shared
-                .specs
-                .sources
-                .get(id)
-                .is_some_and(|spec| spec.enabled)
-                && actor.is_due(now)
-        };
+        let due = |id: &SourceId, actor: &SourceActor| self.shared.is_live(id) && actor.is_due(now);
         self.shared
             .sources
             .iter()

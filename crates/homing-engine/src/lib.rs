@@ -40,6 +40,7 @@ mod undo;
 mod verify;
 mod watch;
 mod why;
+mod withdraw;
 mod words;
 
 pub use engine::Engine;
@@ -51,3 +52,4 @@ pub use report::{
     Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};
+pub use withdraw::{Forget, Withdrawal};

@@ -8,7 +8,7 @@ use homing_api::{
     TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SCHEMA, SourceKind,
 };
 
 use crate::arguments::ConfigCommand;
@@ -22,6 +22,11 @@ pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, C
     match command {
         ConfigCommand::Check => Ok(check(context)),
         ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Schema => {
+            let schema: serde_json::Value =
+                serde_json::from_str(SCHEMA).expect("a test reads the schema");
+            Ok(Report::new(&schema, SCHEMA))
+        }
         ConfigCommand::Show => {
             let config = Config::load(&context.locations, &context.env)?;
             let shown = shown(&config, &context.locations);
@@ -125,7 +130,8 @@ fn path(locations: &Locations) -> Report {
     Report::new(&paths, text)
 }
 
-fn shown(config: &Config, locations: &Locations) -> ConfigShown {
+/// Returns the configuration with its defaults filled in.
+pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
     let daemon = &config.daemon;
     ConfigShown {
         config: locations.config_file.display().to_string(),
@@ -270,6 +276,27 @@ fn render(shown: &ConfigShown) -> String {
         );
     }
     text
+}
+
+/// Returns the part of the configuration as it is shown that is about one section, as in `sources.team`.
+pub(super) fn section(context: &Context, title: &str) -> Result<String, CliError> {
+    let config = Config::load(&context.locations, &context.env)?;
+    let text = render(&shown(&config, &context.locations));
+    let header = format!("[{title}]\n");
+    let section = text
+        .split("\n\n")
+        .find(|section| section.starts_with(&header));
+    Ok(section
+        .map(|section| format!("{}\n", section.trim_end()))
+        .unwrap_or_default())
+}
+
+/// Returns one more line in the form of a section.
+pub(super) fn field(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    format!("{key:<14} {}\n", escape(value))
 }
 
 #[cfg(test)]

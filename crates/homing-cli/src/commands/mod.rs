@@ -4,12 +4,15 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod editing;
 mod history;
 mod release;
 mod resolve;
 mod run;
+mod source;
 mod status;
 mod sync;
+mod target;
 mod undo;
 mod verify;
 mod version;
@@ -26,6 +29,8 @@ use crate::output::Report;
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
         Command::Config(command) => return config::run(*command, context),
+        Command::Source(command) => return source::run(command, context).await,
+        Command::Target(command) => return target::run(command, context).await,
         Command::Version => return version::run(context).await,
         _ => {}
     }
@@ -46,7 +51,9 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Db(command) => db::run(*command, context).await,
-        Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
+        Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
+            unreachable!("they were carried out above")
+        }
     }?;
     Ok(report.with_warning(warning))
 }

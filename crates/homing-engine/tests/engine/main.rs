@@ -17,4 +17,5 @@ mod roots;
 mod selection;
 mod source;
 mod told;
+mod withdraw;
 mod world;
