@@ -1,11 +1,14 @@
 //! `homing source`: sections of the configuration, edited in place, with and without a daemon.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, Home, ONE_SOURCE, TestResult, Tree, line_with, write};
+use crate::harness::{Daemon, Home, ONE_SOURCE, TestResult, Tree, line_with, run, skip, write};
 
 /// Makes what was written count, whether or not the daemon can load it while it runs.
 fn take_over(home: &Home, daemon: Daemon, edit: &Value) -> Result<Daemon> {
@@ -308,7 +311,7 @@ fn without_a_daemon_only_what_can_be_done_later_is_done() -> TestResult {
         &["source", "remove", "team", "--purge"],
     ] {
         home.homing(arguments)?.expect(
-            1,
+            4,
             &[
                 "was not removed",
                 "homingd is needed",
@@ -325,6 +328,116 @@ fn without_a_daemon_only_what_can_be_done_later_is_done() -> TestResult {
     let said = home.ok(&["source", "remove", "more"])?;
     ensure!(said.contains("when homingd starts"), "{said}");
     ensure!(config(&home)? == before, "{}", config(&home)?);
+    Ok(())
+}
+
+#[test]
+fn many_who_edit_at_once_do_not_lose_each_others_change() -> TestResult {
+    let home = Home::with_one_source()?;
+    let names: Vec<String> = (0..12).map(|number| format!("n{number}")).collect();
+    for name in &names {
+        home.make_origin(name)?;
+    }
+    let add = |name: &String| -> TestResult {
+        let root = home.origin(name).0.display().to_string();
+        let target = ["--target", "agents", "--no-check"];
+        let mut arguments = vec!["source", "add", name, "--root", &root];
+        arguments.extend(target);
+        home.ok(&arguments).map(drop)
+    };
+    std::thread::scope(|scope| -> TestResult {
+        let editors: Vec<_> = names.iter().map(|name| scope.spawn(|| add(name))).collect();
+        editors
+            .into_iter()
+            .try_for_each(|editor| editor.join().expect("it does not panic"))
+    })?;
+    let shown = home.json_ok(&["target", "show", "agents"])?;
+    ensure!(
+        shown["from"]
+            .as_array()
+            .is_some_and(|from| from.len() == 13),
+        "{shown:#}"
+    );
+    let text = config(&home)?;
+    ensure!(text.matches("[sources.").count() == 13, "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_is_told_with_what_was_done_before() -> TestResult {
+    let mut home = Home::with_one_source()?;
+    home.origin("team").write("a.md", "one\n")?;
+    if !home.hand_over()? {
+        return skip("no other user can be taken");
+    }
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let directory = home.path(".config/homing");
+    fs::set_permissions(&directory, Permissions::from_mode(0o500))?;
+    home.homing(&["source", "disable", "team"])?.expect(
+        6,
+        &[
+            "could not be written",
+            "the files of `team`",
+            "come back",
+            "hint: make",
+        ],
+    )?;
+    home.homing(&["target", "remove", "agents"])?
+        .expect(6, &["could not be written"])?;
+    fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+    home.ok(&["config", "check"])?;
+    daemon.stop()?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    home.target("agents").expect(&[("a.md", "one\n")])?;
+    daemon.stop()
+}
+
+#[test]
+fn on_a_terminal_what_is_missing_is_asked() -> TestResult {
+    let home = Home::with_one_source()?;
+    let docs = home.make_origin("docs")?;
+    docs.write("a.md", "one\n")?;
+    let program = Path::new("/usr/bin/script");
+    if !program.exists() {
+        return skip("there is no `script` to make a terminal with");
+    }
+    let answers = home.path("answers");
+    write(
+        &answers,
+        format!("Docs\ndocs\n{}\n15m\nagents\n", docs.0.display()).as_bytes(),
+    )?;
+    let mut command = Command::new(program);
+    command
+        .args([
+            "-qec",
+            concat!(env!("CARGO_BIN_EXE_homing"), " source add"),
+            "/dev/null",
+        ])
+        .env_clear()
+        .env("HOME", home.path(""))
+        .env("SHELL", "/bin/sh")
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(fs::File::open(&answers)?);
+    let outcome = run(command)?;
+    ensure!(outcome.code == 0, "{outcome}");
+    for text in [
+        "is not a valid name",
+        "publish it in (agents",
+        "added source `docs`",
+        "1 file of 4 B",
+    ] {
+        ensure!(
+            outcome.stdout.contains(text),
+            "expected `{text}` in {outcome}"
+        );
+    }
+    let text = config(&home)?;
+    ensure!(
+        text.contains("every = \"15m\"") && text.contains("[\"team\", \"docs\"]"),
+        "{text}"
+    );
     Ok(())
 }
 

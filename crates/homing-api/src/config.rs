@@ -23,6 +23,9 @@ pub struct ConfigPaths {
     pub config: String,
     /// Whether it is there.
     pub exists: bool,
+    /// The drop-ins, in the order in which they are laid over it.
+    #[serde(default)]
+    pub drop_ins: Vec<String>,
     /// Where the state is kept.
     pub data_dir: String,
     /// The daemon's socket.

@@ -26,6 +26,8 @@ impl CliError {
             Self::Client(error) => error.exit(),
             Self::Config(_) => Exit::Config,
             Self::Edit(error) => of_edit(error).kind.exit(),
+            // The word is the client's own; see `ClientError::kind`.
+            Self::Own(problem) if problem.kind.as_str() == "not-running" => Exit::Unreachable,
             Self::Own(problem) => problem.kind.exit(),
         }
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Complaints;
-use crate::texts::{Texts, drop_in_dir};
+use crate::texts::{Texts, drop_in_dir, drop_ins};
 use crate::values::expand_path;
 use crate::{ConfigError, Env};
 
@@ -62,6 +62,11 @@ impl Locations {
     /// Returns the directory whose `*.toml` are laid over the configuration file, in the order of their names.
     pub fn drop_in_dir(&self) -> PathBuf {
         drop_in_dir(&self.config_file)
+    }
+
+    /// Returns the drop-ins in their order; none when their directory cannot be read or is not the user's.
+    pub fn drop_ins(&self, env: &Env) -> Vec<PathBuf> {
+        drop_ins(&self.drop_in_dir(), env.uid).unwrap_or_default()
     }
 }
 

@@ -161,7 +161,7 @@ impl Texts {
 /// Returns the drop-ins of a directory, in the order of their names.
 ///
 /// Who may write the directory may add to the configuration, so it must be the user's, too.
-fn drop_ins(dir: &Path, uid: u32) -> Result<Vec<PathBuf>, ConfigError> {
+pub(crate) fn drop_ins(dir: &Path, uid: u32) -> Result<Vec<PathBuf>, ConfigError> {
     let failed = |source| ConfigError::Read {
         path: dir.to_owned(),
         source,

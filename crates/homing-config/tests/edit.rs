@@ -452,3 +452,53 @@ fn a_file_that_cannot_be_written_is_told() {
     );
     assert_eq!(home.read("config.toml"), COMMENTED);
 }
+
+#[test]
+fn an_edit_changes_nothing_else_that_is_configured() {
+    let drop_in = "[sources.mine]\nkind = \"dir\"\nroot = \"~/mine\"\n\n[targets.t]\npath = \"~/t\"\nfrom = [\"mine\", \"team\"]\n";
+    for (main, local) in [(EXAMPLE, drop_in), (COMMENTED, "[daemon]\nmax_runs = 3\n")] {
+        let home = Home::new(&[("config.toml", main), ("config.d/local.toml", local)]);
+        let before = home.begin().judge().unwrap();
+        for (id, source) in &before.sources {
+            let mut edit = home.begin();
+            edit.set(
+                Section::Source,
+                id.as_str(),
+                "priority",
+                &Setting::Number(999),
+            )
+            .unwrap();
+            edit.add(Section::Source, "new", &dir_source("/srv/new"))
+                .unwrap();
+            let mut after = edit.judge().unwrap();
+            let mut changed = source.clone();
+            changed.priority = 999;
+            assert_eq!(after.sources.remove(id), Some(changed));
+            assert!(after.sources.remove(&"new".parse().unwrap()).is_some());
+            let mut rest = before.sources.clone();
+            rest.remove(id);
+            assert_eq!(
+                (&after.sources, &after.targets, &after.daemon),
+                (&rest, &before.targets, &before.daemon)
+            );
+
+            let mut edit = home.begin();
+            edit.remove(Section::Source, id.as_str()).unwrap();
+            for (target, settings) in &before.targets {
+                edit.pull(Section::Target, target.as_str(), "from", id.as_str());
+                if settings.new_files_to.as_ref() == Some(id) {
+                    edit.unset(Section::Target, target.as_str(), "new_files_to");
+                }
+            }
+            let after = edit.judge().unwrap();
+            assert_eq!((&after.sources, &after.daemon), (&rest, &before.daemon));
+            for (target, settings) in &after.targets {
+                let kept = before.targets[target]
+                    .from
+                    .iter()
+                    .filter(|from| *from != id);
+                assert!(settings.from.iter().eq(kept), "{target}");
+            }
+        }
+    }
+}

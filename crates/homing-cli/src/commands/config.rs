@@ -8,7 +8,7 @@ use homing_api::{
     TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SCHEMA, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SourceKind,
 };
 
 use crate::arguments::ConfigCommand;
@@ -21,7 +21,7 @@ use crate::text::{count, escape, setting, size_setting};
 pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, CliError> {
     match command {
         ConfigCommand::Check => Ok(check(context)),
-        ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Path => Ok(path(&context.locations, &context.env)),
         ConfigCommand::Schema => {
             let schema: serde_json::Value =
                 serde_json::from_str(SCHEMA).expect("a test reads the schema");
@@ -107,10 +107,15 @@ fn told(error: &ConfigError) -> String {
     text
 }
 
-fn path(locations: &Locations) -> Report {
+fn path(locations: &Locations, env: &Env) -> Report {
     let paths = ConfigPaths {
         config: locations.config_file.display().to_string(),
         exists: locations.config_file.exists(),
+        drop_ins: locations
+            .drop_ins(env)
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         data_dir: locations.data_dir.display().to_string(),
         socket: locations.socket.display().to_string(),
     };
@@ -119,14 +124,14 @@ fn path(locations: &Locations) -> Report {
     } else {
         " (does not exist)"
     };
-    let lines = [
-        ("config", &paths.config, missing),
-        ("data", &paths.data_dir, ""),
-        ("socket", &paths.socket, ""),
-    ];
-    let text = lines
-        .map(|(what, path, more)| format!("{what:<7} {}{more}\n", escape(path)))
-        .concat();
+    let mut lines = vec![("config", &paths.config, missing)];
+    lines.extend(paths.drop_ins.iter().map(|path| ("drop-in", path, "")));
+    lines.push(("data", &paths.data_dir, ""));
+    lines.push(("socket", &paths.socket, ""));
+    let mut text = String::new();
+    for (what, path, more) in lines {
+        writeln!(text, "{what:<7} {}{more}", escape(path)).expect("a String takes all");
+    }
     Report::new(&paths, text)
 }
 
@@ -303,7 +308,7 @@ pub(super) fn field(key: &str, value: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use homing_config::{EXAMPLE, Env};
+    use homing_config::EXAMPLE;
 
     use super::*;
 

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+/// What a source or target may be called.
+const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+
 /// The configuration of Homing: `config.toml` and the drop-ins in `config.d`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, title = "Homing")]
@@ -13,8 +16,10 @@ pub(super) struct Configuration {
     /// The daemon as a whole.
     daemon: Option<Daemon>,
     /// The places to sync from, each under a name of a-z, 0-9, `-` and `_`.
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
     sources: Option<BTreeMap<String, Source>>,
     /// The places to publish to, each under a name of a-z, 0-9, `-` and `_`.
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
     targets: Option<BTreeMap<String, Target>>,
 }
 

@@ -58,7 +58,10 @@ pub(super) async fn remove(args: &RemoveSourceArgs, context: &Context) -> Result
         told.notes
             .push("its history is kept; `--purge` would have forgotten it".to_owned());
     }
-    editing::finish(context, args.dry_run, &change, told).await
+    let runs = told.runs.clone();
+    editing::finish(context, args.dry_run, &change, told)
+        .await
+        .map_err(|error| half_done(error, &runs))
 }
 
 /// Switches sources on.
@@ -93,7 +96,22 @@ pub(super) async fn disable(args: &SourceNamesArgs, context: &Context) -> Result
             }
         }
     }
-    editing::finish(context, args.dry_run, &change, told).await
+    let runs = told.runs.clone();
+    editing::finish(context, args.dry_run, &change, told)
+        .await
+        .map_err(|error| half_done(error, &runs))
+}
+
+/// Adds what was done before the configuration could not be written.
+fn half_done(error: CliError, runs: &[Run]) -> CliError {
+    let Some(source) = runs.iter().find_map(|run| run.source.as_ref()) else {
+        return error;
+    };
+    let mut problem = error.problem();
+    problem.causes.push(format!(
+        "homingd has taken the files of `{source}` out of the targets already; they come back when it loads the configuration as it is (`homing config reload`, or a restart)"
+    ));
+    problem.into()
 }
 
 const LATER: &str = "files leave the targets when homingd starts; where they are many, it waits for `homing sync --accept-deletions`";
@@ -119,15 +137,25 @@ fn withdrawn(
     answer: Result<Run, ClientError>,
     told: &mut Told,
 ) -> Result<bool, CliError> {
+    use ProblemKind::{ConfigInvalid, UnknownRoute, UnknownSource};
+
     let run = match answer {
         Ok(run) => run,
         Err(ClientError::NotRunning { .. }) => return Ok(false),
-        // It never loaded that source, or has no valid configuration: then there is nothing to take out by it.
+        Err(ClientError::Problem(problem)) if problem.kind == UnknownSource => {
+            let forgotten = if query.purge {
+                ", and nothing of it was forgotten"
+            } else {
+                ""
+            };
+            told.notes.push(format!(
+                "homingd does not know `{name}`, so there was nothing to take out of the targets{forgotten}"
+            ));
+            return Ok(true);
+        }
+        // It runs without a configuration, or is an older one.
         Err(ClientError::Problem(problem))
-            if matches!(
-                problem.kind,
-                ProblemKind::UnknownSource | ProblemKind::UnknownRoute | ProblemKind::ConfigInvalid
-            ) =>
+            if matches!(problem.kind, UnknownRoute | ConfigInvalid) =>
         {
             return Ok(false);
         }
