@@ -7,10 +7,12 @@ mod config;
 mod conflict;
 mod diff;
 mod edit;
+mod event;
 mod problem;
 pub mod routes;
 mod run;
 mod status;
+mod store;
 mod version;
 mod wait;
 mod words;
@@ -30,11 +32,19 @@ pub use edit::{
     CheckRequest, ConfigEdit, FileEdit, SourceCheck, SourceChecks, SourceEntries, SourceEntry,
     TargetEntries, TargetEntry, WithdrawQuery,
 };
+pub use event::{
+    Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
+    ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
+};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
+    RunProgress, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,
+    Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use store::{
+    BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+};
 pub use version::{API_MAX, API_MIN, ApiRange, VersionInfo};
 pub use wait::{WaitQuery, format_wait, parse_wait};

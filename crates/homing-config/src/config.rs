@@ -194,11 +194,29 @@ fn read(
     env: &Env,
     complaints: &RefCell<Complaints>,
 ) -> Option<Config> {
-    let document = texts.document(&mut complaints.borrow_mut());
-    if !complaints.borrow().is_empty() {
-        // What follows a mistake in the syntax would be judged wrongly.
-        return None;
+    let document = texts.document();
+    if !document.is_whole && texts.files().len() > 1 {
+        complaints.borrow_mut().expect_gaps();
     }
+    let config = judge(
+        &document.table,
+        document.is_whole,
+        locations,
+        env,
+        complaints,
+    );
+    texts.complain(&document, &mut complaints.borrow_mut());
+    document.is_whole.then_some(config)
+}
+
+/// Judges what was read. `whole`: that is everything that the file says.
+fn judge(
+    document: &DeTable<'_>,
+    whole: bool,
+    locations: &Locations,
+    env: &Env,
+    complaints: &RefCell<Complaints>,
+) -> Config {
     let defaults = DeTable::parse(DEFAULTS).expect("a test reads the defaults");
     let defaults_of = |name: &str| {
         defaults
@@ -211,7 +229,7 @@ fn read(
     let top = Section {
         title: "the file".to_owned(),
         header: 0..0,
-        table: Some(&document),
+        table: Some(document),
         defaults: &nothing,
         complaints,
     };
@@ -244,6 +262,7 @@ fn read(
     let known = KnownSources {
         names: &names,
         read: &sources,
+        whole,
     };
     let mut targets: Vec<TargetRead> = Vec::new();
     for (id, section) in entries(&top, "targets", defaults_of("target")) {
@@ -259,7 +278,7 @@ fn read(
         env,
         &mut complaints.borrow_mut(),
     );
-    Some(Config {
+    Config {
         daemon,
         sources: sources
             .into_iter()
@@ -269,7 +288,7 @@ fn read(
             .into_iter()
             .map(|target| (target.id, target.config))
             .collect(),
-    })
+    }
 }
 
 /// Returns the tables of `[KIND.NAME]`.

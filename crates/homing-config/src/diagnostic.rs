@@ -137,7 +137,10 @@ impl fmt::Display for Diagnostic {
 
 /// Collects what is wrong while the file is read.
 #[derive(Debug, Default)]
-pub(crate) struct Complaints(Vec<(Range<usize>, String, Option<String>)>);
+pub(crate) struct Complaints {
+    found: Vec<(Range<usize>, String, Option<String>)>,
+    gaps: bool,
+}
 
 impl Complaints {
     /// Adds one about the bytes of `span`.
@@ -147,18 +150,28 @@ impl Complaints {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.push((span, message.into(), hint));
+        self.found.push((span, message.into(), hint));
     }
 
-    /// Tells whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Forgets those about places that `are_vain`.
+    pub(crate) fn forget(&mut self, are_vain: impl Fn(&Range<usize>) -> bool) {
+        self.found.retain(|(span, ..)| !are_vain(span));
+    }
+
+    /// Says that what one file lacks may stand in a part of another that could not be understood.
+    pub(crate) fn expect_gaps(&mut self) {
+        self.gaps = true;
+    }
+
+    /// Tells whether [`Complaints::expect_gaps`] was said.
+    pub(crate) fn are_gaps_expected(&self) -> bool {
+        self.gaps
     }
 
     /// Returns them with files, lines and columns, in the order of the files.
     pub(crate) fn locate(mut self, texts: &Texts) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|(span, ..)| span.start);
-        self.0
+        self.found.sort_by_key(|(span, ..)| span.start);
+        self.found
             .into_iter()
             .map(|(span, message, hint)| {
                 let (file, span) = texts.find(&span);

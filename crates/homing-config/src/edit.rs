@@ -356,8 +356,7 @@ impl Edit {
 /// Returns what is wrong with the syntax.
 fn unreadable(texts: &Texts) -> ConfigError {
     let mut complaints = crate::diagnostic::Complaints::default();
-    let document = texts.document(&mut complaints);
-    drop(document);
+    texts.complain(&texts.document(), &mut complaints);
     ConfigError::Invalid {
         diagnostics: complaints.locate(texts),
     }

@@ -4,6 +4,7 @@
 //! file is not valid; [`Config::load`] reads and judges the whole file with its
 //! drop-ins and reports all that is wrong with it.
 
+mod broken;
 mod config;
 mod daemon;
 mod diagnostic;

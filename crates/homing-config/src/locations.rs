@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Complaints;
 use crate::texts::{Texts, drop_in_dir, drop_ins};
 use crate::values::expand_path;
 use crate::{ConfigError, Env};
@@ -95,7 +94,7 @@ struct Hints {
 impl Hints {
     fn read(config_file: &Path, env: &Env) -> Self {
         let texts = Texts::read_leniently(config_file, env.uid);
-        let document = texts.document(&mut Complaints::default());
+        let document = texts.document().table;
         let base = config_file.parent().unwrap_or(Path::new("/"));
         let path = |key: &str| {
             let daemon = document.get("daemon")?.get_ref().as_table()?;

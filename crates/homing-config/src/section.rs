@@ -118,6 +118,9 @@ impl<'t> Section<'t> {
         read: impl Fn(&DeValue<'_>) -> Result<T, ValueError>,
     ) -> Option<Located<T>> {
         if self.table.is_none_or(|table| !table.contains_key(key)) {
+            if self.complaints.borrow().are_gaps_expected() {
+                return None;
+            }
             self.complain(
                 self.header.clone(),
                 format!("{} needs `{key}`", self.title),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
+use crate::broken::Broken;
 use crate::diagnostic::Complaints;
 use crate::{ConfigError, file};
 
@@ -26,6 +27,39 @@ pub(crate) struct TextFile {
     pub(crate) path: PathBuf,
     /// What is in it.
     pub(crate) text: String,
+}
+
+/// What the texts say together. Places are counted through all of them.
+pub(crate) struct Document<'t> {
+    /// What could be understood.
+    pub(crate) table: DeTable<'t>,
+    /// Whether that is everything.
+    pub(crate) is_whole: bool,
+    mistakes: Vec<(Range<usize>, String)>,
+    /// Keys that may be given only once, each with the place where it was given first.
+    twice: Vec<(Range<usize>, Range<usize>)>,
+    /// Where each text begins, how long it is, and which parts of it are no TOML.
+    broken: Vec<(usize, usize, Broken)>,
+}
+
+impl Default for Document<'_> {
+    fn default() -> Self {
+        Self {
+            table: DeTable::new(),
+            is_whole: true,
+            mistakes: Vec::new(),
+            twice: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+}
+
+impl Document<'_> {
+    fn is_broken(&self, at: usize) -> bool {
+        self.broken.iter().any(|(start, length, broken)| {
+            (*start..=start + length).contains(&at) && broken.has(at - start)
+        })
+    }
 }
 
 /// Returns the directory of the drop-ins of a configuration file.
@@ -116,31 +150,47 @@ impl Texts {
         Self(read.collect())
     }
 
-    /// Parses them and makes one document of them. What is wrong with their syntax is among the complaints; such a
-    /// file counts as far as it could be understood.
-    pub(crate) fn document(&self, complaints: &mut Complaints) -> DeTable<'_> {
-        let mut document = DeTable::new();
+    /// Parses them and makes one document of them, as far as they could be understood.
+    pub(crate) fn document(&self) -> Document<'_> {
+        let mut document = Document::default();
         let mut start = 0;
         for file in &self.0 {
             let (table, errors) = DeTable::parse_recoverable(&file.text);
-            for error in &errors {
-                let span = error.span().unwrap_or(0..0);
-                complaints.add(moved(&span, start), error.message(), None);
-            }
-            for (again, first) in lay_over(&mut document, shifted(table.into_inner(), start)) {
-                let (file, place) = self.find(&first);
-                let line = file.text[..place.start].matches('\n').count() + 1;
-                let key = &file.text[place];
-                let first = format!("{}:{line}", file.path.display());
-                complaints.add(
-                    again,
-                    format!("`{key}` is given already in {first}"),
-                    Some("remove one of the two, or give one of them another name".to_owned()),
-                );
-            }
+            let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+            let broken = Broken::find(&file.text, errors.iter().map(place));
+            let mistakes = errors
+                .iter()
+                .filter(|error| !broken.is_consequence(place(error).start));
+            document.mistakes.extend(
+                mistakes.map(|error| (moved(&place(error), start), error.message().to_owned())),
+            );
+            let table = shifted(table.into_inner(), start);
+            document.twice.extend(lay_over(&mut document.table, table));
+            document.broken.push((start, file.text.len(), broken));
+            document.is_whole &= errors.is_empty();
             start += file.text.len() + 1;
         }
         document
+    }
+
+    /// Adds what is wrong with the texts as such to the complaints, which are about what they say; those about parts
+    /// that could not be understood are in vain.
+    pub(crate) fn complain(&self, document: &Document<'_>, complaints: &mut Complaints) {
+        for (again, first) in &document.twice {
+            let (file, place) = self.find(first);
+            let line = file.text[..place.start].matches('\n').count() + 1;
+            let key = &file.text[place];
+            let first = format!("{}:{line}", file.path.display());
+            complaints.add(
+                again.clone(),
+                format!("`{key}` is given already in {first}"),
+                Some("remove one of the two, or give one of them another name".to_owned()),
+            );
+        }
+        complaints.forget(|span| document.is_broken(span.start));
+        for (span, message) in &document.mistakes {
+            complaints.add(span.clone(), message, None);
+        }
     }
 
     /// Returns which of them the bytes of `span` are in, with the span in it.

@@ -158,14 +158,30 @@ fn every_error_names_its_file() {
 }
 
 #[test]
-fn what_is_no_toml_names_its_file_and_nothing_else_is_judged() {
+fn what_is_no_toml_names_its_file_and_hides_no_other_mistake() {
     let home = Home::new(&[
-        ("config.toml", "[daemon]\nmax_runs = 0\n"),
-        ("config.d/a.toml", "[sources.team\n"),
+        (
+            "config.toml",
+            "[daemon]\nmax_runs = 0\n[sources.team\nkind = \"dir\"\nroot = \"~/team\"\n",
+        ),
+        ("config.d/a.toml", "[sources.team]\npriority = 5000\n"),
+        (
+            "config.d/b.toml",
+            "[targets.t]\npath = \"~/t\"\nfrom = [\"team\"]\n",
+        ),
     ]);
     let wrong = home.wrong();
-    assert_eq!(wrong.len(), 1);
-    assert!(wrong[0].starts_with("config.d/a.toml:1:"), "{wrong:?}");
+    // That the source lacks its kind, and the target its source, may be because of what could not be understood.
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    assert!(
+        wrong[0].starts_with("config.toml:2:12: max_runs"),
+        "{wrong:?}"
+    );
+    assert!(wrong[1].starts_with("config.toml:3:"), "{wrong:?}");
+    assert!(
+        wrong[2].starts_with("config.d/a.toml:2:12: priority"),
+        "{wrong:?}"
+    );
 }
 
 #[test]

@@ -17,6 +17,9 @@ Options:
       --check-store      Checks the database, prints what it finds, and ends
       --check-sources    Lists the sources that standard input names (JSON, see `homing source check`), prints what
                          it finds, and ends
+      --restore-store FILE
+                         Replaces the state by a backup (`-`: from standard input), and ends
+      --json             Prints JSON, with --check-store or --restore-store
   -h, --help             Prints this help
   -V, --version          Prints the version
 ";
@@ -31,6 +34,8 @@ pub(crate) enum Action {
     CheckStore,
     /// Look at sources.
     CheckSources,
+    /// Replace the state by a backup.
+    RestoreStore,
     /// Print the version.
     Version,
     /// Print the help.
@@ -46,6 +51,10 @@ pub(crate) struct Arguments {
     pub(crate) config: Option<PathBuf>,
     /// Another data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// The backup to restore; `-` is standard input.
+    pub(crate) backup: PathBuf,
+    /// Whether what is printed is JSON.
+    pub(crate) json: bool,
 }
 
 impl Arguments {
@@ -73,6 +82,11 @@ impl Arguments {
             match flag.as_str() {
                 "--config" => parsed.config = Some(value(given)?),
                 "--data-dir" => parsed.data_dir = Some(value(given)?),
+                "--restore-store" => {
+                    parsed.action = Action::RestoreStore;
+                    parsed.backup = value(given)?;
+                }
+                "--json" if given.is_none() => parsed.json = true,
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
                 "--check-sources" if given.is_none() => parsed.action = Action::CheckSources,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
@@ -111,6 +125,7 @@ mod tests {
             action: Action::Serve,
             config: Some("a=b.toml".into()),
             data_dir: Some("d".into()),
+            ..Arguments::default()
         };
         assert_eq!(
             parse(&["--config", "a=b.toml", "--data-dir=d"]).unwrap(),
@@ -133,6 +148,9 @@ mod tests {
             parse(&["--check-sources"]).unwrap().action,
             Action::CheckSources
         );
+        let restore = parse(&["--restore-store", "-", "--json"]).unwrap();
+        assert_eq!(restore.action, Action::RestoreStore);
+        assert!(restore.json && restore.backup.as_os_str() == "-");
         assert_eq!(parse(&["-V"]).unwrap().action, Action::Version);
         assert_eq!(parse(&["--help"]).unwrap().action, Action::Help);
     }
@@ -143,6 +161,7 @@ mod tests {
             &["--confg", "x"][..],
             &["--config"],
             &["--config="],
+            &["--restore-store"],
             &["serve"],
             &["--version=1"],
             &["\u{1b}[2J"],

@@ -12,6 +12,7 @@ mod daemon;
 mod lock;
 mod log;
 mod problem;
+mod restore;
 mod schedule;
 mod server;
 mod signal;
@@ -48,7 +49,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     match arguments.action {
         Action::Help => return print(arguments::HELP),
         Action::Version => return print(concat!("homingd ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Serve | Action::CheckStore | Action::CheckSources => {}
+        Action::Serve | Action::CheckStore | Action::RestoreStore | Action::CheckSources => {}
     }
     let locations = Locations::find(
         arguments.config.as_deref(),
@@ -58,20 +59,39 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     .map_err(|error| StartError::Usage {
         message: error.to_string(),
     })?;
-    if arguments.action == Action::CheckSources {
-        return print(&check_sources::run(&locations, env)?);
+    let data_dir = &locations.data_dir;
+    match arguments.action {
+        Action::CheckStore => {
+            let found = check::check(data_dir)?;
+            print(&if arguments.json {
+                json(&found)
+            } else {
+                check::text(&found, data_dir)
+            })?;
+            if found.sound {
+                Ok(ExitCode::SUCCESS)
+            } else {
+                Err(StartError::Damaged {
+                    data_dir: data_dir.clone(),
+                })
+            }
+        }
+        Action::RestoreStore => {
+            let restored = restore::restore(data_dir, &arguments.backup)?;
+            print(&if arguments.json {
+                json(&restored)
+            } else {
+                restore::text(&restored)
+            })
+        }
+        Action::CheckSources => print(&check_sources::run(&locations, env)?),
+        Action::Serve | Action::Help | Action::Version => serve(&locations, env),
     }
-    if arguments.action == Action::CheckStore {
-        let checked = check::check(&locations.data_dir)?;
-        print(&checked.text)?;
-        let data_dir = locations.data_dir;
-        return if checked.sound {
-            Ok(ExitCode::SUCCESS)
-        } else {
-            Err(StartError::Damaged { data_dir })
-        };
-    }
-    serve(&locations, env)
+}
+
+fn json(document: &impl serde::Serialize) -> String {
+    // What is printed has text keys only, so it can always be written.
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
 }
 
 fn serve(locations: &Locations, env: &Env) -> Result<ExitCode, StartError> {

@@ -15,7 +15,7 @@ use crate::report::{Failure, ItemReport};
 use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::TargetSpec;
-use crate::target_run::TargetRun;
+use crate::target_run::{TargetRun, Told};
 
 /// What a run wants of a publish.
 pub(crate) struct PublishRequest {
@@ -64,6 +64,7 @@ pub(crate) struct TargetActor {
     turn: TurnLock<Recovery>,
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
     known: Mutex<Knowledge>,
+    told: Mutex<Told>,
 }
 
 /// Whether what a killed process left in the target was repaired.
@@ -198,7 +199,7 @@ impl TargetActor {
                     error: done.error.clone(),
                     published: true,
                 };
-                done.answers(requests)
+                done.answers(requests, &mut locked(&self.told))
             }
             Err(error) => {
                 known.error = Some(error.failure());

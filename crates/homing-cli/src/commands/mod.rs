@@ -5,6 +5,7 @@ mod conflicts;
 mod db;
 mod diff;
 mod editing;
+mod events;
 mod history;
 mod release;
 mod resolve;
@@ -20,7 +21,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, RunCommand};
+use crate::arguments::{Command, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Config(command) => return config::run(*command, context),
         Command::Source(command) => return source::run(command, context).await,
         Command::Target(command) => return target::run(command, context).await,
+        Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
     }
@@ -48,9 +50,10 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Run(RunCommand::Cancel(args)) => run::cancel(args, context).await,
         Command::Undo(args) => undo::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
+        Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
-        Command::Db(command) => db::run(*command, context).await,
+        Command::Db(command) => db::run(command, context).await,
         Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
             unreachable!("they were carried out above")
         }
