@@ -4,6 +4,7 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod editing;
 mod events;
 mod history;
 mod pause;
@@ -11,8 +12,10 @@ mod release;
 mod resolve;
 mod resume;
 mod run;
+mod source;
 mod status;
 mod sync;
+mod target;
 mod undo;
 mod verify;
 mod version;
@@ -29,6 +32,8 @@ use crate::output::Report;
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
         Command::Config(command) => return config::run(*command, context),
+        Command::Source(command) => return source::run(command, context).await,
+        Command::Target(command) => return target::run(command, context).await,
         Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
@@ -53,7 +58,9 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Pause(args) => pause::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
-        Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
+        Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
+            unreachable!("they were carried out above")
+        }
     }?;
     Ok(report.with_warning(warning))
 }
