@@ -14,6 +14,7 @@ mod kill;
 mod names;
 mod places;
 mod push;
+mod reload;
 mod resolve;
 mod socket;
 mod store;

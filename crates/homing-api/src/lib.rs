@@ -7,6 +7,7 @@ mod config;
 mod conflict;
 mod diff;
 mod problem;
+mod reload;
 pub mod routes;
 mod run;
 mod status;
@@ -26,6 +27,7 @@ pub use diff::{
     VerifyRequest, Why, WhyQuery,
 };
 pub use problem::{Exit, Problem, ProblemKind};
+pub use reload::{Changes, Reloaded};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
     RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,

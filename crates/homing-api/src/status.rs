@@ -24,7 +24,8 @@ words! {
 /// A condition of the daemon or of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `StorageFailed`; more may come.
+    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `ReloadNeeded`,
+    /// `RestartNeeded`, `StorageFailed`; more may come.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

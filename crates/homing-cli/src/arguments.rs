@@ -8,7 +8,7 @@ use homing_config::parse_duration;
 
 /// Keeps what AI agents live on in step with where it comes from.
 ///
-/// Speaks to homingd, which must be running for all but `config` and `version`.
+/// Speaks to homingd, which must be running for all but `config` (save `config reload`) and `version`.
 #[derive(Debug, Parser)]
 #[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -87,7 +87,7 @@ pub(crate) enum Command {
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Look at the configuration; needs no daemon
+    /// Look at the configuration, and have it taken over; only `reload` needs a daemon
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show the versions of this program and of homingd
@@ -235,6 +235,8 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Tell where the configuration, the state and the socket are
     Path,
+    /// Have homingd take the configuration over, new and changed commands included
+    Reload,
     /// Show the configuration with its defaults filled in
     Show,
 }

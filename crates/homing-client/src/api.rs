@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use homing_api::{
-    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, ReleaseRequest, RequestVerb,
-    ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status, Targets,
-    Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
+    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, ReleaseRequest, Reloaded,
+    RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status,
+    Targets, Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
 };
 use hyper::Method;
 
@@ -43,6 +43,12 @@ impl Client {
     /// `GET /v1/status`.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, routes::STATUS, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// `POST /v1/reload`.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
             .await
     }
 

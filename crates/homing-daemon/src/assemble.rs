@@ -12,6 +12,10 @@ use homing_core::{ContentHash, SideError};
 use homing_engine as engine;
 use homing_side_dir::{DirOptions, DirSide, Limits};
 
+/// How an invalid configuration is mended.
+pub(crate) const MEND: &str =
+    "`homing config check` shows the place; homingd takes the file over as soon as it is valid";
+
 /// Builds every side, and with them what the engine is told.
 ///
 /// The problem tells what the configuration asks for that cannot be.
@@ -26,7 +30,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         move |error: SideError| {
             let detail = format!("{}: [{section}]: {error}", config_file.display());
             let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
-            Box::new(problem.with_hint("mend it and restart homingd"))
+            Box::new(problem.with_hint(MEND))
         }
     };
     let sources = config
@@ -71,10 +75,7 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
             cause = error.source();
         }
     }
-    problem.hint = Some(match error.hint() {
-        Some(hint) => format!("{hint}; then restart homingd"),
-        None => "`homing config check` shows the place; mend it and restart homingd".to_owned(),
-    });
+    problem.hint = Some(error.hint().unwrap_or_else(|| MEND.to_owned()));
     problem
 }
 

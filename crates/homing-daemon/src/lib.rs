@@ -6,6 +6,9 @@ mod api;
 mod arguments;
 mod assemble;
 mod check;
+mod condition;
+mod config_watch;
+mod configuration;
 mod convert;
 mod daemon;
 mod lock;
@@ -13,6 +16,7 @@ mod log;
 mod problem;
 mod schedule;
 mod server;
+mod service;
 mod signal;
 mod socket;
 mod start;
@@ -23,10 +27,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use homing_api::{Problem, ProblemKind};
-use homing_config::{Config, Env, Locations};
+use homing_config::{Env, Locations};
 
 use crate::arguments::{Action, Arguments};
+use crate::configuration::Place;
 use crate::start::StartError;
 
 /// How long blocking work may take to notice that the daemon has ended.
@@ -67,28 +71,27 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
             Err(StartError::Damaged { data_dir })
         };
     }
-    serve(&locations, env)
+    serve(Place {
+        config: arguments.config,
+        data_dir: arguments.data_dir,
+        env: env.clone(),
+        locations,
+    })
 }
 
-fn serve(locations: &Locations, env: &Env) -> Result<ExitCode, StartError> {
-    let mut config = Config::load(locations, env).map_err(|error| assemble::config_problem(&error));
-    let filter = match &config {
-        Ok(valid) => log::filter(&valid.daemon.log).or_else(|error| {
-            let file = locations.config_file.display();
-            let detail =
-                format!("{file}: [daemon]: `log` is not a filter such as \"info\": {error}");
-            let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
-            config = Err(Box::new(problem.with_hint("mend it and restart homingd")));
-            log::filter("info")
-        }),
+fn serve(place: Place) -> Result<ExitCode, StartError> {
+    let judged = place.load();
+    let filter = match &judged {
+        Ok(judged) => Ok(judged.filter.clone()),
         Err(_) => log::filter("info"),
     };
-    log::start(filter.map_err(|error| StartError::system("could not begin to log", error))?);
+    let filter = filter.map_err(|error| StartError::system("could not begin to log", error))?;
+    let log = log::start(filter);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
-    let ended = runtime.block_on(daemon::run(config, locations));
+    let ended = runtime.block_on(daemon::run(place, judged, log));
     runtime.shutdown_timeout(LAST_GRACE);
     ended
 }

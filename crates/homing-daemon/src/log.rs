@@ -2,20 +2,39 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Parts that say more than anybody wants to hear, unless they are asked for by name.
 const TALKATIVE: [&str; 2] = ["tokio_cron_scheduler", "rusqlite_migration"];
 
+/// Changes what is logged.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(reload::Handle<EnvFilter, Registry>);
+
+impl Handle {
+    /// Lets through from now on what `filter` does.
+    pub(crate) fn set_filter(&self, filter: EnvFilter) {
+        // It fails only when somebody else in this process logs (a test).
+        self.0.reload(filter).unwrap_or_default();
+    }
+}
+
 /// Begins to log what `filter` lets through. Does nothing when somebody logs already.
-pub(crate) fn start(filter: EnvFilter) {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+pub(crate) fn start(filter: EnvFilter) -> Handle {
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     // A second daemon in one process (a test) logs where the first one does.
-    lines.try_init().unwrap_or_default();
+    Registry::default()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .unwrap_or_default();
+    Handle(handle)
 }
 
 /// Parses a filter such as `info` or `homing_engine=debug,info`.

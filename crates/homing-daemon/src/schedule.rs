@@ -3,12 +3,10 @@
 //! `tokio-cron-scheduler` is the clock only. What is due is the engine's to say, from wall-clock times in the database,
 //! so a suspended machine or a restart loses no turn.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use homing_engine::{Engine, EngineError, RunRequest, Trigger, Verb};
 use homing_store::Store;
 use jiff::{SignedDuration, Timestamp};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::tasks::Tasks;
@@ -50,25 +48,17 @@ impl Schedule {
 pub(crate) struct Pump {
     engine: Engine,
     store: Store,
-    keep_history: Duration,
     tasks: Tasks,
     next_sweep: Mutex<Timestamp>,
 }
 
 impl Pump {
     /// Returns a pump whose first sweep is some minutes from `now`.
-    pub(crate) fn new(
-        engine: Engine,
-        store: Store,
-        keep_history: Duration,
-        tasks: Tasks,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, store: Store, tasks: Tasks, now: Timestamp) -> Self {
         let next_sweep = Mutex::new(later(now, FIRST_SWEEP_AFTER));
         Self {
             engine,
             store,
-            keep_history,
             tasks,
             next_sweep,
         }
@@ -85,11 +75,9 @@ impl Pump {
     }
 
     fn submit_due(&self, now: Timestamp, trigger: Trigger) {
-        for source in self.engine.due(now) {
-            match self
-                .engine
-                .submit(&source, RunRequest::new(Verb::Sync, trigger))
-            {
+        let engine = self.engine.newest();
+        for source in engine.due(now) {
+            match engine.submit(&source, RunRequest::new(Verb::Sync, trigger)) {
                 Ok(run) => tracing::debug!(%source, %run, "its turn has come"),
                 // It runs already, or was switched off since: the next turn will tell.
                 Err(
@@ -115,7 +103,8 @@ impl Pump {
     }
 
     fn sweep(&self, now: Timestamp) {
-        let (store, keep_history) = (self.store.clone(), self.keep_history);
+        let keep_history = self.engine.newest().settings().keep_history;
+        let store = self.store.clone();
         self.tasks.spawn(async move {
             match store.sweep(keep_history, now).await {
                 Ok(report) => tracing::info!(?report, "old history and contents were swept"),
@@ -138,6 +127,7 @@ fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use homing_core::RunId;
     use homing_engine::{Settings, Specs};
@@ -181,16 +171,19 @@ mod tests {
             .write(|writer| writer.begin_run(&old_run()))
             .await
             .unwrap();
+        let month = Duration::from_hours(24 * 30);
         let specs = Specs {
             sources: BTreeMap::new(),
             targets: BTreeMap::new(),
-            settings: Settings::default(),
+            settings: Settings {
+                keep_history: month,
+                ..Settings::default()
+            },
         };
         let engine = Engine::start(specs, store.clone()).await.unwrap();
         let tasks = Tasks::default();
         let now = Timestamp::now();
-        let month = Duration::from_hours(24 * 30);
-        let pump = Pump::new(engine, store.clone(), month, tasks.clone(), now);
+        let pump = Pump::new(engine, store.clone(), tasks.clone(), now);
         let is_kept = || async {
             store
                 .read(|reader| reader.run(RunId(1)))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,13 +17,13 @@ use tokio_util::task::TaskTracker;
 use crate::error::EngineError;
 use crate::history;
 use crate::pipeline::plan::Consent;
+use crate::reload::{Registration, register};
 use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run, Runs};
-use crate::schedule::Schedule;
-use crate::shared::Shared;
+use crate::shared::{Actors, Shared};
 use crate::source::SourceActor;
-use crate::spec::{PushMode, Specs};
-use crate::target::{PublishRequest, Published, TargetActor};
+use crate::spec::{PushMode, Settings, Specs};
+use crate::target::{PublishRequest, Published};
 use crate::words;
 
 /// The engine. Clones are handles of the same one.
@@ -39,78 +39,43 @@ impl Engine {
     /// every target is brought in line with the heads and the configuration once.
     pub async fn start(specs: Specs, store: Store) -> Result<Self, EngineError> {
         let boot_id = boot_id();
-        let configured: Vec<_> = specs
-            .sources
-            .iter()
-            .map(|(id, spec)| {
-                (
-                    id.clone(),
-                    spec.kind.clone(),
-                    spec.url.clone(),
-                    spec.enabled,
-                )
-            })
-            .collect();
+        let configured = Registration::of(&specs, |_| true);
         let now = runs::now();
-        let (rows, last_runs, last) = store
+        let (known, last) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
-                let mut rows = BTreeMap::new();
-                let mut last_runs = BTreeMap::new();
-                for (id, kind, url, enabled) in configured {
-                    let known = writer.source(&id)?;
-                    if known
-                        .as_ref()
-                        .is_none_or(|row| row.kind != kind || row.url != url)
-                    {
-                        writer.register_source(&id, &kind, &url)?;
-                    }
-                    if known.as_ref().is_none_or(|row| row.enabled != enabled) {
-                        writer.set_enabled(&id, enabled)?;
-                    }
-                    let filter = RunFilter {
-                        source: Some(id.clone()),
-                        limit: 1,
-                        ..RunFilter::default()
-                    };
-                    last_runs.extend(
-                        writer
-                            .runs(filter)?
-                            .into_iter()
-                            .map(|run| (id.clone(), run)),
-                    );
-                    rows.extend(writer.source(&id)?.map(|row| (id, row)));
-                }
-                Ok((rows, last_runs, writer.last_run_id()?))
+                Ok((register(writer, configured)?, writer.last_run_id()?))
             })
             .await?;
+        let mut actors = Actors::default();
         let sources = specs
             .sources
             .iter()
             .map(|(id, spec)| {
-                let schedule = Schedule::resume(rows.get(id), spec, now);
-                let last_run = last_runs.get(id).map(history::report);
-                (id.clone(), SourceActor::new(schedule, last_run))
+                let actor = actors.source(id, known.get(id), spec, now);
+                (id.clone(), actor)
             })
             .collect();
         let targets = specs
             .targets
             .keys()
-            .map(|id| (id.clone(), TargetActor::default()))
+            .map(|id| (id.clone(), actors.target(id)))
             .collect();
         let shared = Shared {
             store,
-            runs: Runs::after(last),
-            permits: Semaphore::new(specs.settings.max_runs.max(1)),
+            runs: Arc::new(Runs::after(last)),
+            permits: Arc::new(Semaphore::new(specs.settings.max_runs.max(1))),
             boot_id,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             sources,
             targets,
             specs,
+            actors: Arc::new(Mutex::new(actors)),
+            newest: Arc::default(),
         };
         let engine = Self {
-            shared: Arc::new(shared),
+            shared: shared.into_force(),
         };
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
@@ -165,9 +130,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Returns the settings that this handle goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.specs.settings
+    }
+
     /// Returns the sources whose turn has come and that have nothing queued.
     pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
-        let due = |id: &SourceId, actor: &SourceActor| {
+        let due = |id: &SourceId, actor: &Arc<SourceActor>| {
             self.shared
                 .specs
                 .sources

@@ -24,6 +24,7 @@ mod pipeline;
 mod push;
 mod recover;
 mod release;
+mod reload;
 mod report;
 mod resolve;
 mod runs;
@@ -45,6 +46,7 @@ mod words;
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use history::problem_word;
+pub use reload::Touched;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
     ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,

@@ -1,7 +1,7 @@
 //! What all runs share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use homing_core::{Contents, SourceId, TargetId};
 use homing_store::Store;
@@ -16,23 +16,56 @@ use crate::spec::{SourceSpec, Specs, TargetSpec};
 use crate::target::TargetActor;
 
 /// The engine's parts, behind every handle of it.
+///
+/// A reload makes another one, for the new settings; whoever works with this one goes on with the settings that it
+/// began with. What guards the disk (actors, runs, tasks) is the same in all of them.
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) specs: Specs,
-    pub(crate) runs: Runs,
+    pub(crate) runs: Arc<Runs>,
     /// One for each run in transfer or publish.
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Arc<Semaphore>,
     /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.
     pub(crate) boot_id: String,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
-    pub(crate) sources: BTreeMap<SourceId, SourceActor>,
-    pub(crate) targets: BTreeMap<TargetId, TargetActor>,
+    /// The configured sources.
+    pub(crate) sources: BTreeMap<SourceId, Arc<SourceActor>>,
+    /// The configured targets.
+    pub(crate) targets: BTreeMap<TargetId, Arc<TargetActor>>,
+    /// Every actor there ever was: a name that goes and comes back must not have two.
+    pub(crate) actors: Arc<Mutex<Actors>>,
+    /// The settings that are in force; see [`Shared::newest`].
+    pub(crate) newest: Arc<Mutex<Weak<Shared>>>,
+}
+
+/// See [`Shared::actors`].
+#[derive(Default)]
+pub(crate) struct Actors {
+    pub(crate) sources: BTreeMap<SourceId, Arc<SourceActor>>,
+    pub(crate) targets: BTreeMap<TargetId, Arc<TargetActor>>,
 }
 
 impl Shared {
+    /// Puts these settings in force.
+    pub(crate) fn into_force(self) -> Arc<Self> {
+        let shared = Arc::new(self);
+        *locked(&shared.newest) = Arc::downgrade(&shared);
+        shared
+    }
+
+    /// Returns the parts with the settings that are in force now.
+    pub(crate) fn newest(self: &Arc<Self>) -> Arc<Self> {
+        locked(&self.newest)
+            .upgrade()
+            .unwrap_or_else(|| Arc::clone(self))
+    }
+
     /// Returns a source with its actor.
-    pub(crate) fn source(&self, id: &SourceId) -> Result<(&SourceSpec, &SourceActor), EngineError> {
+    pub(crate) fn source(
+        &self,
+        id: &SourceId,
+    ) -> Result<(&SourceSpec, &Arc<SourceActor>), EngineError> {
         match (self.specs.sources.get(id), self.sources.get(id)) {
             (Some(spec), Some(actor)) => Ok((spec, actor)),
             _ => Err(EngineError::UnknownSource(id.clone())),
@@ -40,7 +73,10 @@ impl Shared {
     }
 
     /// Returns a target with its actor.
-    pub(crate) fn target(&self, id: &TargetId) -> Result<(&TargetSpec, &TargetActor), EngineError> {
+    pub(crate) fn target(
+        &self,
+        id: &TargetId,
+    ) -> Result<(&TargetSpec, &Arc<TargetActor>), EngineError> {
         match (self.specs.targets.get(id), self.targets.get(id)) {
             (Some(spec), Some(actor)) => Ok((spec, actor)),
             _ => Err(EngineError::UnknownTarget(id.clone())),

@@ -55,6 +55,11 @@ impl SourceActor {
         }
     }
 
+    /// Counts with another schedule from now on.
+    pub(crate) fn reschedule(&self, schedule: Schedule) {
+        locked(&self.known).schedule = schedule;
+    }
+
     /// Returns what it remembers.
     pub(crate) fn knowledge(&self) -> Knowledge {
         locked(&self.known).clone()
@@ -117,8 +122,15 @@ impl SourceActor {
             at.and_then(|at| waiting.remove(at))
                 .map(|(request, _)| request)
         };
-        let (Some(request), Ok((spec, _))) = (request, shared.source(&id)) else {
+        let Some(request) = request else {
             return;
+        };
+        // It may have waited over a reload: what runs now runs with the settings of now.
+        let shared = shared.newest();
+        let spec = match shared.source(&id) {
+            Ok((spec, _)) if spec.enabled => spec,
+            Ok(_) => return Self::refuse(&shared, &run, &EngineError::Disabled(id)),
+            Err(error) => return Self::refuse(&shared, &run, &error),
         };
         locked(&self.known).current = Some(Arc::clone(&run));
         run.update(|report| report.status = RunStatus::Running);
@@ -135,11 +147,21 @@ impl SourceActor {
         self.conclude(&shared, &id, &run, ended).await;
     }
 
+    /// Ends a run whose source was removed or disabled while it waited.
+    fn refuse(shared: &Shared, run: &Run, error: &EngineError) {
+        run.fail(error);
+        run.finish();
+        shared.runs.remove(run.id);
+        run.announce();
+    }
+
     /// Writes the run's end into the store and into what the actor remembers, then wakes whoever waits.
-    async fn conclude(&self, shared: &Shared, id: &SourceId, run: &Run, ended: Ended) {
+    async fn conclude(&self, shared: &Arc<Shared>, id: &SourceId, run: &Run, ended: Ended) {
         run.finish();
         let report = run.report();
-        let Ok((spec, _)) = shared.source(id) else {
+        let newest = shared.newest();
+        // The next turn is by the settings of now, unless the source is gone from them.
+        let Ok((spec, _)) = newest.source(id).or_else(|_| shared.source(id)) else {
             return;
         };
         let schedule = {

@@ -106,7 +106,7 @@ impl TargetActor {
     /// Publishes the catalog; requests that wait together are served together.
     pub(crate) async fn publish(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         id: &TargetId,
         request: PublishRequest,
     ) -> Published {
@@ -128,6 +128,8 @@ impl TargetActor {
             Err(oneshot::error::TryRecvError::Closed) => return Published::lost(),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
+        // It may have waited over a reload: what is published is what is configured now.
+        let shared = &shared.newest();
         let (requests, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *locked(&self.pending))
             .into_iter()
             .unzip();
@@ -170,6 +172,10 @@ impl TargetActor {
         requests: &[PublishRequest],
         turn: &mut Recovery,
     ) -> Vec<Published> {
+        if shared.target(id).is_err() {
+            // It is configured no more: what is there stays there.
+            return requests.iter().map(|_| Published::default()).collect();
+        }
         // Not before the turn has come: whoever waits for a target must not hold up other work.
         let _permit = shared.permits.acquire().await;
         let accept_root = requests.iter().any(|request| request.accept_root);

@@ -22,6 +22,7 @@ pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, C
     match command {
         ConfigCommand::Check => Ok(check(context)),
         ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Reload => unreachable!("it is asked of the daemon"),
         ConfigCommand::Show => {
             let config = Config::load(&context.locations, &context.env)?;
             let shown = shown(&config, &context.locations);

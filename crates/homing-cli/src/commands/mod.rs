@@ -6,6 +6,7 @@ mod db;
 mod diff;
 mod history;
 mod release;
+mod reload;
 mod resolve;
 mod run;
 mod status;
@@ -17,7 +18,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, RunCommand};
+use crate::arguments::{Command, ConfigCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -25,6 +26,7 @@ use crate::output::Report;
 /// Carries out what was typed.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
+        Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
         Command::Version => return version::run(context).await,
         _ => {}
@@ -46,6 +48,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Db(command) => db::run(*command, context).await,
+        Command::Config(ConfigCommand::Reload) => reload::run(context).await,
         Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
     }?;
     Ok(report.with_warning(warning))

@@ -13,6 +13,7 @@ mod publish;
 mod push;
 mod queue;
 mod recovery;
+mod reload;
 mod roots;
 mod selection;
 mod source;
