@@ -8,6 +8,7 @@ mod daemon;
 mod diff;
 mod guard;
 mod history;
+mod hooks;
 mod json;
 #[cfg(feature = "failpoints")]
 mod kill;

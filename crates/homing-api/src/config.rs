@@ -149,4 +149,10 @@ pub struct TargetShown {
     pub new_files_to: Option<String>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// How long that may take.
+    #[serde(default)]
+    pub hook_timeout_ms: u64,
 }

@@ -149,6 +149,10 @@ pub struct TargetConfig {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something: a program and its arguments; empty: nothing.
+    pub after: Vec<String>,
+    /// How long that may take.
+    pub hook_timeout: Duration,
 }
 
 impl Config {

@@ -1,6 +1,7 @@
 //! What the environment says: the only place that reads its variables.
 
 use std::env::{current_dir, var_os};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
@@ -30,7 +31,32 @@ pub struct Env {
     pub current_dir: PathBuf,
     /// The user.
     pub uid: u32,
+    /// What commands of the user's find in their environment.
+    pub passed_on: Vec<(OsString, OsString)>,
 }
+
+/// The variables that commands of the user's find: what finds programs and files, the language, the desktop.
+const PASSED_ON: [&str; 19] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+];
 
 impl Env {
     /// Reads the environment of this process.
@@ -63,6 +89,10 @@ impl Env {
             no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
+            passed_on: PASSED_ON
+                .into_iter()
+                .filter_map(|name| Some((OsString::from(name), var_os(name)?)))
+                .collect(),
         }
     }
 
@@ -82,6 +112,7 @@ impl Env {
             no_color: false,
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),
+            passed_on: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`Env`] is the only place that reads environment variables. [`Locations`] says where things are, even while the
 //! file is not valid; [`Config::load`] reads and judges the whole file and reports all that is wrong with it.
 
+mod commands;
 mod config;
 mod daemon;
 mod diagnostic;
@@ -16,6 +17,7 @@ mod source;
 mod target;
 mod values;
 
+pub use commands::Commands;
 pub use config::{
     AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SourceConfig, SourceKind,
     TargetConfig,

@@ -202,6 +202,8 @@ allow_active = [".mcp.json"]
                 deletions: Deletions::Keep,
                 new_files_to: Some(source("a")),
                 allow_active: vec![".mcp.json".to_owned()],
+                after: Vec::new(),
+                hook_timeout: Duration::from_secs(30),
             },
         )]),
     };

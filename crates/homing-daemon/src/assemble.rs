@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, PushMode, SourceConfig, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
     TargetConfig,
 };
 use homing_core::{ContentHash, SideError};
@@ -19,7 +19,11 @@ pub(crate) const MEND: &str =
 /// Builds every side, and with them what the engine is told.
 ///
 /// The problem tells what the configuration asks for that cannot be.
-pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Box<Problem>> {
+pub(crate) fn specs(
+    config: &Config,
+    config_file: &Path,
+    env: &Env,
+) -> Result<engine::Specs, Box<Problem>> {
     let settings = engine::Settings {
         max_runs: config.daemon.max_runs,
         stall_timeout: config.daemon.stall_timeout,
@@ -49,7 +53,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                target(config).map_err(in_section(format!("targets.{id}")))?,
+                target(config, env).map_err(in_section(format!("targets.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -116,7 +120,7 @@ fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
     })
 }
 
-fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
+fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideError> {
     let place = DirSide::new(DirOptions {
         root: config.path.clone(),
         limits: Limits::NONE,
@@ -137,6 +141,11 @@ fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
         },
         new_files_to: config.new_files_to.clone(),
         allow_active: config.allow_active.clone(),
+        hook: (!config.after.is_empty()).then(|| engine::Hook {
+            command: config.after.clone(),
+            timeout: config.hook_timeout,
+            environment: env.passed_on.clone(),
+        }),
     })
 }
 
@@ -171,7 +180,7 @@ fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
 
 #[cfg(test)]
 mod tests {
-    use homing_config::{Env, Locations};
+    use homing_config::Locations;
 
     use super::*;
 
@@ -186,9 +195,15 @@ mod tests {
     fn what_is_configured_reaches_the_engine() {
         let config = parse(
             "[daemon]\nmax_runs = 2\n[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\npush = \"direct\"\npriority = 7\n\
-             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n",
+             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n\
+             after = [\"notify-send\", \"a b\"]\nhook_timeout = \"5s\"\n",
         );
-        let specs = specs(&config, Path::new("c.toml")).unwrap();
+        let specs = specs(
+            &config,
+            Path::new("c.toml"),
+            &Env::with_home(Path::new("/h")),
+        )
+        .unwrap();
         assert_eq!(specs.settings.max_runs, 2);
         let source = specs.sources.values().next().unwrap();
         assert_eq!(
@@ -205,13 +220,21 @@ mod tests {
             (target.layout, target.deletions),
             (engine::Layout::Flat, engine::Deletions::Keep)
         );
+        let hook = target.hook.as_ref().unwrap();
+        assert_eq!(hook.command, ["notify-send", "a b"]);
+        assert_eq!(hook.timeout, std::time::Duration::from_secs(5));
     }
 
     #[test]
     fn a_pattern_that_is_none_names_its_section() {
         let config =
             parse("[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\ninclude = [\"a{b\"]\n");
-        let problem = specs(&config, Path::new("c.toml")).unwrap_err();
+        let problem = specs(
+            &config,
+            Path::new("c.toml"),
+            &Env::with_home(Path::new("/h")),
+        )
+        .unwrap_err();
         assert_eq!(problem.kind, ProblemKind::ConfigInvalid);
         assert!(
             problem.detail.starts_with("c.toml: [sources.a]: "),

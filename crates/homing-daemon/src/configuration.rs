@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use homing_api::{Changes, Problem, ProblemKind};
-use homing_config::{Config, Env, Locations};
+use homing_config::{Commands, Config, Env, Locations};
 use tracing_subscriber::EnvFilter;
 
 use crate::{assemble, log};
@@ -30,12 +30,16 @@ pub(crate) struct Judged {
     pub(crate) filter: EnvFilter,
     /// What the engine is told.
     pub(crate) specs: homing_engine::Specs,
+    /// Where commands are that are not in force.
+    pub(crate) waiting: Vec<String>,
 }
 
 impl Place {
     /// Reads and judges everything. Writes nothing.
-    pub(crate) fn load(&self) -> Result<Judged, Box<Problem>> {
-        let config = Config::load(&self.locations, &self.env)
+    ///
+    /// With `commands`, none comes into force but those.
+    pub(crate) fn load(&self, commands: Option<Commands>) -> Result<Judged, Box<Problem>> {
+        let mut config = Config::load(&self.locations, &self.env)
             .map_err(|error| assemble::config_problem(&error))?;
         let file = &self.locations.config_file;
         let filter = log::filter(&config.daemon.log).map_err(|error| {
@@ -44,11 +48,15 @@ impl Place {
                 format!("{file}: [daemon]: `log` is not a filter such as \"info\": {error}");
             Box::new(Problem::new(ProblemKind::ConfigInvalid, detail).with_hint(assemble::MEND))
         })?;
-        let specs = assemble::specs(&config, file)?;
+        let waiting = commands
+            .map(|commands| config.keep_commands(commands))
+            .unwrap_or_default();
+        let specs = assemble::specs(&config, file, &self.env)?;
         Ok(Judged {
             config,
             filter,
             specs,
+            waiting,
         })
     }
 

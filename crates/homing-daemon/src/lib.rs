@@ -80,7 +80,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
 }
 
 fn serve(place: Place) -> Result<ExitCode, StartError> {
-    let judged = place.load();
+    let judged = place.load(None);
     let filter = match &judged {
         Ok(judged) => Ok(judged.filter.clone()),
         Err(_) => log::filter("info"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use homing_api::{Condition, Problem, ProblemKind, Reloaded};
-use homing_config::Config;
+use homing_config::{Commands, Config};
 use homing_engine::{Engine, Touched};
 use homing_store::{Store, StoreOptions};
 use jiff::Timestamp;
@@ -92,7 +92,11 @@ impl Service {
     pub(crate) async fn reload(&mut self, cause: Cause) -> Answer {
         let since = Instant::now();
         let place = Arc::clone(&self.place);
-        let judged = tokio::task::spawn_blocking(move || place.load()).await;
+        let commands = (cause == Cause::FileChanged).then(|| {
+            let in_force = self.syncing.as_ref();
+            in_force.map_or_else(Commands::default, |syncing| syncing.config.commands())
+        });
+        let judged = tokio::task::spawn_blocking(move || place.load(commands)).await;
         let judged = match judged {
             Ok(Ok(judged)) => judged,
             Ok(Err(problem)) => {
@@ -104,7 +108,7 @@ impl Service {
                 return Err(Box::new(Problem::new(ProblemKind::Internal, detail)));
             }
         };
-        let reloaded = self.take_over(judged, cause).await?;
+        let reloaded = self.take_over(judged).await?;
         let took = since.elapsed();
         if reloaded.is_empty() && cause == Cause::FileChanged {
             tracing::debug!(?took, "the configuration was read again and is the same");
@@ -179,7 +183,7 @@ impl Service {
         Ok(())
     }
 
-    async fn take_over(&mut self, judged: Judged, _cause: Cause) -> Answer {
+    async fn take_over(&mut self, judged: Judged) -> Answer {
         let old = self.syncing.as_ref().map(|syncing| &syncing.config);
         let new = &judged.config;
         let reloaded = Reloaded {
@@ -187,7 +191,7 @@ impl Service {
             targets: configuration::changes(old.map(|old| &old.targets), &new.targets),
             settings: old.map_or_else(Vec::new, |old| configuration::settings(old, new)),
             restart_needed: self.place.moved(),
-            commands_waiting: Vec::new(),
+            commands_waiting: judged.waiting.clone(),
         };
         let filter = (old.map(|old| &old.daemon.log) != Some(&new.daemon.log))
             .then(|| judged.filter.clone());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use homing_core::{RunId, SourceId, TargetId};
+use homing_core::{ProblemKind, RunId, SourceId, TargetId};
 use homing_store::{RunFilter, Store};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -68,6 +68,7 @@ impl Engine {
             boot_id,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            ending: CancellationToken::new(),
             sources,
             targets,
             specs,
@@ -262,6 +263,7 @@ impl Engine {
             for run in self.shared.runs.all() {
                 run.cancel.cancel();
             }
+            self.shared.ending.cancel();
             self.shared.tasks.wait().await;
         }
     }
@@ -345,7 +347,11 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     // A daemon that starts and finds everything in place has nothing to tell.
     let idle = report.verb == Verb::Publish
         && report.error.is_none()
-        && counts.synced + counts.removed == 0;
+        && counts.synced + counts.removed == 0
+        && report
+            .problems
+            .iter()
+            .all(|problem| problem.kind != ProblemKind::Hook);
     if idle {
         return;
     }

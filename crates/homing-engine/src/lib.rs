@@ -13,12 +13,14 @@ use kill_point;
 
 mod capture;
 mod catalog;
+mod child;
 mod diff;
 mod edits;
 mod engine;
 mod error;
 mod filter;
 mod history;
+mod hooks;
 mod merging;
 mod pipeline;
 mod push;
@@ -52,4 +54,6 @@ pub use report::{
     ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
     Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
-pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};
+pub use spec::{
+    AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,
+};

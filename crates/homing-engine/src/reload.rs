@@ -70,6 +70,7 @@ impl Engine {
             boot_id: old.boot_id.clone(),
             tasks: old.tasks.clone(),
             stopping: old.stopping.clone(),
+            ending: old.ending.clone(),
             sources,
             targets,
             specs,

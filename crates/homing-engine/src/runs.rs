@@ -175,20 +175,21 @@ impl Run {
 }
 
 fn final_status(report: &RunReport) -> RunStatus {
-    let unread = |problem: &Problem| {
+    let matters = |problem: &Problem| {
         matches!(
             problem.kind,
             ProblemKind::Unreadable
                 | ProblemKind::Changing
                 | ProblemKind::Limit
                 | ProblemKind::Empty
+                | ProblemKind::Hook
         )
     };
     match &report.error {
         Some(error) if error.kind == "cancelled" => RunStatus::Cancelled,
         Some(error) if error.kind == "guard" => RunStatus::Blocked,
         Some(_) => RunStatus::Error,
-        None if report.failed > 0 || report.problems.iter().any(unread) => RunStatus::Partial,
+        None if report.failed > 0 || report.problems.iter().any(matters) => RunStatus::Partial,
         None => RunStatus::Success,
     }
 }

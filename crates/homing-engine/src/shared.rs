@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) boot_id: String,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// Cancelled when a stop waits no longer.
+    pub(crate) ending: CancellationToken,
     /// The configured sources.
     pub(crate) sources: BTreeMap<SourceId, Arc<SourceActor>>,
     /// The configured targets.

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
 use crate::error::EngineError;
+use crate::hooks::{self, HookActor};
 use crate::pipeline::plan::Consent;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
@@ -63,6 +64,7 @@ pub(crate) struct TargetActor {
     /// Held while anything reads or writes the target for a plan.
     turn: TurnLock<Recovery>,
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
+    pub(crate) hook: HookActor,
     known: Mutex<Knowledge>,
 }
 
@@ -103,8 +105,23 @@ pub(crate) struct TargetState {
 }
 
 impl TargetActor {
-    /// Publishes the catalog; requests that wait together are served together.
+    /// Publishes the catalog, then runs the target's hook if that changed something.
     pub(crate) async fn publish(
+        &self,
+        shared: &Arc<Shared>,
+        id: &TargetId,
+        request: PublishRequest,
+    ) -> Published {
+        let run = Arc::clone(&request.run);
+        let mut published = self.publish_only(shared, id, request).await;
+        published
+            .problems
+            .extend(hooks::run(shared, id, &run).await);
+        published
+    }
+
+    /// Publishes the catalog; requests that wait together are served together.
+    async fn publish_only(
         &self,
         shared: &Arc<Shared>,
         id: &TargetId,

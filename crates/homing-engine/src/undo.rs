@@ -8,6 +8,7 @@ use homing_store::{HoldRow, Hop, JournalRow, JournalState, LedgerRow};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::survey;
@@ -87,6 +88,7 @@ impl Engine {
             let touched = by_target.keys().cloned().collect();
             let elsewhere = published_elsewhere(&shared, touched).await?;
             let mut published = Published::default();
+            let targets: Vec<TargetId> = by_target.keys().cloned().collect();
             for (target, rows) in by_target {
                 match undo_in(&shared, &target, undone, rows, &elsewhere, &captured, &task).await {
                     Ok((carried, reported)) => {
@@ -102,6 +104,10 @@ impl Engine {
                     .store
                     .write(move |writer| writer.mark_undone(undone, by))
                     .await?;
+            }
+            for target in targets {
+                let told = hooks::run(&shared, &target, &task).await;
+                published.problems.extend(told);
             }
             Ok(published)
         });

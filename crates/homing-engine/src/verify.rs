@@ -8,6 +8,7 @@ use homing_store::LedgerRow;
 
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
+use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{survey, transfer};
@@ -38,11 +39,13 @@ impl Engine {
                 && !published.carried.is_empty()
             {
                 let carried = published.carried.clone();
+                let told = hooks::run(&shared, &id, &run).await;
                 conclude_alone(
                     &shared,
                     &run,
                     Published {
                         carried,
+                        problems: told.into_iter().collect(),
                         ..Published::default()
                     },
                 )

@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use pins::PinScope;
 pub use rows::{
     ConflictRow, ConflictScope, ContentRow, HeadRow, HoldRow, Hop, JournalRow, JournalState,
-    LedgerRow, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,
+    LedgerRow, PendingHook, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,
 };
 pub use store::{Reader, Store, StoreOptions};
 pub use sweep::SweepReport;

@@ -191,6 +191,8 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                after: target.after.clone(),
+                hook_timeout_ms: millis(target.hook_timeout),
             })
             .collect(),
     }
@@ -265,6 +267,8 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("after", target.after.join(" ")),
+                ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
         );
     }
@@ -332,6 +336,7 @@ mod tests {
         layout         tree
         deletions      restore
         new_files_to   team
+        hook_timeout   30s
         ");
     }
 

@@ -6,6 +6,7 @@ mod choices;
 mod faults;
 mod heal;
 mod hold;
+mod hooks;
 mod ledger;
 mod limits;
 mod memory;
