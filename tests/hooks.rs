@@ -129,6 +129,7 @@ fn a_changed_file_puts_no_new_command_in_force_and_an_explicit_reload_does() -> 
 
     let told = home.json_ok(&["config", "reload"])?;
     ensure!(told["targets"]["changed"][0] == "agents", "{told:#}");
+    daemon.wait_for_line("configuration reloaded")?;
     ensure!(condition(&home, "ReloadNeeded")?.is_none());
     origin.write("a.md", "changed\n")?;
     home.ok(&["sync"])?;

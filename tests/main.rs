@@ -12,6 +12,7 @@ mod hooks;
 mod json;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod logs;
 mod names;
 mod places;
 mod push;

@@ -89,6 +89,9 @@ pub struct DaemonShown {
     pub keep_history_ms: u64,
     /// The filter for the log.
     pub log: String,
+    /// `text` or `json`.
+    #[serde(default)]
+    pub log_format: String,
 }
 
 /// `[sources.NAME]`.

@@ -51,6 +51,31 @@ pub struct DaemonConfig {
     pub keep_history: Duration,
     /// A filter for the log, not yet judged.
     pub log: String,
+    /// How the lines of the log are written.
+    pub log_format: LogFormat,
+}
+
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON document each.
+    Json,
+}
+
+impl LogFormat {
+    /// Every format with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// What kind of place a source is.

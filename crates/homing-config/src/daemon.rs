@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::DaemonConfig;
-use crate::section::{Section, duration, number, text};
+use crate::config::{DaemonConfig, LogFormat};
+use crate::section::{Section, duration, number, text, word};
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
@@ -16,6 +16,7 @@ const KEYS: &[&str] = &[
     "shutdown_grace",
     "keep_history",
     "log",
+    "log_format",
 ];
 const LATER: &[&str] = &["per_host"];
 const MAX_RUNS: u64 = 256;
@@ -43,5 +44,6 @@ pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> D
         shutdown_grace: section.get_or_default("shutdown_grace", duration(Duration::ZERO)),
         keep_history: section.get_or_default("keep_history", duration(second)),
         log: section.get_or_default("log", text),
+        log_format: section.get_or_default("log_format", word(&LogFormat::WORDS, &[])),
     }
 }

@@ -25,6 +25,8 @@ pub struct Env {
     pub config_file: Option<PathBuf>,
     /// `HOMING_DATA_DIR`.
     pub data_dir_override: Option<PathBuf>,
+    /// `HOMING_LOG_FORMAT`.
+    pub log_format: Option<String>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// Where relative paths on the command line begin.
@@ -86,6 +88,9 @@ impl Env {
             user_runtime_dir: PathBuf::from(format!("/run/user/{uid}")),
             config_file: path("HOMING_CONFIG"),
             data_dir_override: path("HOMING_DATA_DIR"),
+            log_format: var_os("HOMING_LOG_FORMAT")
+                .filter(|value| !value.is_empty())
+                .map(|value| value.to_string_lossy().into_owned()),
             no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
@@ -109,6 +114,7 @@ impl Env {
             user_runtime_dir: home.join(".no-login-manager"),
             config_file: None,
             data_dir_override: None,
+            log_format: None,
             no_color: false,
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),

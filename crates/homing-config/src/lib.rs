@@ -19,8 +19,8 @@ mod values;
 
 pub use commands::Commands;
 pub use config::{
-    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, LogFormat, PushMode, SourceConfig,
+    SourceKind, TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use env::Env;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use homing_config::{
     AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Env, Layout, Locations,
-    PushMode, SourceConfig, SourceKind, TargetConfig,
+    LogFormat, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{ItemKey, Policy, SourceId, TargetId};
 
@@ -133,6 +133,7 @@ run_timeout = "2h 30m"
 shutdown_grace = "0s"
 keep_history = "7d"
 log = "debug"
+log_format = "json"
 [sources.a]
 kind = "dir"
 root = "/mnt/a"
@@ -171,6 +172,7 @@ allow_active = [".mcp.json"]
             shutdown_grace: Duration::ZERO,
             keep_history: Duration::from_hours(7 * 24),
             log: "debug".to_owned(),
+            log_format: LogFormat::Json,
         },
         sources: BTreeMap::from([(
             source("a"),
@@ -223,6 +225,9 @@ fn the_example_is_valid_and_names_every_key() {
         "shutdown_grace",
         "keep_history",
         "log",
+        "log_format",
+        "after",
+        "hook_timeout",
         "kind",
         "root",
         "path",

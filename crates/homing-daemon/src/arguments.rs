@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use homing_config::LogFormat;
+
 use crate::start::StartError;
 
 /// What `--help` prints.
@@ -12,11 +14,12 @@ homingd keeps the configured sources in step with their targets and answers `hom
 Usage: homingd [OPTIONS]
 
 Options:
-      --config FILE      Reads this configuration instead of the user's own
-      --data-dir DIR     Keeps the database and contents there
-      --check-store      Checks the database, prints what it finds, and ends
-  -h, --help             Prints this help
-  -V, --version          Prints the version
+      --config FILE        Reads this configuration instead of the user's own
+      --data-dir DIR       Keeps the database and contents there
+      --log-format FORMAT  How log lines are written: text or json
+      --check-store        Checks the database, prints what it finds, and ends
+  -h, --help               Prints this help
+  -V, --version            Prints the version
 ";
 
 /// What the process is to do.
@@ -42,6 +45,8 @@ pub(crate) struct Arguments {
     pub(crate) config: Option<PathBuf>,
     /// Another data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// How the log is written, whatever the configuration says.
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 impl Arguments {
@@ -69,6 +74,10 @@ impl Arguments {
             match flag.as_str() {
                 "--config" => parsed.config = Some(value(given)?),
                 "--data-dir" => parsed.data_dir = Some(value(given)?),
+                "--log-format" => {
+                    let word = value(given)?.to_string_lossy().into_owned();
+                    parsed.log_format = Some(log_format(&flag, &word)?);
+                }
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
                 "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
@@ -81,6 +90,19 @@ impl Arguments {
         }
         Ok(parsed)
     }
+}
+
+/// Reads how the log is written; `name` says where it was given.
+pub(crate) fn log_format(name: &str, word: &str) -> Result<LogFormat, StartError> {
+    let known = LogFormat::WORDS.iter().find(|(known, _)| *known == word);
+    known
+        .map(|(_, format)| *format)
+        .ok_or_else(|| StartError::Usage {
+            message: format!(
+                "`{name}` is `text` or `json`, not `{}`",
+                word.escape_debug()
+            ),
+        })
 }
 
 /// Returns what follows the first `=`, byte for byte: a path need not be UTF-8.
@@ -106,13 +128,21 @@ mod tests {
             action: Action::Serve,
             config: Some("a=b.toml".into()),
             data_dir: Some("d".into()),
+            log_format: Some(LogFormat::Json),
         };
         assert_eq!(
-            parse(&["--config", "a=b.toml", "--data-dir=d"]).unwrap(),
+            parse(&["--config", "a=b.toml", "--data-dir=d", "--log-format=json"]).unwrap(),
             both
         );
         assert_eq!(
-            parse(&["--config=a=b.toml", "--data-dir", "d"]).unwrap(),
+            parse(&[
+                "--config=a=b.toml",
+                "--data-dir",
+                "d",
+                "--log-format",
+                "json"
+            ])
+            .unwrap(),
             both
         );
     }
@@ -134,6 +164,7 @@ mod tests {
             &["--confg", "x"][..],
             &["--config"],
             &["--config="],
+            &["--log-format=xml"],
             &["serve"],
             &["--version=1"],
             &["\u{1b}[2J"],

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use homing_api::{Changes, Problem, ProblemKind};
-use homing_config::{Commands, Config, Env, Locations};
+use homing_config::{Commands, Config, Env, Locations, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 use crate::{assemble, log};
@@ -16,6 +16,8 @@ pub(crate) struct Place {
     pub(crate) config: Option<PathBuf>,
     /// `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
+    /// `--log-format` or `HOMING_LOG_FORMAT`.
+    pub(crate) log_format: Option<LogFormat>,
     /// The environment.
     pub(crate) env: Env,
     /// Where things were at the start; they stay there until the end.
@@ -58,6 +60,13 @@ impl Place {
             specs,
             waiting,
         })
+    }
+
+    /// Returns how the log is written: what was asked for at the start, else what the configuration says.
+    pub(crate) fn log_format(&self, config: Option<&Config>) -> LogFormat {
+        self.log_format
+            .or(config.map(|config| config.daemon.log_format))
+            .unwrap_or_default()
     }
 
     /// Returns the keys that name other places than those of the start.
@@ -117,6 +126,7 @@ pub(crate) fn settings(old: &Config, new: &Config) -> Vec<String> {
         ("shutdown_grace", old.shutdown_grace != new.shutdown_grace),
         ("keep_history", old.keep_history != new.keep_history),
         ("log", old.log != new.log),
+        ("log_format", old.log_format != new.log_format),
     ]
     .into_iter()
     .filter(|(_, changed)| *changed)

@@ -71,7 +71,14 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
             Err(StartError::Damaged { data_dir })
         };
     }
+    let from_env = env.log_format.as_deref();
+    let from_env = from_env.map(|word| arguments::log_format("HOMING_LOG_FORMAT", word));
+    let log_format = match arguments.log_format {
+        Some(format) => Some(format),
+        None => from_env.transpose()?,
+    };
     serve(Place {
+        log_format,
         config: arguments.config,
         data_dir: arguments.data_dir,
         env: env.clone(),
@@ -86,7 +93,8 @@ fn serve(place: Place) -> Result<ExitCode, StartError> {
         Err(_) => log::filter("info"),
     };
     let filter = filter.map_err(|error| StartError::system("could not begin to log", error))?;
-    let log = log::start(filter);
+    let format = place.log_format(judged.as_ref().ok().map(|judged| &judged.config));
+    let log = log::start(filter, format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -193,6 +193,7 @@ impl Service {
             restart_needed: self.place.moved(),
             commands_waiting: judged.waiting.clone(),
         };
+        let format = self.place.log_format(Some(new));
         let filter = (old.map(|old| &old.daemon.log) != Some(&new.daemon.log))
             .then(|| judged.filter.clone());
         if self.syncing.is_none() {
@@ -211,6 +212,7 @@ impl Service {
         if let Some(filter) = filter {
             self.log.set_filter(filter);
         }
+        self.log.set_format(format);
         self.invalid = None;
         self.tell(&reloaded);
         Ok(reloaded)

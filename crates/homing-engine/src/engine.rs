@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::error::EngineError;
 use crate::history;
@@ -103,11 +104,13 @@ impl Engine {
         let (run, new) = actor.enqueue(&self.shared, source, request)?;
         if new {
             let (shared, id, run) = (Arc::clone(&self.shared), source.clone(), Arc::clone(&run));
-            self.shared.tasks.spawn(async move {
+            let span = run.span();
+            let execution = async move {
                 if let Ok((_, actor)) = shared.source(&id) {
                     actor.execute(Arc::clone(&shared), id.clone(), run).await;
                 }
-            });
+            };
+            self.shared.tasks.spawn(execution.instrument(span));
         }
         Ok(run.id)
     }
@@ -306,7 +309,8 @@ impl Engine {
         work: impl Future<Output = Result<Published, EngineError>> + Send + 'static,
     ) {
         let shared = Arc::clone(&self.shared);
-        self.shared.tasks.spawn(async move {
+        let span = run.span();
+        let execution = async move {
             run.update(|report| report.status = RunStatus::Running);
             let _pins = shared.store.contents().pin_scope();
             let published = match AssertUnwindSafe(work).catch_unwind().await {
@@ -320,7 +324,8 @@ impl Engine {
             conclude_alone(&shared, &run, published).await;
             shared.runs.remove(run.id);
             run.announce();
-        });
+        };
+        self.shared.tasks.spawn(execution.instrument(span));
     }
 }
 

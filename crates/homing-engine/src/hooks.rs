@@ -5,18 +5,18 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use homing_core::{Problem, ProblemKind, RunId, SourceId, TargetId};
 use homing_store::{Hop, JournalState};
 use serde_json::json;
 use tokio::sync::{Mutex as TurnLock, MutexGuard as TurnGuard, oneshot};
+use tracing::{Instrument, Span};
 
 use crate::child::{self, End, Errand, Outcome};
 use crate::error::EngineError;
 use crate::history;
 use crate::report::{ItemAction, ItemReport};
-use crate::runs::Run;
+use crate::runs::{self, Run};
 use crate::shared::{Shared, locked};
 use crate::spec::{Hook, TargetSpec};
 
@@ -69,12 +69,13 @@ pub(crate) async fn run(shared: &Arc<Shared>, id: &TargetId, run: &Run) -> Optio
     if let Some(last) = actor.hook.idle() {
         return last.answer(run.id);
     }
-    let since = Instant::now();
+    let since = runs::begin("notify");
     let (sender, receiver) = oneshot::channel();
     locked(&actor.hook.waiting).push((run.id, sender));
+    let tasks = shared.tasks.clone();
     let (task, shared, id) = (Arc::clone(actor), Arc::clone(shared), id.clone());
     // In a task of its own: the end of one of the runs must not end it for the others.
-    shared.clone().tasks.spawn(async move {
+    let telling = async move {
         let mut last = task.hook.turn.lock().await;
         let waiting = std::mem::take(&mut *locked(&task.hook.waiting));
         if waiting.is_empty() {
@@ -91,7 +92,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, id: &TargetId, run: &Run) -> Optio
             // The run may wait no longer.
             sender.send(before.or_else(|| problem.clone())).ok();
         }
-    });
+    };
+    tasks.spawn(telling.instrument(Span::current()));
     let problem = tokio::select! {
         problem = receiver => problem.ok().flatten(),
         () = run.cancel.cancelled() => None,

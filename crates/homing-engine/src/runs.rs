@@ -10,12 +10,20 @@ use homing_store::RunRow;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::error::EngineError;
 use crate::report::{Failure, RunReport, RunStatus, Trigger, Verb};
 
 /// Problems of one kind that a run keeps; the rest are counted.
 const PROBLEMS_PER_KIND: usize = 20;
+
+/// Begins a phase of the run that the current task works for, and returns the time.
+pub(crate) fn begin(phase: &str) -> Instant {
+    Span::current().record("phase", phase);
+    Instant::now()
+}
 
 /// A run from its request to its end.
 pub(crate) struct Run {
@@ -88,6 +96,26 @@ impl Run {
     /// Changes the report.
     pub(crate) fn update(&self, change: impl FnOnce(&mut RunReport)) {
         change(&mut self.lock());
+    }
+
+    /// Returns what every line of the log carries while this run is under way.
+    pub(crate) fn span(&self) -> Span {
+        let report = self.lock();
+        // At the highest level, so that no filter takes it from a line that it lets through.
+        let span = tracing::error_span!(
+            "run",
+            source = Empty,
+            target = Empty,
+            run = self.id.0,
+            phase = Empty
+        );
+        if let Some(source) = &report.source {
+            span.record("source", source.as_str());
+        }
+        if let Some(target) = &report.target {
+            span.record("target", target.as_str());
+        }
+        span
     }
 
     /// Notes how long a phase took.

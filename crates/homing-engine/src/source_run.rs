@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, Step, TargetId};
 use homing_store::{HeadRow, SourceRow, StoredRoot};
@@ -16,7 +15,7 @@ use crate::pipeline::{heal, record, survey, transfer};
 use crate::push;
 use crate::recover;
 use crate::report::{ItemAction, RunRequest, Trigger, Verb};
-use crate::runs::Run;
+use crate::runs::{self, Run};
 use crate::shared::Shared;
 use crate::spec::{PushMode, SourceSpec};
 use crate::target::{PublishRequest, Recovery};
@@ -123,7 +122,7 @@ impl<'a> SourceRun<'a> {
 
     /// Takes the edits in the source's targets into the head; waits once for files that were only just written.
     async fn capture(&mut self) -> Result<(), EngineError> {
-        let since = Instant::now();
+        let since = runs::begin("capture");
         let mut again = Vec::new();
         for target in self.targets.clone() {
             if !self.capture_from(&target).await?.is_empty() {
@@ -175,7 +174,7 @@ impl<'a> SourceRun<'a> {
 
     /// Surveys the origin and takes what it changed into the head.
     async fn pull(&mut self) -> Result<(), EngineError> {
-        let since = Instant::now();
+        let since = runs::begin("survey");
         let state = self.read_state().await?;
         let selection_changed = state
             .row
@@ -236,7 +235,7 @@ impl<'a> SourceRun<'a> {
         selection_changed: bool,
         root: Option<StoredRoot>,
     ) -> Result<(), EngineError> {
-        let since = Instant::now();
+        let since = runs::begin("plan");
         let filter = Filter::new(&self.request.filter)?;
         let input = PullInput {
             source: self.id,
@@ -264,7 +263,7 @@ impl<'a> SourceRun<'a> {
         self.guard_head(&decisions.steps, state)?;
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
-        let since = Instant::now();
+        let since = runs::begin("transfer");
         let permit = self.shared.permits.acquire().await;
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
@@ -286,7 +285,7 @@ impl<'a> SourceRun<'a> {
         self.run.phase("transfer", since);
         crate::kill_point!("run::transferred");
         self.run.check_cancelled()?;
-        let since = Instant::now();
+        let since = runs::begin("record");
         self.run.problems(plan.problems.clone());
         let push_waits = selection_changed && !plan.modified.is_empty();
         self.ended.modified.clone_from(&plan.modified);
@@ -397,7 +396,7 @@ impl<'a> SourceRun<'a> {
         let Some(mut listing) = self.ended.listing.take() else {
             return Ok(());
         };
-        let since = Instant::now();
+        let since = runs::begin("push");
         let state = self.read_state().await?;
         let explicit = self.request.verb == Verb::Push && self.request.trigger == Trigger::Manual;
         if state.push_waits && !explicit {

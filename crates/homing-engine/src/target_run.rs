@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use homing_core::{ItemKey, Manifest, Problem, SourceId, Step, TargetId};
 use homing_store::StoredRoot;
@@ -14,7 +13,7 @@ use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{heal, survey, transfer};
 use crate::report::{Failure, ItemAction, ItemReport, Verb};
-use crate::runs::Run;
+use crate::runs::{self, Run};
 use crate::shared::Shared;
 use crate::spec::TargetSpec;
 use crate::target::{PublishRequest, Published, TargetState, policies, read_state};
@@ -96,7 +95,7 @@ impl<'a> TargetRun<'a> {
         let settings = &shared.specs.settings;
         let mut state = read_state(shared, self.id).await?;
         let catalog = Catalog::merge(std::mem::take(&mut state.heads), self.spec);
-        let since = Instant::now();
+        let since = runs::begin("survey-target");
         let paths: BTreeSet<ItemKey> = state
             .ledger
             .keys()
@@ -125,7 +124,7 @@ impl<'a> TargetRun<'a> {
         } else {
             Vec::new()
         };
-        let since = Instant::now();
+        let since = runs::begin("plan");
         let policies = policies(shared, self.spec);
         let input = PublishInput {
             target: self.id,
@@ -162,7 +161,7 @@ impl<'a> TargetRun<'a> {
         self.apply_guard(&mut plan, state.ledger.len(), state.rebuild_pending);
         leader.phase("plan", since);
 
-        let since = Instant::now();
+        let since = runs::begin("publish");
         let root = near.root.map(|identity| StoredRoot {
             identity,
             boot_id: shared.boot_id.clone(),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use homing_core::{FetchRequest, ItemKey, Step, TargetId};
 use homing_store::LedgerRow;
 
+use tracing::Instrument;
+
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
 use crate::hooks;
@@ -32,7 +34,8 @@ impl Engine {
             .runs
             .create(None, Some(target.clone()), Verb::Verify, Trigger::Manual);
         let id = target.clone();
-        let verified = self.shared.tasks.spawn(async move {
+        let span = run.span();
+        let verified = async move {
             run.update(|report| report.status = RunStatus::Running);
             let verified = verify(&shared, &id, repair, &run).await;
             if let Ok((_, published)) = &verified
@@ -54,8 +57,8 @@ impl Engine {
             shared.runs.remove(run.id);
             run.announce();
             verified.map(|(report, _)| report)
-        });
-        verified.await?
+        };
+        self.shared.tasks.spawn(verified.instrument(span)).await?
     }
 }
 

@@ -137,6 +137,7 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             shutdown_grace_ms: millis(daemon.shutdown_grace),
             keep_history_ms: millis(daemon.keep_history),
             log: daemon.log.clone(),
+            log_format: daemon.log_format.as_str().to_owned(),
         },
         sources: config
             .sources
@@ -222,6 +223,7 @@ fn render(shown: &ConfigShown) -> String {
             ("shutdown_grace", setting(daemon.shutdown_grace_ms)),
             ("keep_history", setting(daemon.keep_history_ms)),
             ("log", daemon.log.clone()),
+            ("log_format", daemon.log_format.clone()),
         ],
     );
     for source in &shown.sources {
@@ -300,6 +302,7 @@ mod tests {
         shutdown_grace 25s
         keep_history   90d
         log            info
+        log_format     text
 
         [sources.community]
         kind           dir
