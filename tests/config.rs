@@ -159,6 +159,32 @@ fn what_is_wrong_is_told_with_its_place() -> TestResult {
 }
 
 #[test]
+fn all_that_is_wrong_is_told_at_once() -> TestResult {
+    let home = Home::new()?;
+    home.make_origin("team")?;
+    let path = home.configure(
+        "[daemon]\nmax_runs = 0\n\
+         [sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\nevery = \n\
+         [sources.b]\nkind = \"dir\"\nroot = 3\npriority = 1001\n\
+         [targets.t]\npath = \"~/.ssh/a\"\nfrom = [\"team\"]\nlayout = \"tere\"\n",
+    )?;
+    let places = ["2:12", "6:", "9:8", "10:12", "12:8", "14:10"];
+    let outcome = home.homing(&["config", "check"])?;
+    ensure!(outcome.code == 5, "{outcome}");
+    for place in places {
+        let expected = format!("{}:{place}", path.display());
+        ensure!(said(&outcome).contains(&expected), "{expected}: {outcome}");
+    }
+    let (checked, code) = home.json(&["config", "check"])?;
+    let diagnostics = checked["diagnostics"].as_array().context("a list")?;
+    ensure!(
+        code == 5 && diagnostics.len() == places.len(),
+        "{checked:#}"
+    );
+    Ok(())
+}
+
+#[test]
 fn places_that_meet_are_told() -> TestResult {
     for (what, text) in MEETING {
         let home = Home::new()?;

@@ -1,6 +1,8 @@
 //! A throwaway home, the daemon in it, and the command line.
 
 mod daemon;
+mod program;
+mod stream;
 mod tree;
 
 use std::ffi::OsStr;
@@ -18,6 +20,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
+pub(crate) use program::Program;
+pub(crate) use stream::Stream;
 pub(crate) use tree::{Tree, write};
 
 /// What every test returns.
@@ -161,11 +165,36 @@ impl Home {
         command
     }
 
+    /// Returns a `homing` on a terminal that is not started yet; `None` where there is no `script` to make one.
+    /// The arguments are plain words.
+    pub(crate) fn on_a_terminal(&self, arguments: &[&str]) -> Option<Command> {
+        const SCRIPT: &str = "/usr/bin/script";
+        if !Path::new(SCRIPT).exists() {
+            return None;
+        }
+        let mut command = self.command(SCRIPT);
+        let line = format!(
+            "exec {} {}",
+            env!("CARGO_BIN_EXE_homing"),
+            arguments.join(" ")
+        );
+        command
+            .args(["--quiet", "--return", "--flush", "--command", &line])
+            .arg("/dev/null")
+            .env("TERM", "xterm");
+        Some(command)
+    }
+
     /// Runs `homing` and returns how it ended.
     pub(crate) fn homing<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Outcome> {
+        run(self.homing_command(arguments))
+    }
+
+    /// Returns a `homing` that is not started yet.
+    pub(crate) fn homing_command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_homing"));
         command.args(arguments);
-        run(command)
+        command
     }
 
     /// Runs `homing`, which must succeed, and returns what it printed.

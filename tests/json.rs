@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::conflicts::home_with_a_conflict;
-use crate::harness::TestResult;
+use crate::harness::{Home, TestResult};
 
 fn has(document: &Value, fields: &[&str]) -> TestResult {
     let object = document
@@ -144,5 +144,36 @@ fn an_error_is_one_document_too() -> TestResult {
         problem.to_string().contains("unknown-source"),
         "{problem:#}"
     );
+    Ok(())
+}
+
+#[test]
+fn what_was_typed_wrongly_is_one_document_too() -> TestResult {
+    let home = Home::new()?;
+    for line in [
+        "--json",
+        "sycn --json",
+        "--json sync --timeout soon",
+        "resolve team --json",
+        "run show abc --json",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let outcome = home.homing(&arguments)?;
+        let problem: Value = serde_json::from_str(&outcome.stdout)
+            .with_context(|| format!("`{line}` printed no JSON: {outcome}"))?;
+        has(
+            &problem,
+            &["type", "kind", "title", "status", "detail", "hint"],
+        )?;
+        ensure!(
+            outcome.code == 2 && problem["kind"] == "bad-request" && outcome.stderr.is_empty(),
+            "{line}: {outcome}"
+        );
+    }
+    // Without it, and after `--`, where it is a name, clap tells a person.
+    for line in ["sycn", "resolve team -- --json"] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        home.homing(&arguments)?.expect(2, &["Usage: homing"])?;
+    }
     Ok(())
 }

@@ -100,13 +100,20 @@ fn killed_at(point: &str) -> TestResult {
 /// SIGTERM while a run is held at a point for a moment: the run ends well, and so does the daemon.
 fn terminated_at(point: &str) -> TestResult {
     let home = with_work_to_do()?;
-    let daemon = home.start_with(&[], &[("FAILPOINTS", &format!("{point}=sleep(200)"))])?;
+    let held = format!("before {point}=print(held at {point});{point}=sleep(200)");
+    let mut daemon = home.start_with(&[], &[("FAILPOINTS", &held)])?;
+    home.status_when_recovered()?;
+    // The start may have been held as well; what it said is over when the answer to the signal is there.
+    daemon.signal("HUP")?;
+    daemon.wait_for_line("SIGHUP")?;
     home.ok(&["sync", "--no-wait"])?;
+    daemon.wait_for_line(&format!("held at {point}"))?;
     daemon.stop()?;
-    let daemon = home.start()?;
     is_done(&home)?;
+    let daemon = home.start()?;
     let runs = of_sources(&home)?;
     ensure!(runs[0]["status"] == "success", "{runs:#?}");
+    is_done(&home)?;
     daemon.stop()
 }
 

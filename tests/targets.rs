@@ -1,6 +1,6 @@
 //! Several targets, several sources, and how names meet in them.
 
-use anyhow::ensure;
+use anyhow::{Result, ensure};
 
 use crate::harness::{Home, TestResult};
 
@@ -95,6 +95,111 @@ fn equal_priorities_are_decided_by_the_order_in_the_target() -> TestResult {
     home.ok(&["sync", "--all"])?;
     home.target("xy").expect(&[("a.md", "x\n")])?;
     home.target("yx").expect(&[("a.md", "y\n")])
+}
+
+#[test]
+fn who_lost_its_path_is_told_with_the_target_and_once_to_each_source() -> TestResult {
+    let home = Home::new()?;
+    let (x, y) = (home.make_origin("x")?, home.make_origin("y")?);
+    home.configure(
+        r#"
+        [sources.x]
+        kind = "dir"
+        root = "{origins}/x"
+        priority = 10
+        [sources.y]
+        kind = "dir"
+        root = "{origins}/y"
+        [targets.one]
+        path = "{home}/one"
+        from = ["x", "y"]
+        [targets.two]
+        path = "{home}/two"
+        from = ["x", "y"]
+        "#,
+    )?;
+    x.write("a.md", "x\n")?;
+    y.write("a.md", "y\n")?;
+    let _daemon = home.start()?;
+    let told = |name: &str| -> Result<Vec<String>> {
+        let run = &home.json_ok(&["sync", name])?["runs"][0];
+        let problems = run["problems"].as_array().into_iter().flatten();
+        Ok(problems
+            .filter(|problem| problem["kind"] == "shadowed")
+            .map(|problem| format!("{}: {}", problem["path"], problem["message"]))
+            .collect())
+    };
+    ensure!(told("x")?.is_empty(), "nothing was shadowed yet");
+    for (name, why) in [
+        ("y", "what it offers is news"),
+        ("x", "it was not told yet"),
+    ] {
+        let lost = told(name)?;
+        ensure!(lost.len() == 2, "{why}: {lost:#?}");
+        for target in ["one", "two"] {
+            ensure!(
+                lost.iter()
+                    .any(|line| line.contains(&format!("in target `{target}`"))),
+                "{lost:#?}"
+            );
+        }
+        ensure!(told(name)?.is_empty(), "it was told a second time");
+    }
+    // Another one is news, and the first one still is not.
+    x.write("b.md", "x\n")?;
+    y.write("b.md", "y\n")?;
+    home.ok(&["sync", "x"])?;
+    let lost = told("y")?;
+    ensure!(
+        lost.len() == 2 && lost.iter().all(|line| line.contains("b.md")),
+        "{lost:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_conflict_counts_where_it_is() -> TestResult {
+    let home = Home::new()?;
+    let (x, y) = (home.make_origin("x")?, home.make_origin("y")?);
+    home.configure(
+        r#"
+        [sources.x]
+        kind = "dir"
+        root = "{origins}/x"
+        priority = 10
+        [sources.y]
+        kind = "dir"
+        root = "{origins}/y"
+        [targets.shared]
+        path = "{home}/shared"
+        from = ["x", "y"]
+        "#,
+    )?;
+    for origin in [&x, &y] {
+        origin.write("a.md", "theirs\n")?;
+    }
+    home.target("shared").write("a.md", "mine\n")?;
+    let _daemon = home.start()?;
+    // The first source's file is the one that the user's own stands against.
+    let (all, code) = home.json(&["sync", "--all"])?;
+    ensure!(code == 7, "{all:#}");
+    for (name, conflicts) in [("x", 1), ("y", 0), ("x", 1), ("y", 0)] {
+        let (synced, code) = home.json(&["sync", name])?;
+        let run = &synced["runs"][0];
+        ensure!(
+            run["failed"] == conflicts && (code == 7) == (conflicts > 0),
+            "{name} ended with {code}: {synced:#}"
+        );
+        let status = home.json_ok(&["status", name, "shared"])?;
+        let source = &status["sources"][0];
+        ensure!(
+            source["conflicts"] == conflicts && source["last_run"]["failed"] == conflicts,
+            "{name}: {status:#}"
+        );
+        ensure!(status["targets"][0]["conflicts"] == 1, "{status:#}");
+    }
+    crate::harness::line_with(&home.ok(&["status"])?, &["1 conflict "])?;
+    Ok(())
 }
 
 #[test]

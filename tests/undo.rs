@@ -30,8 +30,18 @@ fn undo_puts_back_what_the_last_run_changed_and_holds_it() -> TestResult {
         ("new.md", "new\n"),
     ])?;
 
-    home.ok(&["undo"])?;
+    let runs = home.json_ok(&["history", "team", "-n", "1"])?;
+    let undone = &runs["runs"][0]["id"];
+    let said = home.ok(&["undo"])?;
     ensure!(target.snapshot()? == before, "{:#?}", target.texts()?);
+    for line in [
+        "put back: agents: a.md",
+        "brought back: agents: b.md",
+        "taken away: agents: new.md",
+        &format!("run {undone}: 3 items put back and held"),
+    ] {
+        ensure!(said.contains(line), "`{line}` is missing in {said}");
+    }
     let status = home.json_ok(&["status"])?;
     ensure!(status.to_string().contains("held"), "{status:#}");
 
@@ -84,15 +94,26 @@ fn undo_of_a_named_run_leaves_later_edits_alone_and_tells_them() -> TestResult {
     origin.write("b.md", "two\n")?;
     home.ok(&["sync"])?;
     let runs = home.json_ok(&["history", "team", "-n", "1"])?;
-    let id = runs["runs"][0]["id"].to_string();
+    let id = &runs["runs"][0]["id"];
     target.write("a.md", "two, edited\n")?;
-    let outcome = home.homing(&["undo", &id])?;
-    ensure!(outcome.code == 3, "{outcome}");
-    ensure!(
-        format!("{}{}", outcome.stdout, outcome.stderr).contains("a.md"),
-        "{outcome}"
-    );
-    target.expect(&[("a.md", "two, edited\n"), ("b.md", "one\n")])
+    let (undo, code) = home.json(&["undo", &id.to_string()])?;
+    ensure!(code == 3, "{undo:#}");
+    target.expect(&[("a.md", "two, edited\n"), ("b.md", "one\n")])?;
+    let shown = home.json_ok(&["run", "show", &undo["id"].to_string()])?;
+    for run in [&undo, &shown] {
+        ensure!(&run["undone"] == id, "{run:#}");
+        let items: Vec<_> = run["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|item| (item["path"].as_str(), item["action"].as_str()))
+            .collect();
+        ensure!(items.contains(&(Some("b.md"), Some("updated"))), "{run:#}");
+        ensure!(items.contains(&(Some("a.md"), Some("failed"))), "{run:#}");
+    }
+    let text = home.ok(&["run", "show", &undo["id"].to_string()])?;
+    ensure!(text.contains(&format!("undo of run {id}")), "{text}");
+    Ok(())
 }
 
 #[test]

@@ -7,9 +7,10 @@ use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::content::{Unit, is_binary, units};
+use crate::content::{Unit, units};
+use crate::lore::Chain;
 use crate::model::{Model, Place};
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use crate::world::World;
 
 /// Everything that is on the disk at one moment.
@@ -26,14 +27,18 @@ pub(crate) fn look(world: &World) -> Result<Snapshot> {
 
 /// Promise 2: every published file is old or new. Holds at every moment, with or without a daemon.
 pub(crate) fn whole(world: &World, model: &mut Model, snapshot: &Snapshot) -> Result<()> {
-    let chained = world.has_direct() || world.origins.iter().any(|origin| origin.union);
+    let chain = match world.origins.iter().any(|origin| origin.union) {
+        true => Chain::Union,
+        false if world.has_direct() => Chain::Clean,
+        false => Chain::One,
+    };
     for (place, tree) in snapshot {
         for (path, seen) in &tree.files {
             let spot = (*place, path.clone());
             if model.is_own(&spot) {
                 continue;
             }
-            if !model.explains(path, &seen.bytes, chained) {
+            if !model.explains(path, &seen.bytes, chain) {
                 bail!(
                     "HALF: {place}/{path} holds what nobody wrote and no merge explains:\n{}",
                     shown(&seen.bytes)
@@ -100,13 +105,58 @@ pub(crate) fn untouched(world: &World, model: &Model, snapshot: &Snapshot) -> Re
     Ok(())
 }
 
+/// Promise 1, for roots that the configuration does not name, or that are not where it says.
+pub(crate) fn left_alone(world: &World, snapshot: &Snapshot) -> Result<()> {
+    for (place, frozen) in &world.frozen {
+        ensure!(
+            snapshot[place] == *frozen,
+            "LOST: {place} is not Homing's to write, and was changed: {}",
+            difference(frozen, &snapshot[place])
+        );
+    }
+    for (place, substitute) in &world.away {
+        let there = world.configured_root(*place);
+        match substitute {
+            None => ensure!(
+                !there.exists(),
+                "INVENTED: the root of {place} is away, and something was made in its place"
+            ),
+            Some(substitute) => {
+                let now = tree::read(&there)?;
+                ensure!(
+                    now == *substitute,
+                    "LOST: another directory is where {place} was, and it was changed: {}",
+                    difference(substitute, &now)
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn difference(before: &Tree, after: &Tree) -> String {
+    let changed = before
+        .files
+        .iter()
+        .filter(|(path, seen)| after.files.get(*path) != Some(seen))
+        .map(|(path, _)| format!("{path} is not as it was; "));
+    let new = after
+        .files
+        .keys()
+        .filter(|path| !before.files.contains_key(*path))
+        .chain(&after.leftovers)
+        .map(|path| format!("{path} is new; "));
+    changed.chain(new).collect()
+}
+
 /// Promise 1: what people wrote is where they wrote it, or they discarded it themselves and a copy is kept.
 ///
+/// `may_give_way`: what was pushed may leave a target, for another file has the path there, or none any more.
 /// `kept` yields the hashes of which the runs say that they were there before; it is asked only when bytes are gone.
 pub(crate) fn nothing_lost(
     model: &mut Model,
     snapshot: &Snapshot,
-    may_discard: bool,
+    may_give_way: bool,
     mut kept: impl FnMut() -> Result<BTreeSet<String>>,
 ) -> Result<u32> {
     let mut discarded = 0;
@@ -117,8 +167,8 @@ pub(crate) fn nothing_lost(
             .map(|seen| seen.bytes.as_slice());
         let mut missing = model.missing(&spot, bytes);
         // What was pushed to an origin is there, also when another source takes the path over here.
-        if matches!(spot.0, Place::Target(_)) {
-            missing.retain(|unit| !is_upstream(snapshot, &spot.1, unit));
+        if may_give_way && matches!(spot.0, Place::Target(_)) {
+            missing.retain(|unit| !is_upstream(model, snapshot, &spot.1, unit));
         }
         if missing.is_empty() {
             continue;
@@ -129,9 +179,9 @@ pub(crate) fn nothing_lost(
             })
         };
         let now = bytes.map_or_else(|| "nothing".to_owned(), shown);
-        // An undo holds the older content for every target of the source, at the next publish too.
+        // A person decided against these very lines; or an undo holds the older content for every target of the source, at the next publish too.
         ensure!(
-            may_discard || model.may_be_held(&spot.1),
+            model.may_be_held(&spot.1) || model.is_given_up(&spot.1, &missing),
             "LOST: {}/{} lacks{}\nit holds:\n{now}",
             spot.0,
             spot.1,
@@ -151,91 +201,14 @@ pub(crate) fn nothing_lost(
     Ok(discarded)
 }
 
-fn is_upstream(snapshot: &Snapshot, path: &str, unit: &Unit) -> bool {
+fn is_upstream(model: &Model, snapshot: &Snapshot, path: &str, unit: &Unit) -> bool {
+    let class = model.class(path);
     snapshot.iter().any(|(place, tree)| {
         matches!(place, Place::Origin(_))
-            && tree
-                .bytes(path)
-                .is_some_and(|bytes| units(bytes).contains(unit))
+            && tree.files.iter().any(|(candidate, seen)| {
+                model.class(candidate) == class && units(&seen.bytes).contains(unit)
+            })
     })
-}
-
-/// Promise 3: a sync that says that all is done has published what the origins hold, with the people's edits.
-///
-/// `open` are the paths of open conflicts, of which it does not say so.
-pub(crate) fn published(
-    world: &World,
-    model: &mut Model,
-    snapshot: &Snapshot,
-    open: &BTreeSet<String>,
-) -> Result<()> {
-    let mut order: Vec<usize> = (0..world.origins.len()).collect();
-    order.sort_by_key(|number| world.origins[*number].priority);
-    let mut catalog: BTreeMap<&str, (usize, &crate::tree::Seen)> = BTreeMap::new();
-    for number in order {
-        for (path, seen) in &snapshot[&Place::Origin(number)].files {
-            // A path may be a file of one source and a directory of another; which one gives way is no promise.
-            catalog.entry(path).or_insert((number, seen));
-        }
-    }
-    let several = world.origins.len() > 1;
-    for place in world
-        .places()
-        .into_iter()
-        .filter(|place| matches!(place, Place::Target(_)))
-    {
-        let files = &snapshot[&place].files;
-        for (path, (_, upstream)) in &catalog {
-            let spot = (place, (*path).to_owned());
-            if excused(model, path, open) || (several && path.starts_with("notes")) {
-                continue;
-            }
-            let seen = files.get(*path);
-            if !model.is_touched(&spot) {
-                let Some(seen) = seen else {
-                    bail!("DISHONEST: {place}/{path} is missing after a sync that ended well")
-                };
-                ensure!(
-                    seen.bytes == upstream.bytes || world.has_direct() || several,
-                    "DISHONEST: {place}/{path} is not what the origin has after a sync that ended well:\n{}\norigin:\n{}",
-                    shown(&seen.bytes),
-                    shown(&upstream.bytes)
-                );
-                ensure!(
-                    seen.executable() == upstream.executable() || world.has_direct() || several,
-                    "DISHONEST: {place}/{path} has not the origin's mode after a sync that ended well"
-                );
-            }
-            let Some(seen) = seen else { continue };
-            if seen.bytes == upstream.bytes && seen.executable() == upstream.executable() {
-                model.settle(&spot);
-            } else if !is_binary(&upstream.bytes) && !several {
-                let there = units(&seen.bytes);
-                let lacking: Vec<String> = model
-                    .wanted(path, &upstream.bytes)
-                    .iter()
-                    .filter(|unit| !there.contains(*unit))
-                    .map(|unit| shown(unit))
-                    .collect();
-                ensure!(
-                    lacking.is_empty(),
-                    "DISHONEST: {place}/{path} lacks lines of the origin after a sync that ended well: {lacking:?}\nit holds:\n{}",
-                    shown(&seen.bytes)
-                );
-            }
-        }
-        for path in files.keys() {
-            let spot = (place, path.clone());
-            let explained = catalog.contains_key(path.as_str())
-                || model.is_touched(&spot)
-                || model.is_own(&spot);
-            ensure!(
-                explained || excused(model, path, open) || several,
-                "DISHONEST: {place}/{path} is still there after a sync that ended well; no origin has it"
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Promise 3: nothing is called a conflict that nobody touched here.
@@ -247,16 +220,20 @@ pub(crate) fn conflicts_are_real(
     for conflict in conflicts["conflicts"].as_array().into_iter().flatten() {
         let path = conflict["path"].as_str().unwrap_or_default();
         ensure!(
-            model.could_conflict(path) || several_sources,
+            // A file of one source may be where another has a directory.
+            model.could_conflict(path) || (several_sources && path.starts_with("notes")),
             "DISHONEST: a conflict where only one side changed: {conflict}"
         );
     }
     Ok(())
 }
 
-/// Promise 2: nothing of Homing's own is left lying about.
-pub(crate) fn no_leftovers(snapshot: &Snapshot) -> Result<()> {
+/// Promise 2: nothing of Homing's own is left lying about where it may clear up.
+pub(crate) fn no_leftovers(frozen: &Snapshot, snapshot: &Snapshot) -> Result<()> {
     for (place, tree) in snapshot {
+        if frozen.contains_key(place) {
+            continue;
+        }
         ensure!(
             tree.leftovers.is_empty(),
             "LEFTOVERS: {place} has {:?} after a restart and a sync",
@@ -284,20 +261,8 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
         })
 }
 
-fn excused(model: &Model, path: &str, open: &BTreeSet<String>) -> bool {
-    let related = |other: &String| {
-        other == path
-            || other
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.starts_with('/'))
-            || path
-                .strip_prefix(other.as_str())
-                .is_some_and(|rest| rest.starts_with('/'))
-    };
-    model.maybe_held || model.held.iter().any(related) || open.iter().any(related)
-}
-
-fn shown(bytes: &[u8]) -> String {
+/// Returns bytes as a person may read them.
+pub(crate) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\\0")
 }
 
@@ -324,31 +289,31 @@ mod tests {
         model.saved(&spot, None, b"mine\n", false);
         let copy: BTreeSet<String> = [hash(b"mine\n")].into();
         let lost = snapshot(b"theirs\n");
-        let judge = |model: &mut Model, chosen: bool, kept: &BTreeSet<String>| {
-            nothing_lost(model, &lost, chosen, || Ok(kept.clone())).is_ok()
+        let judge = |model: &mut Model, kept: &BTreeSet<String>| {
+            nothing_lost(model, &lost, true, || Ok(kept.clone())).is_ok()
         };
-        assert!(!judge(&mut model, false, &copy), "nobody chose it");
+        assert!(!judge(&mut model, &copy), "nobody chose it");
+        model.give_up("a.md", [b"mine\n".to_vec()]);
+        assert!(!judge(&mut model, &BTreeSet::new()), "no copy is kept");
+        assert!(judge(&mut model, &copy));
         assert!(
-            !judge(&mut model, true, &BTreeSet::new()),
-            "no copy is kept"
-        );
-        assert!(judge(&mut model, true, &copy));
-        assert!(
-            judge(&mut model, false, &BTreeSet::new()),
+            judge(&mut model, &BTreeSet::new()),
             "what was discarded is not missed again"
         );
         assert!(hash(b"").starts_with("e3b0c44298fc1c14"));
     }
 
     #[test]
-    fn leftovers_are_found() {
+    fn leftovers_are_found_where_they_may_be_cleared_up() {
         let mut snapshot = snapshot(b"x");
-        assert!(no_leftovers(&snapshot).is_ok());
+        let nothing = Snapshot::new();
+        assert!(no_leftovers(&nothing, &snapshot).is_ok());
         snapshot
             .entry(Place::Target(0))
             .or_default()
             .leftovers
             .push(".homing-3-1".to_owned());
-        assert!(no_leftovers(&snapshot).is_err());
+        assert!(no_leftovers(&nothing, &snapshot).is_err());
+        assert!(no_leftovers(&snapshot.clone(), &snapshot).is_ok());
     }
 }

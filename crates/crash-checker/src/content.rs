@@ -37,6 +37,10 @@ pub(crate) fn is_clean_merge(merged: &[u8], known: &[Vec<u8>]) -> bool {
     }
     let result = units(merged);
     let order = ordered_units(merged);
+    if order.len() != result.len() {
+        // Nobody writes a line twice, so no clean merge has one twice.
+        return false;
+    }
     let candidates: Vec<(BTreeSet<Unit>, &[u8])> = known
         .iter()
         .filter(|bytes| !is_binary(bytes))
@@ -122,6 +126,10 @@ mod tests {
             "a line that far removed is back"
         );
         assert!(!is_clean_merge(&text("a u b"), &known), "half a file");
+        assert!(
+            !is_clean_merge(&text("a u b c d o o"), &known),
+            "a line twice"
+        );
         assert!(
             !is_clean_merge(&text("a u b c d x"), &known),
             "a line that nobody wrote"

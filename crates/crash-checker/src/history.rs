@@ -5,18 +5,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::Plan;
 use crate::checks;
-use crate::content::{Unit, units};
-use crate::model::{Model, Place};
-use crate::people::{self, Moment, Pen};
+use crate::decision::Decision;
+use crate::model::Model;
+use crate::pen::Pen;
+use crate::people::{self, Moment};
+use crate::published;
 use crate::rng::Rng;
-use crate::session::Answer;
 use crate::tally::Tally;
-use crate::tree::Tree;
 use crate::world::World;
 
 /// The named points of the engine and of the directory side at which the process may end itself.
@@ -42,7 +42,7 @@ const SETTLED: Duration = Duration::from_millis(2100);
 
 /// How a command is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Disturbance {
+pub(crate) enum Disturbance {
     None,
     Kill,
     FailPoint,
@@ -60,12 +60,12 @@ pub(crate) struct History<'a> {
     pub(crate) boots: u32,
     pub(crate) armed: Option<&'static str>,
     pub(crate) last_write: Instant,
-    /// A person discarded something since the last look.
-    pub(crate) may_discard: bool,
+    /// What a person is about to decide.
+    pub(crate) decision: Option<Decision>,
     /// What was there before an undo, until it is known how that ended.
     pub(crate) undoing: Option<checks::Snapshot>,
-    /// The daemon died and no sync has ended well since.
-    pub(crate) crashed: bool,
+    /// Sources of which everything that was held is released since the last undo.
+    pub(crate) released: BTreeSet<String>,
 }
 
 /// Runs the history of a seed. On failure the error tells all of it, and where its files are.
@@ -76,9 +76,10 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
     let mut world = World::create(&mut rng, arena, &plan.binaries, power_cuts)?;
     let mut log = format!("seed {seed}: {}\n", world.describe());
     let mut tally = Tally::default();
+    let model = Model::new(world.has_flat());
     let outcome = History {
         world: &mut world,
-        model: Model::default(),
+        model,
         pen: Pen::default(),
         rng,
         log: &mut log,
@@ -86,9 +87,9 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
         boots: 0,
         armed: None,
         last_write: Instant::now(),
-        may_discard: false,
+        decision: None,
         undoing: None,
-        crashed: false,
+        released: BTreeSet::new(),
     }
     .play();
     match outcome {
@@ -124,8 +125,11 @@ impl History<'_> {
         for _ in 0..self.rng.below(4) {
             self.person(Moment::Quiet)?;
         }
-        if self.rng.chance(8) {
-            return self.read_only();
+        match self.rng.below(100) {
+            0..8 => return self.read_only(),
+            8..16 => return self.reconfigure(),
+            16..24 => return self.trouble(),
+            _ => {}
         }
         let command = self.choose_command()?;
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -142,83 +146,7 @@ impl History<'_> {
         self.carry_out(&arguments, disturbance)
     }
 
-    fn choose_command(&mut self) -> Result<Vec<String>> {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let source = self.rng.below(self.world.origins.len());
-        Ok(match self.rng.below(100) {
-            0..50 => words("sync --all"),
-            50..56 => words(&format!("pull s{source}")),
-            // Only a source that takes edits back can be pushed to.
-            56..61 if self.world.origins[source].direct => words(&format!("push s{source}")),
-            61..66 => words("sync --all --accept-deletions"),
-            66..76 => words("undo"),
-            76..80 => words(&format!("release s{source}")),
-            80..84 => words(&format!(
-                "verify t{} --repair",
-                self.rng.below(self.world.targets.len())
-            )),
-            84..87 => words("sync --all --force"),
-            _ => match self.choose_resolution()? {
-                Some(command) => command,
-                None => words("sync --all"),
-            },
-        })
-    }
-
-    fn choose_resolution(&mut self) -> Result<Option<Vec<String>>> {
-        let conflicts = self.conflicts()?;
-        let list = conflicts["conflicts"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        if list.is_empty() {
-            return Ok(None);
-        }
-        let conflict = self.rng.pick(&list).clone();
-        let name = conflict["target"]
-            .as_str()
-            .or(conflict["source"].as_str())
-            .unwrap_or_default()
-            .to_owned();
-        let path = conflict["path"].as_str().unwrap_or_default().to_owned();
-        let with = *self
-            .rng
-            .pick(&["--ours", "--theirs", "--theirs", "--union"]);
-        match with {
-            "--union" => self.model.unite(&path),
-            "--ours" => self.refuse_upstream(&name, &path)?,
-            _ => {}
-        }
-        Ok(Some(vec![
-            "resolve".to_owned(),
-            name,
-            path,
-            with.to_owned(),
-        ]))
-    }
-
-    /// Who keeps the local side takes out what upstream has at that moment.
-    fn refuse_upstream(&mut self, name: &str, path: &str) -> Result<()> {
-        let snapshot = checks::look(self.world)?;
-        // In a source the local side is the head, which holds what its targets hold.
-        let is_local = |place: &Place| match place {
-            Place::Origin(_) => false,
-            Place::Target(_) => name.starts_with('s') || place.to_string() == name,
-        };
-        let (local, others): (Vec<_>, Vec<_>) =
-            snapshot.into_iter().partition(|(place, _)| is_local(place));
-        let bytes = |tree: &Tree| tree.bytes(path).map(units).unwrap_or_default();
-        let kept: BTreeSet<Unit> = local.iter().flat_map(|(_, tree)| bytes(tree)).collect();
-        for (place, tree) in &others {
-            if matches!(place, Place::Origin(_)) {
-                self.model.refuse(path, bytes(tree).difference(&kept));
-            }
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, arguments: &[&str], disturbance: Disturbance) -> Result<()> {
-        self.may_discard |= matches!(arguments[0], "undo" | "resolve" | "release");
+    pub(crate) fn carry_out(&mut self, arguments: &[&str], disturbance: Disturbance) -> Result<()> {
         self.undoing = if arguments[0] == "undo" {
             Some(checks::look(self.world)?)
         } else {
@@ -287,7 +215,6 @@ impl History<'_> {
                     .session
                     .pretend_boot(&format!("00000000-0000-4000-8000-{:012}", self.boots))?;
                 self.tally.count("power cut");
-                self.crashed = true;
                 self.revive(true)?;
                 self.after(arguments, None)
             }
@@ -299,6 +226,7 @@ impl History<'_> {
         self.note("quiet at last");
         self.armed = None;
         self.world.session.stop()?;
+        self.put_all_back()?;
         self.revive(false)?;
         for number in 0..self.world.origins.len() {
             let name = format!("s{number}");
@@ -309,6 +237,13 @@ impl History<'_> {
         if self.world.has_direct() {
             // Homing leaves a file alone until it is old enough; only time makes it so.
             std::thread::sleep(SETTLED.saturating_sub(self.last_write.elapsed()));
+        }
+        for number in 0..self.world.origins.len() {
+            if self.world.origins[number].push_waits {
+                let name = format!("s{number}");
+                self.note(format!("homing push {name}"));
+                self.carry_out(&["push", &name], Disturbance::None)?;
+            }
         }
         let mut syncs = 0;
         let last = loop {
@@ -342,62 +277,15 @@ impl History<'_> {
             before == checks::look(self.world)?,
             "DISHONEST: a sync that had nothing to do wrote something"
         );
-        checks::no_leftovers(&before)?;
+        checks::no_leftovers(&self.world.frozen, &before)?;
+        if again.code == Some(0) {
+            published::arrived(self.world, &self.model, &before)?;
+            self.tally.count("all arrived");
+        }
         self.tally
             .counts
-            .insert("merges".to_owned(), self.model.merges);
+            .insert("merges".to_owned(), self.model.merges());
         self.world.session.stop()
-    }
-
-    /// Starts the daemon and kills it in the midst of its repairs.
-    pub(crate) fn die_again(&mut self) -> Result<()> {
-        self.note("homingd starts and dies again");
-        self.world.session.start(None)?;
-        self.spin(15_000);
-        self.world.session.kill()?;
-        self.tally.count("kill at the start");
-        let snapshot = checks::look(self.world)?;
-        checks::whole(self.world, &mut self.model, &snapshot).context("killed at the start")
-    }
-
-    /// Waits for a daemon that ends at a fail point: a client may hear of an end before the kernel lets the parent know.
-    pub(crate) fn wait_for_the_end_that(&mut self, answer: &Answer) -> Result<()> {
-        if ![Some(1), Some(4)].contains(&answer.code) {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        while self.armed.is_some()
-            && begun.elapsed() < Duration::from_secs(1)
-            && self.world.session.is_alive()?
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn revive(&mut self, whole_machine: bool) -> Result<()> {
-        if !self.world.session.is_alive()? {
-            self.world.session.start(None)?;
-        }
-        let begun = Instant::now();
-        loop {
-            let answer = self.world.session.run(&["status"])?;
-            if answer.json["daemon"]["recovered"] == true {
-                break;
-            }
-            ensure!(
-                self.world.session.is_alive()?,
-                "homingd died while it repaired, without a reason"
-            );
-            ensure!(
-                begun.elapsed() < Duration::from_secs(20),
-                "homingd does not end its repairs: {}",
-                answer.stderr
-            );
-        }
-        self.tally
-            .count(if whole_machine { "boots" } else { "restarts" });
-        Ok(())
     }
 
     pub(crate) fn person(&mut self, moment: Moment) -> Result<()> {
@@ -418,7 +306,7 @@ impl History<'_> {
     }
 
     /// Lets a random time pass, in microseconds, without giving up the processor for a whole tick.
-    fn spin(&mut self, most_micros: usize) {
+    pub(crate) fn spin(&mut self, most_micros: usize) {
         let wait = Duration::from_micros(self.rng.below(most_micros) as u64);
         let begun = Instant::now();
         while begun.elapsed() < wait {

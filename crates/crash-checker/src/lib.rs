@@ -11,33 +11,74 @@
 //! merge looks like. Nobody needs to know how Homing merges to see a loss.
 //!
 //! *Nothing is lost* (promise 1). A person's line may go from the file it was written into only when some person took it
-//! out, there or at another place of the same path (an upstream author removes a line that had been pushed). The one
-//! other way is a person's own command: `resolve`, `undo`, `release`. After those the bytes that were there must be
-//! named as "before" in some run that `homing run show` tells of, which is Homing's word that it keeps a copy; and where
-//! such a decision is undone at once, the bytes must really come back. Files that no source ever had, and origins with
-//! `push = "never"`, are compared bit by bit.
+//! out, there or at another place of the same path (an upstream author removes a line that had been pushed), and did so
+//! after it was written. Files that no source ever had, and origins with `push = "never"`, are compared bit by bit. So are
+//! roots that are not Homing's to write now: a place that the configuration does not name, the files of a root that is
+//! away, and the other directory that is where a root was. Where nothing else is under way, published files stay while
+//! the origin is not to be seen.
 //!
 //! *Old or new, never half* (promise 2). A published file holds what some person wrote under that path, or a clean merge
 //! of three such contents. Since lines are unique and nobody moves them, a clean merge is a formula over sets of lines:
-//! what both sides have, and what one side has and the base has not. Where several merges may follow each other unseen
-//! (two hops, `union`), a content must consist of lines of that path between its first and its last line, which nobody
-//! ever takes out: a truncated or mixed-up file is found all the same. This holds even while the daemon is dead.
+//! what both sides have, and what one side has and the base has not. This holds even while the daemon is dead.
 //!
-//! *Honest results* (promise 3). A sync that ends with 0 has published what the origins hold with the people's edits, no
-//! conflict is open, nothing is blocked. What only looks writes nothing. When nobody writes any more, syncs come to
-//! rest. A conflict is listed only where somebody changed something here.
+//! *Honest results* (promise 3). A sync that ends with 0 has published what the origins hold, as far as the sources take
+//! it, with the people's edits; no conflict is open, nothing is blocked. While a root is away no sync of everything ends
+//! with 0. What only looks writes nothing. When nobody writes any more, syncs come to rest. A conflict is listed only
+//! where somebody changed something here.
+//!
+//! # What it forgives, and why
+//!
+//! Each of these is a hole in which a defect could hide, so each says what still closes it.
+//!
+//! * *A line that a decision gave up.* `resolve --ours` refuses what origins have at that moment and gives up what other
+//!   targets have, `--theirs` gives up what the deciding side alone has; `--union` gives up nothing. Only these very lines
+//!   of this path may go, now or when a later publish gets there, and only if the bytes that were there are named as
+//!   "before" in some run that `homing run show` tells of: Homing's word that it keeps a copy. Some decisions are undone
+//!   at once, and then the bytes must really come back. A command that was refused gives up nothing.
+//! * *A path that an undo may hold*: the items of the undo's run, until everything is released; every path when the undo
+//!   was cut short. Nobody outside can tell which older content is held. The same copy must be named.
+//! * *What an undo that was cut short had put back* counts as taken out by a person: who edits such a file, edits the older
+//!   one. Only files that the undo changed, and only lines that are not in them any more.
+//! * *A target's line that is in an origin of the path* may leave the target where paths change hands: it was pushed, and
+//!   another source, or another file of the same name in a flat target, has the path now, or its source takes it no more.
+//! * *A mixture of lines*, where several merges may follow each other unseen (two hops, `union`): then a content must
+//!   consist of lines of that path, between its first and its last line, which nobody ever takes out, and without `union`
+//!   each of them once and in an order that contradicts no other content. A truncated or mixed-up file is found all the same.
+//! * *Several sources*: which of them has the path `notes`, a file of the one and a directory of the other, is no promise;
+//!   and which of the winner's lines are in a file that carries an edit of another's is not judged.
+//! * *One name of several files* in a flat target: any of the winning source's files may be there.
+//! * *A source that takes other files than before* keeps edits until `homing push`: until then other targets may have
+//!   what the origin has not.
+//! * *A file that a person made in a target*, or that an undo gave back while its source was not configured, may stay there
+//!   when upstream, which had it since, lets go of it.
+//! * *An edit that is too young to be taken back* makes a sync partial when the run of another source has just merged into
+//!   the file. The sync says so, and the next one takes it.
+//! * *An edit of a direct source's file* may stay at all targets after the origin lost the file, or the source its interest.
+//! * *Under a run without an exchange* nobody edits: there is an instant in which an editor and Homing cannot see each
+//!   other, on any file system of that kind.
 
 mod checks;
+mod commands;
+mod config;
 mod content;
+mod decision;
 mod history;
+mod life;
+mod lines;
+mod lore;
 mod model;
+mod pen;
 mod people;
 mod person;
 mod power;
+mod published;
 mod rng;
+mod selection;
 mod session;
 mod tally;
 mod tree;
+mod undone;
+mod upheaval;
 mod verdict;
 mod world;
 

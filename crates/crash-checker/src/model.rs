@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::content::{Unit, is_clean_merge, units};
+use crate::content::{Unit, units};
+use crate::lines::Lines;
+use crate::lore::{Chain, Lore};
 use crate::tree::Tree;
 
 /// A directory in which people write.
@@ -28,30 +30,30 @@ impl fmt::Display for Place {
 pub(crate) type Spot = (Place, String);
 
 /// What is known of a world without asking Homing.
+///
+/// What is known of a *path* is known of it at all places. Where a target has file names only, a path is its file name.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    /// Every content that a path rightly had anywhere.
-    known: BTreeMap<String, Vec<Vec<u8>>>,
-    /// The executable bits that a person ever gave a path.
-    modes: BTreeMap<String, BTreeSet<bool>>,
-    /// Units that a person took out of a path, wherever that was.
-    removed: BTreeMap<String, BTreeSet<Unit>>,
-    /// Units that a person wrote into this very file and that no person took out there.
-    live: BTreeMap<Spot, BTreeSet<Unit>>,
+    /// Some target has file names only.
+    flat: bool,
+    /// What a path may rightly hold.
+    lore: Lore,
+    /// Whose lines are where, and who gave them up.
+    lines: Lines,
     /// The bytes that were last seen in a file, or written into it by a person.
     current: BTreeMap<Spot, Vec<u8>>,
     /// Files that a person changed since they were last equal to their origin.
     touched: BTreeSet<Spot>,
+    /// Files in targets that people made where there was none, or were given back: theirs if upstream lets go.
+    made: BTreeSet<Spot>,
+    /// Paths that some origin ever had.
+    upstream: BTreeSet<String>,
     /// Files that a person ever changed.
     ever_touched: BTreeSet<Spot>,
     /// Files that no source ever has: theirs for ever.
     own: BTreeMap<Spot, (Vec<u8>, bool)>,
     /// What the origins hold by the people's doing alone.
     origins: BTreeMap<Spot, (Vec<u8>, bool)>,
-    /// Paths whose conflicts were decided by keeping the lines of both sides.
-    united: BTreeSet<String>,
-    /// How often a merge was seen.
-    pub(crate) merges: u64,
     /// Paths that an undo may hold.
     pub(crate) held: BTreeSet<String>,
     /// An undo was interrupted, so that every path may be held.
@@ -59,6 +61,38 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// Returns a model of a world in which some target has file names only, or none has.
+    pub(crate) fn new(flat: bool) -> Self {
+        Self {
+            flat,
+            ..Self::default()
+        }
+    }
+
+    /// Tells whether some target has, at some time, file names only.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.flat
+    }
+
+    /// Returns what a path is known as.
+    pub(crate) fn class<'p>(&self, path: &'p str) -> &'p str {
+        if self.flat {
+            path.rsplit('/').next().unwrap_or(path)
+        } else {
+            path
+        }
+    }
+
+    /// Tells whether what is said of one path may be meant of the other: the same, or one lies below the other.
+    pub(crate) fn related(&self, path: &str, other: &str) -> bool {
+        let below = |upper: &str, lower: &str| {
+            lower
+                .strip_prefix(upper)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.class(path) == self.class(other) || below(path, other) || below(other, path)
+    }
+
     /// Notes that a person saved a file over what was there.
     pub(crate) fn saved(
         &mut self,
@@ -67,23 +101,16 @@ impl Model {
         bytes: &[u8],
         executable: bool,
     ) {
+        let class = self.class(&spot.1).to_owned();
         let before = displaced.map(units).unwrap_or_default();
-        let after = units(bytes);
-        self.removed
-            .entry(spot.1.clone())
-            .or_default()
-            .extend(before.difference(&after).cloned());
-        let live = self.live.entry(spot.clone()).or_default();
-        live.retain(|unit| after.contains(unit));
-        live.extend(after.difference(&before).cloned());
+        self.lines.written(spot, &class, &before, &units(bytes));
         self.learn(&spot.1, bytes);
         if let Some(displaced) = displaced {
             self.learn_displaced(&spot.1, displaced);
+        } else if matches!(spot.0, Place::Target(_)) {
+            self.made.insert(spot.clone());
         }
-        self.modes
-            .entry(spot.1.clone())
-            .or_default()
-            .insert(executable);
+        self.lore.mode_set(&class, executable);
         self.current.insert(spot.clone(), bytes.to_vec());
         self.touch(spot);
         if matches!(spot.0, Place::Origin(_)) {
@@ -94,12 +121,9 @@ impl Model {
 
     /// Notes that a person deleted a file.
     pub(crate) fn deleted(&mut self, spot: &Spot, displaced: &[u8]) {
-        self.removed
-            .entry(spot.1.clone())
-            .or_default()
-            .extend(units(displaced));
+        self.refuse(&spot.1, units(displaced).iter());
         self.learn_displaced(&spot.1, displaced);
-        self.live.remove(spot);
+        self.lines.forget(spot);
         self.current.remove(spot);
         self.touch(spot);
         self.origins.remove(spot);
@@ -107,10 +131,8 @@ impl Model {
 
     /// Notes that a person set or cleared the executable bits.
     pub(crate) fn mode_set(&mut self, spot: &Spot, executable: bool) {
-        self.modes
-            .entry(spot.1.clone())
-            .or_default()
-            .insert(executable);
+        let class = self.class(&spot.1).to_owned();
+        self.lore.mode_set(&class, executable);
         self.touch(spot);
         if let Some((_, mode)) = self.origins.get_mut(spot) {
             *mode = executable;
@@ -124,7 +146,8 @@ impl Model {
 
     /// Notes that a person chose to keep the lines of both sides.
     pub(crate) fn unite(&mut self, path: &str) {
-        self.united.insert(path.to_owned());
+        let class = self.class(path).to_owned();
+        self.lore.unite(&class);
     }
 
     /// Tells whether it is a file that no source ever has.
@@ -153,6 +176,14 @@ impl Model {
         self.touched.contains(spot)
     }
 
+    /// Tells whether a person changed the path in any target since it was last equal to its origin there.
+    pub(crate) fn is_touched_in_a_target(&self, path: &str) -> bool {
+        let class = self.class(path);
+        let mut touched = self.touched.iter();
+        touched
+            .any(|(place, other)| matches!(place, Place::Target(_)) && self.class(other) == class)
+    }
+
     /// Notes that a file equals its origin again, so that no edit is left in it.
     pub(crate) fn settle(&mut self, spot: &Spot) {
         self.touched.remove(spot);
@@ -161,14 +192,7 @@ impl Model {
     /// Tells whether any person ever changed the path, one above or one below it in a target.
     pub(crate) fn could_conflict(&self, path: &str) -> bool {
         self.ever_touched.iter().any(|(place, touched)| {
-            let related = touched == path
-                || touched
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.starts_with('/'))
-                || path
-                    .strip_prefix(touched.as_str())
-                    .is_some_and(|rest| rest.starts_with('/'));
-            matches!(place, Place::Target(_)) && related
+            matches!(place, Place::Target(_)) && self.related(touched, path)
         }) || self.own.keys().any(|(_, own)| {
             own.strip_prefix(path)
                 .is_some_and(|rest| rest.starts_with('/'))
@@ -177,18 +201,12 @@ impl Model {
 
     /// Returns the units that people wrote into a file, that nobody took out, and that are not in `bytes`.
     pub(crate) fn missing(&self, spot: &Spot, bytes: Option<&[u8]>) -> Vec<Unit> {
-        let there = bytes.map(units).unwrap_or_default();
-        let nothing = BTreeSet::new();
-        let removed = self.removed.get(&spot.1).unwrap_or(&nothing);
-        let live = self.live.get(spot).into_iter().flatten();
-        live.filter(|unit| !there.contains(*unit) && !removed.contains(*unit))
-            .cloned()
-            .collect()
+        self.lines.missing(spot, self.class(&spot.1), bytes)
     }
 
     /// Returns the files in which people's units live.
     pub(crate) fn live_spots(&self) -> Vec<Spot> {
-        self.live.keys().cloned().collect()
+        self.lines.spots()
     }
 
     /// Returns the bytes that were last in a file.
@@ -198,35 +216,74 @@ impl Model {
 
     /// Gives up units that a person's own decision discarded, a copy being kept.
     pub(crate) fn discard(&mut self, spot: &Spot, discarded: &[Unit]) {
-        if let Some(live) = self.live.get_mut(spot) {
-            live.retain(|unit| !discarded.contains(unit));
-        }
+        self.lines.discard(spot, discarded);
     }
 
-    /// Notes that a person refused what upstream has.
+    /// Notes that a person took units out of a path.
     pub(crate) fn refuse<'a>(&mut self, path: &str, refused: impl Iterator<Item = &'a Unit>) {
-        self.removed
-            .entry(path.to_owned())
-            .or_default()
-            .extend(refused.cloned());
+        let class = self.class(path).to_owned();
+        self.lines.refuse(&class, refused);
+    }
+
+    /// Notes that a person's decision gave up units that other places of the path may have.
+    pub(crate) fn give_up(&mut self, path: &str, units: impl IntoIterator<Item = Unit>) {
+        let class = self.class(path).to_owned();
+        self.lines.give_up(&class, units);
+    }
+
+    /// Tells whether a person's decision gave up all of these units of the path.
+    pub(crate) fn is_given_up(&self, path: &str, units: &[Unit]) -> bool {
+        self.lines.is_given_up(self.class(path), units)
+    }
+
+    /// Notes that an undo may hold a path.
+    pub(crate) fn hold(&mut self, path: &str) {
+        let class = self.class(path).to_owned();
+        self.held.insert(class);
     }
 
     /// Tells whether an undo may hold the path.
     pub(crate) fn may_be_held(&self, path: &str) -> bool {
-        self.maybe_held || self.held.contains(path)
+        self.maybe_held || self.held.contains(self.class(path))
+    }
+
+    /// Notes that a file is not where people had it, although nobody took a line out of it.
+    pub(crate) fn forget(&mut self, spot: &Spot) {
+        self.lines.forget(spot);
+        self.current.remove(spot);
+        self.own.remove(spot);
+        self.touch(spot);
     }
 
     /// Returns the units of `bytes` that nobody took out of the path.
     pub(crate) fn wanted(&self, path: &str, bytes: &[u8]) -> BTreeSet<Unit> {
-        let mut wanted = units(bytes);
-        if let Some(removed) = self.removed.get(path) {
-            wanted.retain(|unit| !removed.contains(unit));
-        }
-        wanted
+        self.lines.wanted(self.class(path), bytes)
+    }
+
+    /// Notes files that are people's own from now on: an undo brought them back, and their source is not there.
+    pub(crate) fn given_back(&mut self, spots: impl IntoIterator<Item = Spot>) {
+        self.made.extend(spots);
+    }
+
+    /// Tells whether a person made the file in a target where there was none.
+    pub(crate) fn is_made_here(&self, spot: &Spot) -> bool {
+        self.made.contains(spot)
+    }
+
+    /// Tells whether some origin ever had the path.
+    pub(crate) fn was_upstream(&self, path: &str) -> bool {
+        self.upstream.contains(self.class(path))
     }
 
     /// Notes what is there now.
     pub(crate) fn observe(&mut self, place: Place, tree: &Tree) {
+        self.made
+            .retain(|(other, path)| *other != place || tree.files.contains_key(path));
+        if matches!(place, Place::Origin(_)) {
+            let paths = tree.files.keys();
+            let classes: Vec<String> = paths.map(|path| self.class(path).to_owned()).collect();
+            self.upstream.extend(classes);
+        }
         self.current.retain(|(candidate, _), _| *candidate != place);
         for (path, seen) in &tree.files {
             self.current
@@ -234,31 +291,20 @@ impl Model {
         }
     }
 
-    /// Tells whether a path may have this content: somebody wrote it there, or it is a clean merge of such contents.
-    ///
-    /// `chained`: several merges may lie between two looks, so that not every step of them is known; then every line
-    /// must be one that the path had, and the content must be whole.
-    pub(crate) fn explains(&mut self, path: &str, bytes: &[u8], chained: bool) -> bool {
-        let Some(known) = self.known.get(path) else {
-            return false;
-        };
-        if known.iter().any(|content| content == bytes) {
-            return true;
-        }
-        let loose = chained || self.united.contains(path);
-        let explained = is_clean_merge(bytes, known) || (loose && is_whole_mixture(bytes, known));
-        if explained {
-            self.merges += 1;
-            self.learn(path, bytes);
-        }
-        explained
+    /// Tells whether a path may have this content: see [`Lore::explains`].
+    pub(crate) fn explains(&mut self, path: &str, bytes: &[u8], chain: Chain) -> bool {
+        let class = self.class(path).to_owned();
+        self.lore.explains(&class, bytes, chain)
     }
 
     /// Tells whether a person ever gave the path this executable bit.
     pub(crate) fn explains_mode(&self, path: &str, executable: bool) -> bool {
-        self.modes
-            .get(path)
-            .is_some_and(|modes| modes.contains(&executable))
+        self.lore.explains_mode(self.class(path), executable)
+    }
+
+    /// Returns how often a merge was seen.
+    pub(crate) fn merges(&self) -> u64 {
+        self.lore.merges
     }
 
     fn touch(&mut self, spot: &Spot) {
@@ -267,36 +313,14 @@ impl Model {
     }
 
     fn learn(&mut self, path: &str, bytes: &[u8]) {
-        let known = self.known.entry(path.to_owned()).or_default();
-        if !known.iter().any(|content| content == bytes) {
-            known.push(bytes.to_vec());
-        }
+        let class = self.class(path).to_owned();
+        self.lore.learn(&class, bytes);
     }
 
     /// What a person displaced was there by Homing's doing; only what can be explained becomes a known content.
     fn learn_displaced(&mut self, path: &str, bytes: &[u8]) {
-        self.explains(path, bytes, false);
+        self.explains(path, bytes, Chain::One);
     }
-}
-
-/// Tells whether every line is one that the path had, between the first and the last line of such a content.
-fn is_whole_mixture(bytes: &[u8], known: &[Vec<u8>]) -> bool {
-    let all: BTreeSet<Unit> = known.iter().flat_map(|content| units(content)).collect();
-    let first = |content: &[u8]| {
-        content
-            .split_inclusive(|byte| *byte == b'\n')
-            .next()
-            .map(<[u8]>::to_vec)
-    };
-    let last = |content: &[u8]| {
-        content
-            .split_inclusive(|byte| *byte == b'\n')
-            .next_back()
-            .map(<[u8]>::to_vec)
-    };
-    units(bytes).is_subset(&all)
-        && known.iter().any(|content| first(content) == first(bytes))
-        && known.iter().any(|content| last(content) == last(bytes))
 }
 
 #[cfg(test)]
@@ -340,45 +364,6 @@ mod tests {
             false,
         );
         assert!(model.missing(&here, Some(b"begin\none\nend\n")).is_empty());
-    }
-
-    #[test]
-    fn half_files_and_unknown_lines_are_not_explained() {
-        let mut model = Model::default();
-        model.saved(
-            &spot(Place::Origin(0)),
-            None,
-            b"begin\none\ntwo\nend\n",
-            false,
-        );
-        model.saved(
-            &spot(Place::Target(0)),
-            Some(b"begin\none\ntwo\nend\n"),
-            b"begin\none\ntwo\nmine\nend\n",
-            false,
-        );
-        for chained in [false, true] {
-            assert!(
-                !model.explains("a.md", b"begin\none\n", chained),
-                "the end is missing"
-            );
-            assert!(!model.explains("a.md", b"", chained));
-            assert!(
-                !model.explains("a.md", b"begin\nelse\nend\n", chained),
-                "nobody wrote that"
-            );
-            assert!(
-                !model.explains("b.md", b"begin\none\ntwo\nend\n", chained),
-                "not at that path"
-            );
-            assert!(model.explains("a.md", b"begin\none\ntwo\nend\n", chained));
-        }
-        assert!(
-            !model.explains("a.md", b"begin\none\nmine\nend\n", false),
-            "no merge drops a line that both have"
-        );
-        assert!(model.explains_mode("a.md", false));
-        assert!(!model.explains_mode("a.md", true));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use crate::content::{Unit, is_binary, ordered_units};
 use crate::model::{Model, Place, Spot};
+use crate::pen::Pen;
 use crate::person::Editor;
 use crate::rng::Rng;
+use crate::tree;
 use crate::world::World;
 
 /// Paths that sources may have. `notes` is now a file and now a directory.
@@ -19,6 +20,8 @@ const SHARED_PATHS: &[&str] = &[
     "data.bin",
     "notes",
     "notes/x.md",
+    // In a target of file names only it is where `a.md` is.
+    "dir/a.md",
 ];
 
 /// A file that every origin always has, for an empty origin is not an origin without files but one that is away.
@@ -34,52 +37,6 @@ pub(crate) enum Moment {
     Quiet,
     /// One is, so only whole files are put in the place of others.
     Busy,
-}
-
-/// Writes lines that nobody ever wrote before.
-#[derive(Debug, Default)]
-pub(crate) struct Pen {
-    lines: u32,
-}
-
-impl Pen {
-    fn line(&mut self, place: Place) -> Unit {
-        self.lines += 1;
-        format!("{place} wrote line {:06}\n", self.lines).into_bytes()
-    }
-
-    fn content(&mut self, rng: &mut Rng, place: Place, path: &str) -> Vec<u8> {
-        if is_binary_path(path) {
-            return [b"\0binary ".to_vec(), self.line(place)].concat();
-        }
-        let mut content = first_line(path);
-        for _ in 0..4 + rng.below(8) {
-            content.extend(self.line(place));
-        }
-        content.extend(last_line(path));
-        content
-    }
-
-    fn edit(&mut self, rng: &mut Rng, place: Place, path: &str, bytes: &[u8]) -> Vec<u8> {
-        if is_binary(bytes) || is_binary_path(path) || rng.chance(5) {
-            return self.content(rng, place, path);
-        }
-        let mut lines = ordered_units(bytes);
-        // The first and the last line stay, so that half a file shows.
-        for _ in 0..=rng.below(2) {
-            let inner = lines.len().saturating_sub(2);
-            let at = 1 + rng.below(inner + 1);
-            match rng.below(4) {
-                0 | 1 if inner > 0 && at <= inner => lines[at] = self.line(place),
-                2 if inner > 2 && at <= inner => {
-                    lines.remove(at);
-                }
-                _ if lines.len() >= 2 => lines.insert(at, self.line(place)),
-                _ => return self.content(rng, place, path),
-            }
-        }
-        lines.concat()
-    }
 }
 
 /// Makes what the origins hold at the beginning.
@@ -104,6 +61,32 @@ pub(crate) fn settle_in(
     Ok(())
 }
 
+/// Puts files into the directory that is in the place of another: some of the old ones, and some that are new.
+pub(crate) fn furnish(
+    world: &mut World,
+    model: &Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+    place: Place,
+) -> Result<()> {
+    let root = world.configured_root(place);
+    let old = tree::read(&world.shelter(place))?;
+    for (path, seen) in &old.files {
+        let is_anchor = matches!(place, Place::Origin(number) if *path == anchor(number));
+        let (bytes, executable) = match rng.below(100) {
+            _ if is_anchor => (seen.bytes.clone(), seen.executable()),
+            0..50 => (seen.bytes.clone(), seen.executable()),
+            50..70 => (
+                pen.content(rng, place, model.class(path)),
+                seen.executable(),
+            ),
+            _ => continue,
+        };
+        world.editor.save(&root.join(path), &bytes, executable)?;
+    }
+    Ok(())
+}
+
 /// Lets somebody do something to some file, and returns what, for the log.
 pub(crate) fn act(
     world: &mut World,
@@ -112,12 +95,22 @@ pub(crate) fn act(
     rng: &mut Rng,
     moment: Moment,
 ) -> Result<String> {
-    let places = world.places();
-    let place = *rng.pick(&places);
-    match place {
-        Place::Origin(number) => act_upstream(world, model, pen, rng, number, moment),
-        Place::Target(_) => act_in_target(world, model, pen, rng, place, moment),
+    // Who cannot reach a directory does not write in it.
+    let mut places = world.places();
+    places.retain(|place| !world.away.contains_key(place));
+    if places.is_empty() {
+        return Ok("nobody can reach anything".to_owned());
     }
+    let place = *rng.pick(&places);
+    let told = match place {
+        Place::Origin(number) => act_upstream(world, model, pen, rng, number, moment),
+        Place::Target(number) => act_in_target(world, model, pen, rng, number, moment),
+    }?;
+    if world.frozen.contains_key(&place) {
+        let tree = world.read(place)?;
+        world.frozen.insert(place, tree);
+    }
+    Ok(told)
 }
 
 fn act_upstream(
@@ -177,9 +170,10 @@ fn act_in_target(
     model: &mut Model,
     pen: &mut Pen,
     rng: &mut Rng,
-    place: Place,
+    number: usize,
     moment: Moment,
 ) -> Result<String> {
+    let place = Place::Target(number);
     let tree = world.read(place)?;
     let there: Vec<String> = tree
         .files
@@ -193,14 +187,20 @@ fn act_in_target(
         return edit(world, model, pen, rng, &spot, moment);
     }
     if choice < 77 {
-        let path = (*rng.pick(SHARED_PATHS)).to_owned();
-        return save_new(world, model, pen, rng, &(place, path));
+        let mut path = *rng.pick(SHARED_PATHS);
+        if world.targets[number].flat && rng.chance(80) {
+            path = model.class(path);
+        }
+        return save_new(world, model, pen, rng, &(place, path.to_owned()));
     }
     if choice < 87 && !there.is_empty() {
         return delete(world, model, &(place, rng_path(rng, &there)));
     }
     if choice < 97 || there.is_empty() {
         let path = (*rng.pick(OWN_PATHS)).to_owned();
+        if world.new_files_travel {
+            return save_new(world, model, pen, rng, &(place, path));
+        }
         let bytes = pen.content(rng, place, &path);
         let file = world.root(place).join(&path);
         if world.editor.save(&file, &bytes, false)?.is_some() {
@@ -226,7 +226,7 @@ fn edit(
         return Ok(format!("{} loses {} before an edit", spot.0, spot.1));
     };
     let executable = is_executable(&file);
-    let new = pen.edit(rng, spot.0, &spot.1, &bytes);
+    let new = pen.edit(rng, spot.0, model.class(&spot.1), &bytes);
     let in_place = moment == Moment::Quiet && rng.chance(40);
     let displaced = if in_place {
         Editor::overwrite(&file, &new)?
@@ -251,8 +251,8 @@ fn save_new(
     rng: &mut Rng,
     spot: &Spot,
 ) -> Result<String> {
-    let bytes = pen.content(rng, spot.0, &spot.1);
-    let executable = spot.1 == "tool.sh";
+    let bytes = pen.content(rng, spot.0, model.class(&spot.1));
+    let executable = model.class(&spot.1) == "tool.sh";
     let file = world.root(spot.0).join(&spot.1);
     if let Some(displaced) = world.editor.save(&file, &bytes, executable)? {
         model.saved(spot, displaced.as_deref(), &bytes, executable);
@@ -333,18 +333,4 @@ fn anchor(number: usize) -> String {
     } else {
         format!("second-{ANCHOR}")
     }
-}
-
-fn is_binary_path(path: &str) -> bool {
-    std::path::Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "bin")
-}
-
-fn first_line(path: &str) -> Unit {
-    format!("= {path} begins\n").into_bytes()
-}
-
-fn last_line(path: &str) -> Unit {
-    format!("= {path} ends\n").into_bytes()
 }

@@ -80,6 +80,13 @@ impl Session {
         Ok(Self::new(binaries, home.to_owned()))
     }
 
+    /// Replaces the configuration. The daemon reads it when it starts.
+    pub fn reconfigure(&self, config: &str) -> Result<()> {
+        let file = self.home.join(".config/homing/config.toml");
+        File::create(file)?.write_all(config.as_bytes())?;
+        Ok(())
+    }
+
     /// Sets a failpoint for every start from now on, for example one that makes a system call fail.
     pub fn always(&mut self, failpoint: &'static str) {
         self.standing = Some(failpoint);

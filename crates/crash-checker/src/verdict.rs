@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::checks;
-use crate::content::units;
 use crate::history::History;
 use crate::model::Place;
 use crate::people::Moment;
+use crate::published;
 use crate::session::{Answer, Session};
 
 impl History<'_> {
@@ -22,6 +22,7 @@ impl History<'_> {
         let path = arguments[2];
         let changed: Vec<Place> = (0..self.world.targets.len())
             .map(Place::Target)
+            .filter(|place| self.world.is_listed(*place) && !self.world.away.contains_key(place))
             .filter(|place| before[place].files.contains_key(path))
             .filter(|place| before[place].bytes(path) != after[place].bytes(path))
             .collect();
@@ -29,7 +30,6 @@ impl History<'_> {
             return Ok(());
         }
         self.note("homing undo takes the decision back");
-        self.may_discard = true;
         let answer = self.world.session.run(&["undo"])?;
         let code = answer.code;
         self.after(&["undo"], Some(answer))?;
@@ -52,8 +52,14 @@ impl History<'_> {
             self.wait_for_the_end_that(answer)?;
         }
         let died = !self.world.session.is_alive()?;
+        if let Some(decision) = self.decision.take() {
+            // A command that was refused has decided nothing.
+            let refused = |answer: &Answer| matches!(answer.code, Some(1 | 2 | 8));
+            if died || !answer.as_ref().is_some_and(refused) {
+                decision.tell(&mut self.model);
+            }
+        }
         if died {
-            self.crashed = true;
             if let Some(point) = self.armed.take() {
                 self.tally.count(format!("died at {point}"));
             }
@@ -75,20 +81,22 @@ impl History<'_> {
             self.note_half_undone(&checks::look(self.world)?);
         }
         if arguments[0] == "undo" {
+            self.released.clear();
+            self.note_given_back()?;
             self.note_held(answer.as_ref().filter(|_| !died))?;
         }
         let snapshot = checks::look(self.world)?;
         checks::whole(self.world, &mut self.model, &snapshot)?;
         checks::untouched(self.world, &self.model, &snapshot)?;
-        let may_discard = self.may_discard;
+        checks::left_alone(self.world, &snapshot)?;
+        let may_give_way = self.world.paths_change_hands;
         let session = &mut self.world.session;
-        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_discard, || {
+        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_give_way, || {
             kept_hashes(session)
         })?;
         if discarded > 0 {
             self.tally.count("discarded by a person");
         }
-        self.may_discard = false;
         for (place, tree) in &snapshot {
             self.model.observe(*place, tree);
         }
@@ -116,6 +124,9 @@ impl History<'_> {
             _ => &[0, 3],
         };
         let told = answer.stderr.trim();
+        if !self.world.away.is_empty() {
+            return self.judge_in_trouble(arguments, answer);
+        }
         ensure!(
             allowed.contains(&code),
             "DISHONEST: `homing {}` ended with {code}: {told}\n{}",
@@ -130,13 +141,17 @@ impl History<'_> {
                     .count(format!("item {}", item["action"].as_str().unwrap_or("?")));
             }
         }
-        if code == 0
-            && arguments[0] == "release"
-            && arguments.len() == 2
-            && self.world.origins.len() == 1
-        {
-            self.model.held.clear();
-            self.model.maybe_held = false;
+        if code == 0 && arguments[0] == "release" && self.world.unlisted.is_empty() {
+            self.released.insert(arguments[1].to_owned());
+            if self.released.len() == self.world.origins.len() {
+                self.model.held.clear();
+                self.model.maybe_held = false;
+            }
+        }
+        if arguments[0] == "push" && code == 0 {
+            for origin in &mut self.world.origins {
+                origin.push_waits = false;
+            }
         }
         if arguments[0] != "sync" {
             return Ok(());
@@ -170,6 +185,10 @@ impl History<'_> {
                 answer.json
             );
         }
+        if code == 3 && self.is_too_young(answer) {
+            self.tally.count("edits that were too young");
+            return Ok(());
+        }
         if code == 3 {
             bail!(
                 "DISHONEST: nothing disturbed this sync and it ended as partial: {told}\n{}",
@@ -177,18 +196,47 @@ impl History<'_> {
             );
         }
         if !blocked {
-            checks::published(self.world, &mut self.model, snapshot, &open)?;
-            if self.crashed {
-                checks::no_leftovers(snapshot)?;
-                self.crashed = false;
-            }
+            published::published(self.world, &mut self.model, snapshot, &open)?;
+            checks::no_leftovers(&self.world.frozen, snapshot)?;
         }
         Ok(())
+    }
+
+    /// A sync that cannot reach what it is to keep in step says so.
+    fn judge_in_trouble(&mut self, arguments: &[&str], answer: &Answer) -> Result<()> {
+        let all = arguments[0] == "sync";
+        ensure!(
+            !all || ![Some(0), Some(2)].contains(&answer.code),
+            "DISHONEST: a root is not where it was, and `homing sync --all` ended with {:?}: {}",
+            answer.code,
+            answer.json
+        );
+        ensure!(
+            !all || !answer.stderr.trim().is_empty() || !answer.json.is_null(),
+            "DISHONEST: a root is not where it was, and `homing sync --all` does not say so"
+        );
+        self.tally
+            .count(format!("in trouble: ended with {:?}", answer.code));
+        Ok(())
+    }
+
+    /// Tells whether a file was too young to be taken back, although the run waited for it: the run of another source had
+    /// just merged into it.
+    fn is_too_young(&self, answer: &Answer) -> bool {
+        let mut runs = answer.json["runs"].as_array().into_iter().flatten();
+        self.world.has_direct()
+            && self.world.origins.len() > 1
+            && runs.all(|run| {
+                let mut problems = run["problems"].as_array().into_iter().flatten();
+                run["status"] != "partial"
+                    || (run["failed"] == 0 && problems.any(|problem| problem["kind"] == "changing"))
+            })
     }
 
     /// What only looks must not write.
     pub(crate) fn read_only(&mut self) -> Result<()> {
         let before = checks::look(self.world)?;
+        let source = format!("s{}", self.world.listed_origins()[0]);
         let commands: [&[&str]; 7] = [
             &["status"],
             &["diff"],
@@ -196,14 +244,16 @@ impl History<'_> {
             &["conflicts"],
             &["history"],
             &["verify"],
-            &["sync", "s0", "--dry-run", "--force"],
+            &["sync", &source, "--dry-run", "--force"],
         ];
         let command = *self.rng.pick(&commands);
         self.note(format!("homing {} only looks", command.join(" ")));
         let answer = self.world.session.run(command)?;
         let code = answer.code.unwrap_or(-1);
         ensure!(
-            [0, 3, 7].contains(&code) || !self.world.session.is_alive()?,
+            [0, 3, 7].contains(&code)
+                || !self.world.away.is_empty()
+                || !self.world.session.is_alive()?,
             "`homing {}` ended with {code}: {}",
             command.join(" "),
             answer.stderr.trim()
@@ -219,43 +269,6 @@ impl History<'_> {
             return Ok(());
         }
         self.after(&["status"], None)
-    }
-
-    /// An undo that was cut short may have put files back without holding them; who edits one then edits the older one.
-    fn note_half_undone(&mut self, now: &checks::Snapshot) {
-        for (place, before) in self.undoing.iter().flatten() {
-            for (path, seen) in &before.files {
-                let there = now[place].bytes(path).map(units).unwrap_or_default();
-                self.model
-                    .refuse(path, units(&seen.bytes).difference(&there));
-            }
-        }
-    }
-
-    fn note_held(&mut self, answer: Option<&Answer>) -> Result<()> {
-        let Some(answer) = answer.filter(|answer| answer.code.is_some()) else {
-            self.model.maybe_held = true;
-            return Ok(());
-        };
-        if answer.code == Some(8) {
-            return Ok(());
-        }
-        // The answer itself need not tell all items.
-        let run = answer.json["runs"].get(0).unwrap_or(&answer.json);
-        let shown = self
-            .world
-            .session
-            .run(&["run", "show", &run["id"].to_string()])?;
-        let Some(items) = shown.json["items"]
-            .as_array()
-            .filter(|_| shown.code == Some(0))
-        else {
-            self.model.maybe_held = true;
-            return Ok(());
-        };
-        let paths = items.iter().filter_map(|item| item["path"].as_str());
-        self.model.held.extend(paths.map(str::to_owned));
-        Ok(())
     }
 }
 

@@ -1,15 +1,18 @@
 //! One throwaway world: origins, targets, a home, and what is configured in it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::config;
 use crate::model::Place;
 use crate::person::Editor;
 use crate::power::Disk;
 use crate::rng::Rng;
+use crate::selection::Selection;
 use crate::session::{Binaries, Session};
 use crate::tree::{self, Tree};
 
@@ -22,6 +25,10 @@ pub(crate) struct Origin {
     pub(crate) union: bool,
     /// Lower wins.
     pub(crate) priority: u16,
+    /// What it takes of its origin.
+    pub(crate) selection: Selection,
+    /// It takes other files than before, so that edits wait for an explicit push.
+    pub(crate) push_waits: bool,
 }
 
 /// A target of the world. It takes from every source.
@@ -29,6 +36,10 @@ pub(crate) struct Origin {
 pub(crate) struct Target {
     /// A published file that a person deleted stays away.
     pub(crate) keep_deletions: bool,
+    /// File names only, without directories.
+    pub(crate) flat: bool,
+    /// What people make there goes to the first source.
+    pub(crate) shares_new_files: bool,
 }
 
 /// The whole of it. Fields are dropped in order: programs, then the disk under them, then the directory.
@@ -46,6 +57,16 @@ pub(crate) struct World {
     pub(crate) without_exchange: bool,
     /// The targets.
     pub(crate) targets: Vec<Target>,
+    /// Places that the configuration does not name.
+    pub(crate) unlisted: BTreeSet<Place>,
+    /// A target's path may come to another source or key, or be given up by its source.
+    pub(crate) paths_change_hands: bool,
+    /// In some target, at some time, what people make goes to a source: then no file is nobody else's for ever.
+    pub(crate) new_files_travel: bool,
+    /// Places that Homing must leave as they are, and how they are: roots that the configuration does not name.
+    pub(crate) frozen: BTreeMap<Place, Tree>,
+    /// Roots that are not where the configuration says, and what is there instead (`None`: nothing).
+    pub(crate) away: BTreeMap<Place, Option<Tree>>,
     place: PathBuf,
     base: tempfile::TempDir,
 }
@@ -66,11 +87,13 @@ impl World {
         let disk = power_cuts
             .then(|| Disk::create(base.path(), &place))
             .transpose()?;
-        let direct = rng.chance(35);
+        let direct = rng.chance(40);
         let mut origins = vec![Origin {
             direct,
             union: rng.chance(15),
             priority: 50,
+            selection: Selection::default(),
+            push_waits: false,
         }];
         if rng.chance(30) {
             let priority = if rng.chance(50) { 10 } else { 90 };
@@ -78,23 +101,27 @@ impl World {
                 direct: false,
                 union: false,
                 priority,
+                selection: Selection::default(),
+                push_waits: false,
             });
         }
-        let mut targets = vec![Target {
-            keep_deletions: rng.chance(25),
-        }];
-        if rng.chance(30) {
-            targets.push(Target {
+        let new_files_travel = direct && rng.chance(40);
+        let count = 1 + usize::from(rng.chance(35));
+        let targets: Vec<Target> = (0..count)
+            .map(|_| Target {
                 keep_deletions: rng.chance(25),
-            });
-        }
-        let config = config(&place, &origins, &targets)?;
+                flat: rng.chance(15),
+                shares_new_files: new_files_travel && rng.chance(70),
+            })
+            .collect();
+        let config = config::render(&place, &origins, &targets, &BTreeSet::new())?;
         let without_exchange = rng.chance(15);
         let mut session = Session::prepare(binaries.clone(), &base.path().join("home"), &config)?;
         if without_exchange {
             session.always("dir::no_exchange=return");
         }
         let editor = Editor::new(place.join("scratch"));
+        let paths_change_hands = origins.len() > 1 || targets.iter().any(|target| target.flat);
         let world = Self {
             session,
             disk,
@@ -102,10 +129,16 @@ impl World {
             origins,
             without_exchange,
             targets,
+            unlisted: BTreeSet::new(),
+            paths_change_hands,
+            new_files_travel,
+            frozen: BTreeMap::new(),
+            away: BTreeMap::new(),
             place,
             base,
         };
         fs::create_dir(world.place.join("scratch"))?;
+        fs::create_dir(world.place.join("away"))?;
         for place in world.places() {
             fs::create_dir(world.root(place))?;
         }
@@ -120,9 +153,53 @@ impl World {
             .collect()
     }
 
-    /// Returns where a place is.
+    /// Returns where the files of a place are, be it where the configuration says or away from there.
     pub(crate) fn root(&self, place: Place) -> PathBuf {
+        if self.away.contains_key(&place) {
+            self.shelter(place)
+        } else {
+            self.configured_root(place)
+        }
+    }
+
+    /// Returns where the configuration says that a place is.
+    pub(crate) fn configured_root(&self, place: Place) -> PathBuf {
         root(&self.place, place)
+    }
+
+    /// Returns where a place is while it is away.
+    pub(crate) fn shelter(&self, place: Place) -> PathBuf {
+        root(&self.place.join("away"), place)
+    }
+
+    /// Tells whether the configuration names a place.
+    pub(crate) fn is_listed(&self, place: Place) -> bool {
+        !self.unlisted.contains(&place)
+    }
+
+    /// Returns the numbers of the sources that the configuration names.
+    pub(crate) fn listed_origins(&self) -> Vec<usize> {
+        let all = 0..self.origins.len();
+        all.filter(|number| self.is_listed(Place::Origin(*number)))
+            .collect()
+    }
+
+    /// Returns the numbers of the targets that the configuration names.
+    pub(crate) fn listed_targets(&self) -> Vec<usize> {
+        let all = 0..self.targets.len();
+        all.filter(|number| self.is_listed(Place::Target(*number)))
+            .collect()
+    }
+
+    /// Writes the configuration of what the world is to be now. The daemon must not run.
+    pub(crate) fn reconfigure(&self) -> Result<()> {
+        let text = config::render(&self.place, &self.origins, &self.targets, &self.unlisted)?;
+        self.session.reconfigure(&text)
+    }
+
+    /// Tells whether any target has file names only.
+    pub(crate) fn has_flat(&self) -> bool {
+        self.targets.iter().any(|target| target.flat)
     }
 
     /// Reads a place.
@@ -154,7 +231,17 @@ impl World {
             } else {
                 "restore"
             };
-            write!(text, "t{number}: deletions {deletions}; ").expect("it is a string");
+            let layout = if target.flat { ", flat" } else { "" };
+            let new_files = if target.shares_new_files {
+                ", shares new files"
+            } else {
+                ""
+            };
+            write!(
+                text,
+                "t{number}: deletions {deletions}{layout}{new_files}; "
+            )
+            .expect("it is a string");
         }
         if self.without_exchange {
             text += "no exchange; ";
@@ -181,39 +268,8 @@ impl World {
     }
 }
 
-fn config(place: &Path, origins: &[Origin], targets: &[Target]) -> Result<String> {
-    let mut text = String::new();
-    let data = place.join("data");
-    writeln!(
-        text,
-        "[daemon]\ndata_dir = \"{}\"\nlog = \"info\"\n",
-        data.display()
-    )?;
-    for (number, origin) in origins.iter().enumerate() {
-        let root = root(place, Place::Origin(number));
-        let push = if origin.direct { "direct" } else { "never" };
-        let policy = if origin.union { "union" } else { "ask" };
-        writeln!(text, "[sources.s{number}]\nkind = \"dir\"")?;
-        writeln!(text, "root = \"{}\"", root.display())?;
-        writeln!(text, "priority = {}\npush = \"{push}\"", origin.priority)?;
-        writeln!(text, "on_conflict = \"{policy}\"\n")?;
-    }
-    let names = (0..origins.len()).map(|number| format!("\"s{number}\""));
-    let from = names.collect::<Vec<_>>().join(", ");
-    for (number, target) in targets.iter().enumerate() {
-        let root = root(place, Place::Target(number));
-        let deletions = if target.keep_deletions {
-            "keep"
-        } else {
-            "restore"
-        };
-        writeln!(text, "[targets.t{number}]\npath = \"{}\"", root.display())?;
-        writeln!(text, "from = [{from}]\ndeletions = \"{deletions}\"\n")?;
-    }
-    Ok(text)
-}
-
-fn root(base: &Path, place: Place) -> PathBuf {
+/// Returns the directory of a place below `base`.
+pub(crate) fn root(base: &Path, place: Place) -> PathBuf {
     base.join(match place {
         Place::Origin(number) => format!("origin-{number}"),
         Place::Target(number) => format!("target-{number}"),

@@ -40,6 +40,10 @@ fn fixed_histories_keep_every_promise_and_test_something() {
         "edits under a run",
         "conflicts open",
         "merges",
+        "config changes",
+        "put back into the configuration",
+        "Missing",
+        "Replaced",
     ] {
         assert!(
             report.tally.of(word) > 0,

@@ -6,11 +6,13 @@
 mod config;
 mod conflict;
 mod diff;
+mod event;
 mod problem;
 mod reload;
 pub mod routes;
 mod run;
 mod status;
+mod store;
 mod version;
 mod wait;
 mod words;
@@ -26,12 +28,20 @@ pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
 };
+pub use event::{
+    Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
+    ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
+};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use reload::{Changes, Reloaded};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
+    RunProgress, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,
+    Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use store::{
+    BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+};
 pub use version::{API_MAX, API_MIN, ApiRange, VersionInfo};
 pub use wait::{WaitQuery, format_wait, parse_wait};

@@ -26,12 +26,30 @@ pub enum Exit {
     Waiting = 7,
     /// No such source, target, run or path.
     Unknown = 8,
+    /// Ctrl-C ended it, as every shell says that.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// Returns the number.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// Returns how a process ended that ends as ours do; [`Exit::Failed`] when it was killed or the number is unknown.
+    pub fn of_code(code: Option<i32>) -> Self {
+        let all = [
+            Self::Done,
+            Self::Usage,
+            Self::Partial,
+            Self::Unreachable,
+            Self::Config,
+            Self::Permission,
+            Self::Waiting,
+            Self::Unknown,
+        ];
+        let is_it = |exit: &Self| code == Some(i32::from(exit.code()));
+        all.into_iter().find(is_it).unwrap_or(Self::Failed)
     }
 }
 

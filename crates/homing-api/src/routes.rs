@@ -44,6 +44,18 @@ pub const TARGET_VERIFY: &str = "/v1/targets/{id}/verify";
 /// `GET` [`crate::WhyQuery`]: [`crate::Why`].
 pub const WHY: &str = "/v1/why";
 
+/// `GET`: [`crate::StoreSize`].
+pub const STORE: &str = "/v1/store";
+/// `GET`: a tar stream, `application/x-tar`.
+pub const STORE_BACKUP: &str = "/v1/store/backup";
+/// `POST` [`crate::StoreCheckRequest`]: [`crate::StoreCheck`].
+pub const STORE_CHECK: &str = "/v1/store/check";
+/// `POST` [`crate::PruneRequest`]: [`crate::Pruned`].
+pub const STORE_PRUNE: &str = "/v1/store/prune";
+/// `POST`, no body: [`crate::Vacuumed`].
+pub const STORE_VACUUM: &str = "/v1/store/vacuum";
+/// `GET` [`crate::EventsQuery`], `Last-Event-ID`: server-sent events, each a [`crate::Event`].
+pub const EVENTS: &str = "/v1/events";
 /// `POST`, no body: `{}`. Deletions and pushes are allowed again after the database was rebuilt.
 pub const STORE_ACCEPT_REBUILD: &str = "/v1/store/accept-rebuild";
 

@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (some items failed), 4 daemon not reachable, 5 configuration, \
-6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path";
+6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path, \
+130 ended by Ctrl-C";
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Globals {
@@ -80,6 +81,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Let held or deleted items follow upstream again
     Release(ReleaseArgs),
+    /// Tell what happens: runs, states, conflicts
+    ///
+    /// With --json one document a line.
+    Events(EventsArgs),
     /// Compare what is published with what was written
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
@@ -94,10 +99,36 @@ pub(crate) enum Command {
     Version,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Allow deletions and pushes again after the database was damaged and rebuilt
+    /// Examine the database and what it keeps
+    Check {
+        /// Read every content and compare it with its hash
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Show what the state takes on disk
+    Size,
+    /// Give back the room that the database no longer needs
+    Vacuum,
+    /// Write a backup of the state while everything goes on
+    Backup(BackupArgs),
+    /// Replace the state by a backup; homingd must not run
+    Restore {
+        /// The backup; `-` is standard input
+        file: PathBuf,
+    },
+    /// Allow deletions and pushes again after the database was rebuilt or restored
     AcceptRebuild,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where to; `-` is standard output
+    pub(crate) file: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +136,16 @@ pub(crate) struct StatusArgs {
     /// Only these sources and targets
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Draw it anew whenever it changes, until Ctrl-C; needs a terminal
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on until Ctrl-C instead of ending with what has happened so far
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Default, Args)]
@@ -177,12 +218,25 @@ pub(crate) struct ResolveArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HistoryCommand>,
     /// Only of this source
     pub(crate) name: Option<String>,
     /// At most this many
     #[arg(short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Forget runs that are older; `undo` reaches back no further then
+    Prune {
+        /// For example 30d
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        older_than: Duration,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -281,6 +335,10 @@ mod tests {
             "homing resolve team --ours --theirs",
             "homing resolve --ours",
             "homing history -n 0",
+            "homing history prune",
+            "homing history team prune --older-than 1d",
+            "homing db backup",
+            "homing db restore",
             "homing history -n 1001",
             "homing run show abc",
             "homing run show",

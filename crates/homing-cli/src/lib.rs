@@ -1,9 +1,11 @@
 //! The homing command line: it asks the daemon and shows the answer. It opens no database and reads no source.
 
 mod arguments;
+mod bars;
 mod commands;
 mod context;
 mod error;
+mod live;
 mod output;
 mod pick;
 mod runs;
@@ -16,14 +18,24 @@ use std::process::ExitCode;
 use clap::Parser;
 use homing_config::Env;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Globals};
 use crate::context::Context;
+use crate::error::CliError;
 use crate::output::Output;
 
 /// Runs the command line `args` (the program's name first) and returns how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&args) {
         Ok(arguments) => arguments,
+        Err(usage) if usage.use_stderr() && asks_for_json(&args) => {
+            let globals = Globals {
+                json: true,
+                ..Globals::default()
+            };
+            let exit = Output::of_process(&globals, env).error(&CliError::from(usage));
+            return ExitCode::from(exit.code());
+        }
         Err(usage) => {
             // Nobody is left to hear that the terminal is gone.
             drop(usage.print());
@@ -42,4 +54,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
         Err(error) => output.error(&error),
     };
     ExitCode::from(exit.code())
+}
+
+/// Tells whether `--json` was typed, where the rest could not be understood.
+fn asks_for_json(args: &[OsString]) -> bool {
+    args.iter()
+        .skip(1)
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--json")
 }

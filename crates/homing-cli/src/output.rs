@@ -88,6 +88,17 @@ impl Report {
         }
     }
 
+    /// Says that all has been printed already.
+    pub(crate) fn printed(exit: Exit) -> Self {
+        Self {
+            json: Vec::new(),
+            human: String::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+            exit,
+        }
+    }
+
     /// Says how the command ends.
     pub(crate) fn ending(mut self, exit: Exit) -> Self {
         self.exit = exit;

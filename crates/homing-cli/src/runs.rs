@@ -11,7 +11,7 @@ use crate::output::{CYAN, RED, Screen, YELLOW};
 use crate::text::{escape, quote};
 
 /// So many items of one run are listed; the rest is for `homing run show`.
-const LISTED_ITEMS: usize = 20;
+pub(crate) const LISTED_ITEMS: usize = 20;
 
 /// All is well.
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -210,6 +210,7 @@ pub(crate) mod tests {
             source: Some(source.to_owned()),
             target: None,
             verb: Verb::Sync,
+            undone: None,
             trigger: Trigger::Manual,
             status,
             started_at: "2026-01-02T03:04:05.678Z".to_owned(),
@@ -222,6 +223,7 @@ pub(crate) mod tests {
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),
+            progress: None,
             items: Vec::new(),
         }
     }

@@ -1,11 +1,13 @@
 //! The interface, one method for each question.
 
+use std::io::Write;
 use std::time::Duration;
 
 use homing_api::{
-    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, ReleaseRequest, Reloaded,
-    RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source, StartedRuns, Status,
-    Targets, Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
+    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, PruneRequest, Pruned,
+    ReleaseRequest, Reloaded, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery,
+    Source, StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed,
+    Verification, VerifyRequest, VersionInfo, Why, format_wait, routes,
 };
 use hyper::Method;
 
@@ -205,6 +207,40 @@ impl Client {
     ) -> Result<Verification, ClientError> {
         let path = routes::with_id(routes::TARGET_VERIFY, target);
         self.ask(Method::POST, &path, Payload::json(request)?, None)
+            .await
+    }
+
+    /// `GET /v1/store`.
+    pub async fn store_size(&self) -> Result<StoreSize, ClientError> {
+        self.ask(Method::GET, routes::STORE, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// `GET /v1/store/backup`: writes it to `out` as it comes and returns its bytes.
+    pub async fn backup(&self, out: &mut (impl Write + Send)) -> Result<u64, ClientError> {
+        self.download(routes::STORE_BACKUP, out).await
+    }
+
+    /// `POST /v1/store/check`. Takes as long as reading the database does.
+    pub async fn check_store(
+        &self,
+        request: &StoreCheckRequest,
+    ) -> Result<StoreCheck, ClientError> {
+        let body = Payload::json(request)?;
+        self.ask(Method::POST, routes::STORE_CHECK, body, None)
+            .await
+    }
+
+    /// `POST /v1/store/prune`. Takes as long as deleting does.
+    pub async fn prune(&self, request: &PruneRequest) -> Result<Pruned, ClientError> {
+        let body = Payload::json(request)?;
+        self.ask(Method::POST, routes::STORE_PRUNE, body, None)
+            .await
+    }
+
+    /// `POST /v1/store/vacuum`. Takes as long as writing the database anew does.
+    pub async fn vacuum(&self) -> Result<Vacuumed, ClientError> {
+        self.ask(Method::POST, routes::STORE_VACUUM, Payload::Nothing, None)
             .await
     }
 

@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::future::Future;
+use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use homing_api::Problem;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
 
 use crate::{Client, ClientError, socket};
 
@@ -53,14 +55,63 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|source| protocol(source.into()));
         }
-        if is_problem {
-            let problem: Problem =
-                serde_json::from_slice(&body).map_err(|source| protocol(source.into()))?;
-            return Err(problem.into());
-        }
-        Err(protocol(
-            format!("HTTP {status} without a problem description").into(),
-        ))
+        Err(refusal(status, is_problem, &body))
+    }
+
+    async fn connect(
+        &self,
+    ) -> Result<
+        (
+            http1::SendRequest<Full<Bytes>>,
+            http1::Connection<TokioIo<UnixStream>, Full<Bytes>>,
+        ),
+        ClientError,
+    > {
+        let stream = socket::connect(&self.socket, self.uid).await?;
+        http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| protocol(source.into()))
+    }
+
+    /// Asks for bytes, which go to `out` as they come, and returns how many there were.
+    ///
+    /// [`ClientError::Protocol`] when the daemon stops in the middle: what `out` has got then is of no use.
+    pub(crate) async fn download(
+        &self,
+        path: &str,
+        out: &mut (impl Write + Send),
+    ) -> Result<u64, ClientError> {
+        let (mut sender, connection) = self.connect().await?;
+        let request = request(Method::GET, path, Payload::Nothing)?;
+        let answer = async move {
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|source| protocol(source.into()))?;
+            let (head, mut body) = response.into_parts();
+            if !head.status.is_success() {
+                let body = Limited::new(body, MAX_ANSWER_BYTES)
+                    .collect()
+                    .await
+                    .map_err(protocol)?;
+                return Err(refusal(
+                    head.status,
+                    is_problem(&head.headers),
+                    &body.to_bytes(),
+                ));
+            }
+            let mut written = 0;
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|source| protocol(source.into()))?;
+                if let Some(bytes) = frame.data_ref() {
+                    out.write_all(bytes)
+                        .map_err(|source| ClientError::Output { source })?;
+                    written += bytes.len() as u64;
+                }
+            }
+            Ok(written)
+        };
+        drive(connection, answer).await
     }
 
     async fn exchange(
@@ -69,39 +120,15 @@ impl Client {
         path: &str,
         payload: Payload,
     ) -> Result<(StatusCode, bool, Bytes), ClientError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "homing");
-        let body = match payload {
-            Payload::Nothing => Bytes::new(),
-            Payload::Json(json) => {
-                request =
-                    request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                json.into()
-            }
-            Payload::Bytes(bytes) => {
-                request = request.header(
-                    CONTENT_TYPE,
-                    HeaderValue::from_static("application/octet-stream"),
-                );
-                bytes.into()
-            }
-        };
-        let request = request
-            .body(Full::new(body))
-            .map_err(|source| protocol(source.into()))?;
-        let stream = socket::connect(&self.socket, self.uid).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| protocol(source.into()))?;
+        let (mut sender, connection) = self.connect().await?;
+        let request = request(method, path, payload)?;
         let answer = async move {
             let response = sender
                 .send_request(request)
                 .await
                 .map_err(|source| protocol(source.into()))?;
             let (head, body) = response.into_parts();
-            let is_problem = head.headers.get(CONTENT_TYPE).is_some_and(is_problem);
+            let is_problem = is_problem(&head.headers);
             let body = Limited::new(body, MAX_ANSWER_BYTES)
                 .collect()
                 .await
@@ -124,14 +151,49 @@ async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T
     }
 }
 
-fn is_problem(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .split(|byte| *byte == b';')
-        .next()
-        .is_some_and(|kind| kind == Problem::CONTENT_TYPE.as_bytes())
+fn request(
+    method: Method,
+    path: &str,
+    payload: Payload,
+) -> Result<Request<Full<Bytes>>, ClientError> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "homing");
+    let (kind, body) = match payload {
+        Payload::Nothing => (None, Bytes::new()),
+        Payload::Json(json) => (Some("application/json"), json.into()),
+        Payload::Bytes(bytes) => (Some("application/octet-stream"), bytes.into()),
+    };
+    if let Some(kind) = kind {
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    request
+        .body(Full::new(body))
+        .map_err(|source| protocol(source.into()))
 }
 
-fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+/// Returns what an answer says that is no success.
+pub(crate) fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
+    if !is_problem {
+        return protocol(format!("HTTP {status} without a problem description").into());
+    }
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.into(),
+        Err(error) => protocol(error.into()),
+    }
+}
+
+pub(crate) fn is_problem(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .is_some_and(|kind| kind == Problem::CONTENT_TYPE.as_bytes())
+    })
+}
+
+pub(crate) fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
     ClientError::Protocol { source }
 }

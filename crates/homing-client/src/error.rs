@@ -43,6 +43,13 @@ pub enum ClientError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// What the daemon sent could not be written to where it was to go.
+    #[error("what homingd sent could not be written")]
+    Output {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl ClientError {
@@ -52,7 +59,7 @@ impl ClientError {
             Self::NotRunning { .. } | Self::Timeout { .. } => Exit::Unreachable,
             Self::Forbidden { .. } => Exit::Permission,
             Self::Problem(problem) => problem.kind.exit(),
-            Self::Protocol { .. } => Exit::Failed,
+            Self::Protocol { .. } | Self::Output { .. } => Exit::Failed,
         }
     }
 
@@ -64,6 +71,7 @@ impl ClientError {
             Self::Forbidden { .. } => ProblemKind::Forbidden.as_str(),
             Self::Problem(problem) => problem.kind.as_str(),
             Self::Protocol { .. } => "protocol",
+            Self::Output { .. } => "storage",
         }
     }
 
@@ -78,6 +86,7 @@ impl ClientError {
             Self::Timeout { .. } => {
                 Some("see what it does in its log, or wait longer with --timeout".to_owned())
             }
+            Self::Output { .. } => Some("free some space there, or write elsewhere".to_owned()),
             Self::Protocol { .. } => Some(
                 "compare the versions with `homing version`; restart homingd after an update"
                     .to_owned(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use homing_core::{IdError, ItemKey, Policy, SourceId, TargetId};
 use toml::de::DeTable;
 
+use crate::broken::Broken;
 use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
@@ -220,15 +221,37 @@ fn read(
     complaints: &RefCell<Complaints>,
 ) -> Option<Config> {
     let (document, errors) = DeTable::parse_recoverable(text);
+    let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    let broken = Broken::find(text, errors.iter().map(place));
+    let config = judge(
+        document.get_ref(),
+        errors.is_empty(),
+        locations,
+        env,
+        complaints,
+    );
+    if errors.is_empty() {
+        return Some(config);
+    }
+    let mut complaints = complaints.borrow_mut();
+    // What stands in one table with a mistake in the syntax would be judged wrongly.
+    complaints.forget(|span| broken.has(span.start));
     for error in &errors {
-        complaints
-            .borrow_mut()
-            .add(error.span().unwrap_or(0..0), error.message(), None);
+        if !broken.is_consequence(place(error).start) {
+            complaints.add(place(error), error.message(), None);
+        }
     }
-    if !errors.is_empty() {
-        // What follows a mistake in the syntax would be judged wrongly.
-        return None;
-    }
+    None
+}
+
+/// Judges what was read. `whole`: that is everything that the file says.
+fn judge(
+    document: &DeTable<'_>,
+    whole: bool,
+    locations: &Locations,
+    env: &Env,
+    complaints: &RefCell<Complaints>,
+) -> Config {
     let defaults = DeTable::parse(DEFAULTS).expect("a test reads the defaults");
     let defaults_of = |name: &str| {
         defaults
@@ -241,7 +264,7 @@ fn read(
     let top = Section {
         title: "the file".to_owned(),
         header: 0..0,
-        table: Some(document.get_ref()),
+        table: Some(document),
         defaults: &nothing,
         complaints,
     };
@@ -274,6 +297,7 @@ fn read(
     let known = KnownSources {
         names: &names,
         read: &sources,
+        whole,
     };
     let mut targets: Vec<TargetRead> = Vec::new();
     for (id, section) in entries(&top, "targets", defaults_of("target")) {
@@ -289,7 +313,7 @@ fn read(
         env,
         &mut complaints.borrow_mut(),
     );
-    Some(Config {
+    Config {
         daemon,
         sources: sources
             .into_iter()
@@ -299,7 +323,7 @@ fn read(
             .into_iter()
             .map(|target| (target.id, target.config))
             .collect(),
-    })
+    }
 }
 
 /// Returns the tables of `[KIND.NAME]`.

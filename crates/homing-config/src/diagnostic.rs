@@ -159,6 +159,11 @@ impl Complaints {
         self.0.push((span, message.into(), hint));
     }
 
+    /// Forgets those about places that `are_vain`.
+    pub(crate) fn forget(&mut self, are_vain: impl Fn(&Range<usize>) -> bool) {
+        self.0.retain(|(span, ..)| !are_vain(span));
+    }
+
     /// Returns them with lines and columns, in the order of the file.
     pub(crate) fn locate(mut self, text: &str) -> Vec<Diagnostic> {
         self.0.sort_by_key(|(span, ..)| span.start);

@@ -3,6 +3,7 @@
 //! [`Env`] is the only place that reads environment variables. [`Locations`] says where things are, even while the
 //! file is not valid; [`Config::load`] reads and judges the whole file and reports all that is wrong with it.
 
+mod broken;
 mod commands;
 mod config;
 mod daemon;

@@ -55,15 +55,17 @@ pub(crate) fn read(
     locations: &Locations,
     env: &Env,
 ) -> Option<SourceRead> {
-    // The keys of another kind are not to be judged.
-    section.require("kind", "\"dir\"", word(&[("dir", ())], LATER_KINDS))?;
-    section.check_keys(KEYS, LATER);
+    let kind = section.require("kind", "\"dir\"", word(&[("dir", ())], LATER_KINDS));
     let base = locations
         .config_file
         .parent()
         .unwrap_or(&locations.config_file);
-    let root = section.require("root", "\"/mnt/team/agents\"", |value| {
-        expand_path(&text(value)?, base, env.home.as_deref())
+    // The keys of another kind are not to be judged; those that every kind has are.
+    let root = kind.and_then(|_| {
+        section.check_keys(KEYS, LATER);
+        section.require("root", "\"/mnt/team/agents\"", |value| {
+            expand_path(&text(value)?, base, env.home.as_deref())
+        })
     });
     let path = section
         .get("path", |value| subdirectory(&text(value)?))
@@ -83,9 +85,13 @@ pub(crate) fn read(
     }
     let policies = [Policy::Ask, Policy::Ours, Policy::Theirs, Policy::Union]
         .map(|policy| (policy.as_str(), policy));
-    let root = root?;
     let config = SourceConfig {
-        kind: SourceKind::Dir { root: root.value },
+        kind: SourceKind::Dir {
+            root: root
+                .as_ref()
+                .map(|root| root.value.clone())
+                .unwrap_or_default(),
+        },
         path,
         include: section.plain_texts("include"),
         exclude: section.plain_texts("exclude"),
@@ -127,7 +133,7 @@ pub(crate) fn read(
     Some(SourceRead {
         id,
         config,
-        root_span: root.span,
+        root_span: root?.span,
     })
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct TargetRead {
 pub(crate) struct KnownSources<'s> {
     pub(crate) names: &'s [SourceId],
     pub(crate) read: &'s [SourceRead],
+    /// Whether these are all: what is no TOML may hide some.
+    pub(crate) whole: bool,
 }
 
 /// Reads one; `None` when it has no usable path.
@@ -68,25 +70,29 @@ pub(crate) fn read(
         }
     }
     let after = command(section, "after", env);
+    let hook_timeout = section.get_or_default("hook_timeout", duration(SHORTEST_HOOK_TIMEOUT));
+    let layout = section.get_or_default(
+        "layout",
+        word(&[("tree", Layout::Tree), ("flat", Layout::Flat)], &[]),
+    );
+    let deletions = section.get_or_default(
+        "deletions",
+        word(
+            &[("restore", Deletions::Restore), ("keep", Deletions::Keep)],
+            &[],
+        ),
+    );
+    // All of it is judged before one that has no place is left out.
     let path = path?;
     let config = TargetConfig {
         path: path.value,
         from,
-        layout: section.get_or_default(
-            "layout",
-            word(&[("tree", Layout::Tree), ("flat", Layout::Flat)], &[]),
-        ),
-        deletions: section.get_or_default(
-            "deletions",
-            word(
-                &[("restore", Deletions::Restore), ("keep", Deletions::Keep)],
-                &[],
-            ),
-        ),
+        layout,
+        deletions,
         new_files_to,
         allow_active: allow_active.into_iter().map(|name| name.value).collect(),
         after,
-        hook_timeout: section.get_or_default("hook_timeout", duration(SHORTEST_HOOK_TIMEOUT)),
+        hook_timeout,
     };
     Some(TargetRead {
         id,
@@ -174,7 +180,7 @@ fn find(
     sources: &KnownSources<'_>,
 ) -> Option<SourceId> {
     let found = sources.names.iter().find(|id| id.as_str() == name.value);
-    if found.is_none() {
+    if found.is_none() && sources.whole {
         let names: Vec<&str> = sources.names.iter().map(SourceId::as_str).collect();
         section.complain(
             name.span.clone(),

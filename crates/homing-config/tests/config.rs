@@ -325,6 +325,47 @@ fn malformed_text_is_told_with_its_place() {
 }
 
 #[test]
+fn a_mistake_hides_no_other_one() {
+    let text = "[daemon]\nmax_runs = 0\nlog = \n\
+        [sources.a]\nkind = \"dir\"\nroot = 3\nevery = \"soon\"\npriority = 1001\n\
+        [sources.b]\nkind = \"dri\"\npush = \"drect\"\n\
+        [targets.t]\npath = 7\nfrom = [\"a\"]\nlayout = \"tere\"\n";
+    let places = |text: &str| -> Vec<String> {
+        let place = |line: String| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        wrong(text).into_iter().map(place).collect()
+    };
+    let others = [
+        "6:8: root:",
+        "7:9: every:",
+        "8:12: priority:",
+        "10:8: kind:",
+        "11:8: push:",
+        "13:8: path:",
+        "15:10: layout:",
+    ];
+    // Of a table that is no TOML in part, nothing else can be said.
+    let found = places(text);
+    assert!(found[0].starts_with("3:"), "{found:?}");
+    assert_eq!(found[1..], others);
+    let found = places(&text.replace("log = \n", "log = \"info\"\n"));
+    assert_eq!(found[0], "2:12: max_runs:");
+    assert_eq!(found[1..], others);
+}
+
+#[test]
+fn what_follows_from_a_mistake_in_the_syntax_is_not_told() {
+    let text = "[daemon]\nmax_runs = 0\n\
+        [sources.team\nkind = \"dir\"\nroot = \"/x\"\n\
+        [sources.b]\nkind = \"dir\"\nroot = \"/y\"\nkind = \"dir\"\n\
+        [targets.t]\npath = \"/t\"\nfrom = [\"team\"]\n";
+    let found = wrong(text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].starts_with("2:12: max_runs"), "{found:?}");
+    assert!(found[1].starts_with("3:"), "{found:?}");
+    assert!(found[2].starts_with("9:1: "), "{found:?}");
+}
+
+#[test]
 fn what_belongs_to_later_versions_says_so() {
     for (text, word) in [
         ("[daemon]\nper_host = 8\n", "`per_host` in [daemon]"),

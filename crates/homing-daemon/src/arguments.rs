@@ -18,6 +18,9 @@ Options:
       --data-dir DIR       Keeps the database and contents there
       --log-format FORMAT  How log lines are written: text or json
       --check-store        Checks the database, prints what it finds, and ends
+      --restore-store FILE
+                           Replaces the state by a backup (`-`: from standard input), and ends
+      --json               Prints JSON, with --check-store or --restore-store
   -h, --help               Prints this help
   -V, --version            Prints the version
 ";
@@ -30,6 +33,8 @@ pub(crate) enum Action {
     Serve,
     /// Check the database.
     CheckStore,
+    /// Replace the state by a backup.
+    RestoreStore,
     /// Print the version.
     Version,
     /// Print the help.
@@ -47,6 +52,10 @@ pub(crate) struct Arguments {
     pub(crate) data_dir: Option<PathBuf>,
     /// How the log is written, whatever the configuration says.
     pub(crate) log_format: Option<LogFormat>,
+    /// The backup to restore; `-` is standard input.
+    pub(crate) backup: PathBuf,
+    /// Whether what is printed is JSON.
+    pub(crate) json: bool,
 }
 
 impl Arguments {
@@ -78,6 +87,11 @@ impl Arguments {
                     let word = value(given)?.to_string_lossy().into_owned();
                     parsed.log_format = Some(log_format(&flag, &word)?);
                 }
+                "--restore-store" => {
+                    parsed.action = Action::RestoreStore;
+                    parsed.backup = value(given)?;
+                }
+                "--json" if given.is_none() => parsed.json = true,
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
                 "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
@@ -129,6 +143,7 @@ mod tests {
             config: Some("a=b.toml".into()),
             data_dir: Some("d".into()),
             log_format: Some(LogFormat::Json),
+            ..Arguments::default()
         };
         assert_eq!(
             parse(&["--config", "a=b.toml", "--data-dir=d", "--log-format=json"]).unwrap(),
@@ -154,6 +169,9 @@ mod tests {
             parse(&["--check-store"]).unwrap().action,
             Action::CheckStore
         );
+        let restore = parse(&["--restore-store", "-", "--json"]).unwrap();
+        assert_eq!(restore.action, Action::RestoreStore);
+        assert!(restore.json && restore.backup.as_os_str() == "-");
         assert_eq!(parse(&["-V"]).unwrap().action, Action::Version);
         assert_eq!(parse(&["--help"]).unwrap().action, Action::Help);
     }
@@ -165,6 +183,7 @@ mod tests {
             &["--config"],
             &["--config="],
             &["--log-format=xml"],
+            &["--restore-store"],
             &["serve"],
             &["--version=1"],
             &["\u{1b}[2J"],

@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-use homing_store::{CheckReport, Store, StoreError, StoreOptions};
+use homing_api::StoreCheck;
+use homing_store::{Store, StoreError, StoreOptions};
 
+use crate::convert;
 use crate::lock::Lock;
 use crate::start::StartError;
 
@@ -14,25 +16,16 @@ use crate::start::StartError;
 const DATABASE_FILES: [&str; 2] = ["state.db", "state.db-wal"];
 const CONTENTS: &str = "contents";
 
-/// What was found, in words, and whether it is sound.
-pub(crate) struct Checked {
-    /// Lines for standard output.
-    pub(crate) text: String,
-    /// Whether nothing is damaged.
-    pub(crate) sound: bool,
-}
-
 /// Examines the database in `data_dir`: every row, every checksum, the bytes of every content.
 ///
 /// [`StartError::Held`] while a daemon runs. Opening a damaged database moves it aside, so a copy is opened instead.
-pub(crate) fn check(data_dir: &Path) -> Result<Checked, StartError> {
-    if !DATABASE_FILES
-        .iter()
-        .any(|name| data_dir.join(name).exists())
-    {
-        return Ok(Checked {
-            text: format!("there is no database in {}\n", data_dir.display()),
+pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
+    if !is_there(data_dir) {
+        return Ok(StoreCheck {
             sound: true,
+            contents: 0,
+            damage: Vec::new(),
+            lost_contents: Vec::new(),
         });
     }
     let _lock = Lock::acquire(data_dir)?;
@@ -55,7 +48,7 @@ pub(crate) fn check(data_dir: &Path) -> Result<Checked, StartError> {
     }
     let report = store.check_blocking(true);
     store.close_blocking();
-    Ok(judge(&report.map_err(failed)?))
+    Ok(convert::store_check(&report.map_err(failed)?))
 }
 
 /// Tells whether an earlier start moved a database aside: then the copy's mark is no news.
@@ -71,44 +64,35 @@ fn data_dir_waits(data_dir: &Path) -> bool {
     })
 }
 
-fn damaged(what: &str) -> Checked {
-    Checked {
-        text: format!("damaged: {what}\n"),
+fn damaged(what: &str) -> StoreCheck {
+    StoreCheck {
         sound: false,
+        contents: 0,
+        damage: vec![what.to_owned()],
+        lost_contents: Vec::new(),
     }
 }
 
-fn judge(report: &CheckReport) -> Checked {
-    let mut lines: Vec<String> = Vec::new();
-    lines.extend(report.damage.iter().map(|what| format!("damaged: {what}")));
-    lines.extend(
-        report
-            .broken_references
-            .iter()
-            .map(|what| format!("damaged: {what}")),
-    );
-    lines.extend(
-        report
-            .missing_files
-            .iter()
-            .map(|hash| format!("missing: the file of content {hash}")),
-    );
-    lines.extend(
-        report
-            .damaged_contents
-            .iter()
-            .map(|hash| format!("damaged: content {hash}")),
-    );
-    if report.is_sound() {
-        lines.push(format!(
-            "sound: the database and {} contents",
-            report.contents
-        ));
+/// Returns what was found, in words.
+pub(crate) fn text(found: &StoreCheck, data_dir: &Path) -> String {
+    if found.sound && !is_there(data_dir) {
+        return format!("there is no database in {}\n", data_dir.display());
     }
-    Checked {
-        text: lines.join("\n") + "\n",
-        sound: report.is_sound(),
+    if found.sound {
+        return format!("sound: the database and {} contents\n", found.contents);
     }
+    let damage = found.damage.iter().map(|what| format!("damaged: {what}\n"));
+    let lost = found
+        .lost_contents
+        .iter()
+        .map(|hash| format!("missing or damaged: content {hash}\n"));
+    damage.chain(lost).collect()
+}
+
+fn is_there(data_dir: &Path) -> bool {
+    DATABASE_FILES
+        .iter()
+        .any(|name| data_dir.join(name).exists())
 }
 
 /// A copy of the database with the real contents behind a link, removed when it is dropped.
@@ -164,7 +148,7 @@ mod tests {
     fn a_sound_database_is_sound_and_the_copy_goes() {
         let home = made();
         let checked = check(home.path()).unwrap();
-        assert!(checked.sound, "{}", checked.text);
+        assert!(checked.sound, "{checked:?}");
         let left: Vec<_> = fs::read_dir(home.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -185,7 +169,7 @@ mod tests {
         file.set_len(file.metadata().unwrap().len() / 2).unwrap();
         let before = fs::read(&path).unwrap();
         let checked = check(home.path()).unwrap();
-        assert!(!checked.sound, "{}", checked.text);
+        assert!(!checked.sound, "{checked:?}");
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
         source: report.source.map(|source| source.to_string()),
         target: report.target.map(|target| target.to_string()),
         verb: report.verb.as_str().into(),
+        undone: report.undone.map(|run| run.0),
         trigger: report.trigger.as_str().into(),
         status: report.status.as_str().into(),
         started_at: time(report.started_at),
@@ -38,7 +39,19 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
                 duration_ms: millis(duration),
             })
             .collect(),
+        progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
+    }
+}
+
+/// Returns where a run is as the interface tells it.
+pub(crate) fn progress(progress: engine::RunProgress) -> wire::RunProgress {
+    wire::RunProgress {
+        phase: progress.phase.to_owned(),
+        items: progress.items,
+        items_total: progress.items_total,
+        bytes: progress.bytes,
+        bytes_total: progress.bytes_total,
     }
 }
 
@@ -202,6 +215,33 @@ fn notice(problem: Problem) -> wire::Notice {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns what the store takes on disk.
+pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
+    wire::StoreSize {
+        total: size.total(),
+        database: size.database,
+        free: size.free,
+        log: size.log,
+        contents: size.contents,
+        content_bytes: size.content_bytes,
+        content_files: size.content_files,
+        content_file_bytes: size.content_file_bytes,
+        runs: size.runs,
+    }
+}
+
+/// Returns what an examination of the store found.
+pub(crate) fn store_check(report: &homing_store::CheckReport) -> wire::StoreCheck {
+    let damage = report.damage.iter().chain(&report.broken_references);
+    let lost = report.missing_files.iter().chain(&report.damaged_contents);
+    wire::StoreCheck {
+        sound: report.is_sound(),
+        contents: report.contents,
+        damage: damage.cloned().collect(),
+        lost_contents: lost.map(ToString::to_string).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use homing_api::Problem;
 use homing_config::Locations;
+use homing_engine::{Events, NoticeKind};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,9 @@ pub(crate) async fn run(
     let lock = Lock::take(&locations.data_dir)?;
     let tasks = Tasks::default();
     let mut watch = ConfigWatch::start(&locations.config_file, &tasks);
-    let mut service = Service::start(Arc::clone(&place), judged, log, tasks.clone()).await?;
+    let events = Events::default();
+    let starting = Service::start(Arc::clone(&place), judged, log, tasks.clone(), &events);
+    let mut service = starting.await?;
     let socket = Socket::bind(&locations.socket, &lock)?;
     let path = socket.path().to_owned();
     let end = CancellationToken::new();
@@ -48,7 +51,9 @@ pub(crate) async fn run(
         conditions: service.conditions(),
         identity: identity(locations),
         reload,
+        events: events.clone(),
         end: end.clone(),
+        stopping: tasks.stopping().clone(),
     });
     let (accepting, routes) = (tasks.clone(), router(live.clone()));
     tasks.spawn(async move { server::serve(socket, routes, accepting).await });
@@ -59,17 +64,30 @@ pub(crate) async fn run(
         let (cause, answer) = tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End(signal) => break Some(signal),
-                Asked::Reload => (Cause::Asked, None),
+                Asked::Reload => {
+                    tracing::info!("SIGHUP: the configuration is read again");
+                    (Cause::Asked, None)
+                }
             },
             () = end.cancelled() => break None,
             Some(answer) = requests.recv() => (Cause::Asked, Some(answer)),
             () = watch.changed() => (Cause::FileChanged, None),
         };
+        let before = service.conditions();
         let reloaded = service.reload(cause).await;
         live.change(|shared| {
             shared.engine = service.serving();
             shared.conditions = service.conditions();
         });
+        match &reloaded {
+            Ok(reloaded) if reloaded.is_empty() && service.conditions() == before => {}
+            Ok(_) => events.notice(
+                NoticeKind::ConfigReloaded,
+                None,
+                "another configuration is in force",
+            ),
+            Err(problem) => events.notice(NoticeKind::ConfigRejected, None, &problem.detail),
+        }
         if let Some(answer) = answer {
             // The client may have gone away.
             answer.send(reloaded).ok();
@@ -77,6 +95,7 @@ pub(crate) async fn run(
     };
     drop((requests, watch));
     tracing::info!(signal, "stopping: runs under way may finish");
+    events.notice(NoticeKind::ShuttingDown, None, "homingd is shutting down");
     let drained = service.drain();
     tokio::pin!(drained);
     let second = loop {

@@ -14,6 +14,7 @@ mod daemon;
 mod lock;
 mod log;
 mod problem;
+mod restore;
 mod schedule;
 mod server;
 mod service;
@@ -51,7 +52,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     match arguments.action {
         Action::Help => return print(arguments::HELP),
         Action::Version => return print(concat!("homingd ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Serve | Action::CheckStore => {}
+        Action::Serve | Action::CheckStore | Action::RestoreStore => {}
     }
     let locations = Locations::find(
         arguments.config.as_deref(),
@@ -61,29 +62,52 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     .map_err(|error| StartError::Usage {
         message: error.to_string(),
     })?;
-    if arguments.action == Action::CheckStore {
-        let checked = check::check(&locations.data_dir)?;
-        print(&checked.text)?;
-        let data_dir = locations.data_dir;
-        return if checked.sound {
-            Ok(ExitCode::SUCCESS)
-        } else {
-            Err(StartError::Damaged { data_dir })
-        };
+    let data_dir = &locations.data_dir;
+    match arguments.action {
+        Action::CheckStore => {
+            let found = check::check(data_dir)?;
+            print(&if arguments.json {
+                json(&found)
+            } else {
+                check::text(&found, data_dir)
+            })?;
+            if found.sound {
+                Ok(ExitCode::SUCCESS)
+            } else {
+                Err(StartError::Damaged {
+                    data_dir: data_dir.clone(),
+                })
+            }
+        }
+        Action::RestoreStore => {
+            let restored = restore::restore(data_dir, &arguments.backup)?;
+            print(&if arguments.json {
+                json(&restored)
+            } else {
+                restore::text(&restored)
+            })
+        }
+        Action::Serve | Action::Help | Action::Version => {
+            let from_env = env.log_format.as_deref();
+            let from_env = from_env.map(|word| arguments::log_format("HOMING_LOG_FORMAT", word));
+            let log_format = match arguments.log_format {
+                Some(format) => Some(format),
+                None => from_env.transpose()?,
+            };
+            serve(Place {
+                log_format,
+                config: arguments.config,
+                data_dir: arguments.data_dir,
+                env: env.clone(),
+                locations,
+            })
+        }
     }
-    let from_env = env.log_format.as_deref();
-    let from_env = from_env.map(|word| arguments::log_format("HOMING_LOG_FORMAT", word));
-    let log_format = match arguments.log_format {
-        Some(format) => Some(format),
-        None => from_env.transpose()?,
-    };
-    serve(Place {
-        log_format,
-        config: arguments.config,
-        data_dir: arguments.data_dir,
-        env: env.clone(),
-        locations,
-    })
+}
+
+fn json(document: &impl serde::Serialize) -> String {
+    // What is printed has text keys only, so it can always be written.
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
 }
 
 fn serve(place: Place) -> Result<ExitCode, StartError> {

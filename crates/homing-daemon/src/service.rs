@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use homing_api::{Condition, Problem, ProblemKind, Reloaded};
 use homing_config::{Commands, Config};
-use homing_engine::{Engine, Touched};
+use homing_engine::{Engine, Events, Touched};
 use homing_store::{Store, StoreOptions};
 use jiff::Timestamp;
 
@@ -34,6 +34,7 @@ pub(crate) struct Service {
     place: Arc<Place>,
     log: log::Handle,
     tasks: Tasks,
+    events: Events,
     syncing: Option<Syncing>,
     /// Why nothing runs, or why what runs is not what the file says.
     invalid: Option<Box<Problem>>,
@@ -54,11 +55,13 @@ impl Service {
         judged: Result<Judged, Box<Problem>>,
         log: log::Handle,
         tasks: Tasks,
+        events: &Events,
     ) -> Result<Self, StartError> {
         let mut service = Self {
             place,
             log,
             tasks,
+            events: events.clone(),
             syncing: None,
             invalid: None,
             conditions: Vec::new(),
@@ -171,7 +174,7 @@ impl Service {
                 "the database was damaged and moved aside; nothing is deleted or pushed until the rebuild is accepted"
             );
         }
-        let engine = Engine::start(specs, store.clone())
+        let engine = Engine::start_telling(specs, store.clone(), self.events.clone())
             .await
             .map_err(|error| StartError::system("the engine could not start", error))?;
         self.syncing = Some(Syncing {
@@ -255,6 +258,11 @@ impl Service {
         if !reloaded.restart_needed.is_empty() {
             let since = self.since("RestartNeeded");
             conditions.push(condition::restart_needed(&reloaded.restart_needed, &since));
+        }
+        for condition in &conditions {
+            if !self.conditions.contains(condition) {
+                tracing::warn!("{}", condition.message);
+            }
         }
         self.conditions = conditions;
     }

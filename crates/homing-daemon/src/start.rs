@@ -63,6 +63,15 @@ pub(crate) enum StartError {
         #[source]
         source: StoreError,
     },
+    /// A backup was not restored.
+    #[error("could not restore {}", file.display())]
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// The database has damage.
     #[error("the database in {} is damaged", data_dir.display())]
     Damaged {
@@ -106,12 +115,17 @@ impl StartError {
             | Self::Store {
                 source: StoreError::ReadOnly { .. },
                 ..
+            }
+            | Self::Restore {
+                source: StoreError::ReadOnly { .. },
+                ..
             } => 6,
             Self::System { source, .. } if is_refusal(source.as_ref()) => 6,
             Self::Held { .. }
             | Self::SocketInUse { .. }
             | Self::NotASocket { .. }
             | Self::Store { .. }
+            | Self::Restore { .. }
             | Self::Damaged { .. }
             | Self::System { .. } => 1,
         }
@@ -131,6 +145,12 @@ impl StartError {
             Self::SocketPathTooLong { .. } => "set a shorter `socket` in [daemon]".to_owned(),
             Self::Unsafe { remedy, .. } => remedy.clone(),
             Self::Store { source, .. } => store_hint(source)?.to_owned(),
+            Self::Restore { source, .. } => match source {
+                StoreError::NoBackup { .. } => {
+                    "restore a file that `homing db backup` wrote to its end".to_owned()
+                }
+                other => store_hint(other)?.to_owned(),
+            },
             Self::Damaged { .. } => {
                 "start homingd: it moves the damaged database aside and rebuilds from origins and targets".to_owned()
             }

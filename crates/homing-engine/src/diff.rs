@@ -275,7 +275,7 @@ impl Diff<'_> {
                 }
             })
             .collect();
-        let catalog = Catalog::merge(heads, spec);
+        let catalog = Catalog::merge(id, heads, spec);
         let paths = state
             .ledger
             .keys()

@@ -160,6 +160,13 @@ impl Look<'_> {
             Err(SideError::NotFound { .. }) => return Ok(Vec::new()),
             listed => listed?,
         };
+        let rules = survey::RootRules {
+            boot_id: &self.shared.boot_id,
+            accept: self.accept_root,
+            read_all: false,
+        };
+        let place = format!("`{}`", spec.path.display());
+        survey::check_root(whole.root, state.root.as_ref(), rules, &place)?;
         let (source, _) = self.shared.source(self.source)?;
         let mut found = Vec::new();
         for (path, item) in whole.items {

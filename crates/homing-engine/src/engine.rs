@@ -15,9 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::changes::{self, Changes};
 use crate::error::EngineError;
+use crate::events::Events;
 use crate::history;
 use crate::pipeline::plan::Consent;
+use crate::progress;
+use crate::recover;
 use crate::reload::{Registration, register};
 use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run, Runs};
@@ -39,13 +43,24 @@ impl Engine {
     /// Returns before anything is synced: what a killed process left under way is repaired in the background, and
     /// every target is brought in line with the heads and the configuration once.
     pub async fn start(specs: Specs, store: Store) -> Result<Self, EngineError> {
+        Self::start_telling(specs, store, Events::default()).await
+    }
+
+    /// As [`Engine::start`], and tells what happens on `events`.
+    pub async fn start_telling(
+        specs: Specs,
+        store: Store,
+        events: Events,
+    ) -> Result<Self, EngineError> {
         let boot_id = boot_id();
         let configured = Registration::of(&specs, |_| true);
         let now = runs::now();
-        let (known, last) = store
+        let (known, last, half_pushed) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
-                Ok((register(writer, configured)?, writer.last_run_id()?))
+                let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
+                let known = register(writer, configured)?;
+                Ok((known, writer.last_run_id()?, half_pushed))
             })
             .await?;
         let mut actors = Actors::default();
@@ -53,7 +68,8 @@ impl Engine {
             .sources
             .iter()
             .map(|(id, spec)| {
-                let actor = actors.source(id, known.get(id), spec, now);
+                let repairs = spec.enabled && half_pushed.contains(id);
+                let actor = actors.source(id, known.get(id), spec, repairs, now);
                 (id.clone(), actor)
             })
             .collect();
@@ -64,7 +80,9 @@ impl Engine {
             .collect();
         let shared = Shared {
             store,
-            runs: Arc::new(Runs::after(last)),
+            runs: Arc::new(Runs::after(last, events.clone())),
+            events,
+            changes: Arc::default(),
             permits: Arc::new(Semaphore::new(specs.settings.max_runs.max(1))),
             boot_id,
             tasks: TaskTracker::new(),
@@ -79,8 +97,17 @@ impl Engine {
         let engine = Self {
             shared: shared.into_force(),
         };
+        Changes::begin(&engine).await?;
+        let shared = Arc::clone(&engine.shared);
+        engine.shared.tasks.spawn(progress::tell(shared));
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
+        }
+        // At once, as in targets: what a user writes from now on must not be taken for damage.
+        for (source, actor) in &engine.shared.sources {
+            if actor.knowledge().repairs {
+                engine.repair(source.clone());
+            }
         }
         Ok(engine)
     }
@@ -113,6 +140,15 @@ impl Engine {
             self.shared.tasks.spawn(execution.instrument(span));
         }
         Ok(run.id)
+    }
+
+    fn repair(&self, source: SourceId) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move {
+            if let Ok((_, actor)) = shared.source(&source) {
+                actor.repair(&shared, &source).await;
+            }
+        });
     }
 
     /// Waits until a run has ended.
@@ -208,10 +244,10 @@ impl Engine {
 
     /// Returns one run with its items.
     pub async fn run(&self, id: RunId) -> Result<RunReport, EngineError> {
-        let (row, journal) = self
+        let (row, journal, undone) = self
             .shared
             .store
-            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?)))
+            .read(move |reader| Ok((reader.run(id)?, reader.journal(id)?, reader.undone_by(id)?)))
             .await?;
         let mut report = match (self.shared.runs.get(id), row) {
             (Some(live), _) => live.report(),
@@ -219,6 +255,7 @@ impl Engine {
             (None, None) => return Err(EngineError::UnknownRun(id)),
         };
         report.items = journal.iter().map(history::item).collect();
+        report.undone = undone.or(report.undone);
         Ok(report)
     }
 
@@ -246,12 +283,18 @@ impl Engine {
         Ok(rows.into_iter().map(report).collect())
     }
 
+    /// Returns the store that it works on.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// Allows deletions and pushes again after the database was rebuilt.
     pub async fn accept_rebuild(&self) -> Result<(), EngineError> {
         self.shared
             .store
             .write(|writer| writer.accept_rebuild())
             .await?;
+        self.look_for_changes();
         Ok(())
     }
 
@@ -269,6 +312,16 @@ impl Engine {
             self.shared.ending.cancel();
             self.shared.tasks.wait().await;
         }
+    }
+
+    /// Returns where it is told what happens.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// Says that the status of something may have changed otherwise than by a run: what is news is told soon.
+    pub fn look_for_changes(&self) {
+        changes::look(&self.shared);
     }
 
     /// Refuses new work while the daemon stops.
@@ -311,7 +364,11 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         let span = run.span();
         let execution = async move {
-            run.update(|report| report.status = RunStatus::Running);
+            if is_at_start(&run) {
+                run.begin_quietly();
+            } else {
+                run.begin();
+            }
             let _pins = shared.store.contents().pin_scope();
             let published = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(published) => published,
@@ -324,9 +381,16 @@ impl Engine {
             conclude_alone(&shared, &run, published).await;
             shared.runs.remove(run.id);
             run.announce();
+            changes::look(&shared);
         };
         self.shared.tasks.spawn(execution.instrument(span));
     }
+}
+
+/// Tells whether it is the publish that every target gets when the daemon starts.
+fn is_at_start(run: &Run) -> bool {
+    let report = run.report();
+    report.verb == Verb::Publish && report.trigger == Trigger::Startup
 }
 
 /// Ends a run that is not a source's: counts, history, log.
@@ -360,6 +424,7 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     if idle {
         return;
     }
+    run.is_worth_telling();
     if let Err(error) = ended.record_alone(shared, &report).await {
         tracing::error!(run = %report.id, %error, "the end of the run could not be recorded");
         run.fail(&error);

@@ -59,6 +59,7 @@ pub(crate) fn report(row: &RunRow) -> RunReport {
         source: row.source.clone(),
         target: row.target.clone(),
         verb: row.verb.parse().unwrap_or(Verb::Sync),
+        undone: None,
         trigger: row.trigger.parse().unwrap_or(Trigger::Manual),
         status: row.status.parse().unwrap_or(RunStatus::Error),
         started_at: row.started_at,
@@ -79,6 +80,7 @@ pub(crate) fn report(row: &RunRow) -> RunReport {
             .iter()
             .map(|(name, ms)| (name.clone(), Duration::from_millis(*ms)))
             .collect(),
+        progress: None,
         items: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use homing_core::{Problem, ProblemKind, RunId, SourceId, TargetId};
 use homing_store::{Hop, JournalState};
@@ -16,7 +17,7 @@ use crate::child::{self, End, Errand, Outcome};
 use crate::error::EngineError;
 use crate::history;
 use crate::report::{ItemAction, ItemReport};
-use crate::runs::{self, Run};
+use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::{Hook, TargetSpec};
 
@@ -69,7 +70,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, id: &TargetId, run: &Run) -> Optio
     if let Some(last) = actor.hook.idle() {
         return last.answer(run.id);
     }
-    let since = runs::begin("notify");
+    let since = Instant::now();
+    run.enter("notify", None);
     let (sender, receiver) = oneshot::channel();
     locked(&actor.hook.waiting).push((run.id, sender));
     let tasks = shared.tasks.clone();

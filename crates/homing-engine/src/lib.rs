@@ -4,8 +4,11 @@
 //! and targets have an actor each, which takes one piece of work at a time.
 
 /// Ends the process at a named point, when the crash checker asks for it (feature `failpoints`).
+///
+/// The point `before NAME` comes first: a test that holds a process at a point lets that one say so.
 macro_rules! kill_point {
     ($name:literal) => {
+        fail::fail_point!(concat!("before ", $name));
         fail::fail_point!($name, |_| std::process::abort())
     };
 }
@@ -13,16 +16,19 @@ use kill_point;
 
 mod capture;
 mod catalog;
+mod changes;
 mod child;
 mod diff;
 mod edits;
 mod engine;
 mod error;
+mod events;
 mod filter;
 mod history;
 mod hooks;
 mod merging;
 mod pipeline;
+mod progress;
 mod push;
 mod recover;
 mod release;
@@ -47,12 +53,15 @@ mod words;
 
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
+pub use events::{
+    ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
+};
 pub use history::problem_word;
 pub use reload::Touched;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
-    ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
-    Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+    ModifiedItem, Resolution, RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State,
+    TargetStatus, Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{
     AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,

@@ -6,7 +6,7 @@ use homing_core::{
     Change, ContentHash, Interrupted, Item, ItemKey, ItemState, Operation, Outcome, Progress,
     Recovered, RunId, Side, SideError, SourceId, TargetId, Version,
 };
-use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow};
+use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow, RunRow};
 
 use crate::error::EngineError;
 use crate::pipeline::survey;
@@ -133,6 +133,14 @@ pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineE
         })
         .await?;
     Ok(())
+}
+
+/// Returns the sources of which a killed process left pushes under way.
+pub(crate) fn half_pushed(unfinished: &[(RunRow, Vec<JournalRow>)]) -> BTreeSet<SourceId> {
+    let rows = unfinished.iter().flat_map(|(_, rows)| rows);
+    rows.filter(|row| row.hop == Hop::Push)
+        .map(|row| row.source.clone())
+        .collect()
 }
 
 /// Gives up what was under way in a target that a person has said is another directory now.

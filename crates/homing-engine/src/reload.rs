@@ -8,6 +8,7 @@ use homing_store::{RunFilter, RunRow, SourceRow, StoreError, Writer};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::changes;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::history;
@@ -47,7 +48,7 @@ impl Engine {
         let (sources, targets) = {
             let mut actors = locked(&old.actors);
             let source = |(id, spec): (&SourceId, &SourceSpec)| {
-                let actor = actors.source(id, known.get(id), spec, now);
+                let actor = actors.source(id, known.get(id), spec, false, now);
                 (id.clone(), actor)
             };
             let sources = specs.sources.iter().map(source).collect();
@@ -66,6 +67,8 @@ impl Engine {
         let shared = Shared {
             store: old.store.clone(),
             runs: Arc::clone(&old.runs),
+            events: old.events.clone(),
+            changes: Arc::clone(&old.changes),
             permits,
             boot_id: old.boot_id.clone(),
             tasks: old.tasks.clone(),
@@ -87,6 +90,7 @@ impl Engine {
                 engine.publish(id.clone(), Trigger::Startup);
             }
         }
+        changes::look(&engine.shared);
         Ok(engine)
     }
 
@@ -188,6 +192,7 @@ impl Actors {
         id: &SourceId,
         known: Option<&KnownSource>,
         spec: &SourceSpec,
+        repairs: bool,
         now: Timestamp,
     ) -> Arc<SourceActor> {
         let schedule = || Schedule::resume(known.and_then(|known| known.row.as_ref()), spec, now);
@@ -204,7 +209,7 @@ impl Actors {
             return Arc::clone(actor);
         }
         let last_run = known.and_then(|known| known.last_run.as_ref());
-        let actor = SourceActor::new(schedule(), last_run.map(history::report));
+        let actor = SourceActor::new(schedule(), last_run.map(history::report), repairs);
         let actor = Arc::new(actor);
         self.sources.insert(id.clone(), Arc::clone(&actor));
         actor

@@ -107,7 +107,7 @@ async fn in_target(
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }
-    let catalog = crate::catalog::Catalog::merge(state.heads, spec);
+    let catalog = crate::catalog::Catalog::merge(id, state.heads, spec);
     let entry = catalog.entries.get(&row.key);
     if entry.map(|entry| entry.version) != row.far {
         return Err(EngineError::Rejected {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, Step, TargetId};
 use homing_store::{HeadRow, SourceRow, StoredRoot};
@@ -15,7 +16,7 @@ use crate::pipeline::{heal, record, survey, transfer};
 use crate::push;
 use crate::recover;
 use crate::report::{ItemAction, RunRequest, Trigger, Verb};
-use crate::runs::{self, Run};
+use crate::runs::Run;
 use crate::shared::Shared;
 use crate::spec::{PushMode, SourceSpec};
 use crate::target::{PublishRequest, Recovery};
@@ -122,7 +123,8 @@ impl<'a> SourceRun<'a> {
 
     /// Takes the edits in the source's targets into the head; waits once for files that were only just written.
     async fn capture(&mut self) -> Result<(), EngineError> {
-        let since = runs::begin("capture");
+        let since = Instant::now();
+        self.run.enter("capture", None);
         let mut again = Vec::new();
         for target in self.targets.clone() {
             if !self.capture_from(&target).await?.is_empty() {
@@ -174,7 +176,8 @@ impl<'a> SourceRun<'a> {
 
     /// Surveys the origin and takes what it changed into the head.
     async fn pull(&mut self) -> Result<(), EngineError> {
-        let since = runs::begin("survey");
+        let since = Instant::now();
+        self.run.enter("survey", None);
         let state = self.read_state().await?;
         let selection_changed = state
             .row
@@ -235,7 +238,8 @@ impl<'a> SourceRun<'a> {
         selection_changed: bool,
         root: Option<StoredRoot>,
     ) -> Result<(), EngineError> {
-        let since = runs::begin("plan");
+        let since = Instant::now();
+        self.run.enter("plan", None);
         let filter = Filter::new(&self.request.filter)?;
         let input = PullInput {
             source: self.id,
@@ -263,7 +267,7 @@ impl<'a> SourceRun<'a> {
         self.guard_head(&decisions.steps, state)?;
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
-        let since = runs::begin("transfer");
+        let since = Instant::now();
         let permit = self.shared.permits.acquire().await;
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
@@ -285,7 +289,8 @@ impl<'a> SourceRun<'a> {
         self.run.phase("transfer", since);
         crate::kill_point!("run::transferred");
         self.run.check_cancelled()?;
-        let since = runs::begin("record");
+        let since = Instant::now();
+        self.run.enter("record", None);
         self.run.problems(plan.problems.clone());
         let push_waits = selection_changed && !plan.modified.is_empty();
         self.ended.modified.clone_from(&plan.modified);
@@ -396,7 +401,7 @@ impl<'a> SourceRun<'a> {
         let Some(mut listing) = self.ended.listing.take() else {
             return Ok(());
         };
-        let since = runs::begin("push");
+        let since = Instant::now();
         let state = self.read_state().await?;
         let explicit = self.request.verb == Verb::Push && self.request.trigger == Trigger::Manual;
         if state.push_waits && !explicit {

@@ -65,7 +65,12 @@ impl Engine {
                 .target(id)
                 .is_ok_and(|(_, actor)| actor.knowledge().was_looked_at())
         };
-        let recovered = self.shared.specs.targets.keys().all(looked_at);
+        let sources_wait = self
+            .shared
+            .sources
+            .values()
+            .any(|actor| actor.knowledge().repairs);
+        let recovered = self.shared.specs.targets.keys().all(looked_at) && !sources_wait;
         let quarantined = self
             .shared
             .store

@@ -16,7 +16,7 @@ use crate::report::{Failure, ItemReport};
 use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::TargetSpec;
-use crate::target_run::TargetRun;
+use crate::target_run::{TargetRun, Told};
 
 /// What a run wants of a publish.
 pub(crate) struct PublishRequest {
@@ -66,6 +66,7 @@ pub(crate) struct TargetActor {
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
     pub(crate) hook: HookActor,
     known: Mutex<Knowledge>,
+    told: Mutex<Told>,
 }
 
 /// Whether what a killed process left in the target was repaired.
@@ -221,7 +222,7 @@ impl TargetActor {
                     error: done.error.clone(),
                     published: true,
                 };
-                done.answers(requests)
+                done.answers(requests, &mut locked(&self.told))
             }
             Err(error) => {
                 known.error = Some(error.failure());

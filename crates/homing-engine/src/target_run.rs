@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use homing_core::{ItemKey, Manifest, Problem, SourceId, Step, TargetId};
+use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SourceId, Step, TargetId};
 use homing_store::StoredRoot;
 
 use crate::catalog::Catalog;
@@ -13,7 +14,7 @@ use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{heal, survey, transfer};
 use crate::report::{Failure, ItemAction, ItemReport, Verb};
-use crate::runs::{self, Run};
+use crate::runs::Run;
 use crate::shared::Shared;
 use crate::spec::TargetSpec;
 use crate::target::{PublishRequest, Published, TargetState, policies, read_state};
@@ -38,6 +39,8 @@ pub(crate) struct Done {
     carried: Vec<ItemReport>,
     reported: Vec<ItemReport>,
     problems: Vec<Problem>,
+    /// The items that lost their path to others.
+    shadowed: BTreeSet<Problem>,
     pub(crate) modified: Vec<(SourceId, ItemKey)>,
     pub(crate) error: Option<Failure>,
     /// What the guard stopped, by source.
@@ -56,7 +59,13 @@ impl<'a> TargetRun<'a> {
             id,
             spec,
             requests,
-            limits: Run::unseen(Verb::Publish),
+            limits: Run::unseen(
+                Verb::Publish,
+                requests
+                    .iter()
+                    .map(|request| Arc::clone(&request.run))
+                    .collect(),
+            ),
             done: Done::default(),
         }
     }
@@ -94,8 +103,9 @@ impl<'a> TargetRun<'a> {
         let (shared, leader) = (self.shared, &self.requests[0].run);
         let settings = &shared.specs.settings;
         let mut state = read_state(shared, self.id).await?;
-        let catalog = Catalog::merge(std::mem::take(&mut state.heads), self.spec);
-        let since = runs::begin("survey-target");
+        let catalog = Catalog::merge(self.id, std::mem::take(&mut state.heads), self.spec);
+        let since = Instant::now();
+        self.limits.enter("survey-target", None);
         let paths: BTreeSet<ItemKey> = state
             .ledger
             .keys()
@@ -124,7 +134,8 @@ impl<'a> TargetRun<'a> {
         } else {
             Vec::new()
         };
-        let since = runs::begin("plan");
+        let since = Instant::now();
+        self.limits.enter("plan", None);
         let policies = policies(shared, self.spec);
         let input = PublishInput {
             target: self.id,
@@ -161,11 +172,17 @@ impl<'a> TargetRun<'a> {
         self.apply_guard(&mut plan, state.ledger.len(), state.rebuild_pending);
         leader.phase("plan", since);
 
-        let since = runs::begin("publish");
+        let since = Instant::now();
         let root = near.root.map(|identity| StoredRoot {
             identity,
             boot_id: shared.boot_id.clone(),
         });
+        if rules.accept
+            && let (Some(root), Some(known)) = (&root, &state.root)
+            && root.identity != known.identity
+        {
+            self.accept_root(root.clone(), &forgotten).await?;
+        }
         let by_path: BTreeMap<ItemKey, (SourceId, ItemKey)> = plan
             .changes
             .iter()
@@ -200,7 +217,12 @@ impl<'a> TargetRun<'a> {
         // Only the last plan's reports stand; what was carried out stays done.
         self.done.reported = plan.items;
         self.done.carried.extend(carried.items.iter().cloned());
-        self.done.problems.extend(catalog.problems);
+        let (shadowed, others): (Vec<_>, Vec<_>) = catalog
+            .problems
+            .into_iter()
+            .partition(|problem| problem.kind == ProblemKind::Shadowed);
+        self.done.shadowed = shadowed.into_iter().collect();
+        self.done.problems.extend(others);
         self.done.problems.extend(near.problems);
         self.done.problems.extend(plan.problems);
         self.done.modified = plan.modified;
@@ -221,6 +243,23 @@ impl<'a> TargetRun<'a> {
                 .map(|(source, key)| (source.clone(), key.clone(), path))
         };
         Ok(carried.changed.into_iter().filter_map(owner).collect())
+    }
+
+    /// Remembers an accepted root before anything is placed in it: what a kill leaves there is repaired there.
+    async fn accept_root(
+        &self,
+        root: StoredRoot,
+        forgotten: &[ItemKey],
+    ) -> Result<(), EngineError> {
+        let (target, forgotten) = (self.id.clone(), forgotten.to_vec());
+        self.shared
+            .store
+            .write(move |writer| {
+                writer.set_target_root(&target, root)?;
+                writer.delete_ledger(&target, &forgotten)
+            })
+            .await?;
+        Ok(())
     }
 
     /// Takes out of the plan whatever a person must see first: of a source whose deletions are too many, everything.
@@ -306,12 +345,20 @@ impl Consents {
 }
 
 impl Done {
-    /// Gives every request what is its own; what belongs to no request goes to the first.
-    pub(crate) fn answers(mut self, requests: &[PublishRequest]) -> Vec<Published> {
+    /// Gives every request what is its own; what belongs to no request goes to the first, but for conflicts, which are
+    /// not those of another source. Who lost its path is news to a source once: `told` remembers what it heard.
+    pub(crate) fn answers(
+        mut self,
+        requests: &[PublishRequest],
+        told: &mut Told,
+    ) -> Vec<Published> {
         let mut answers: Vec<Published> = requests
             .iter()
-            .map(|_| Published {
-                problems: self.problems.clone(),
+            .map(|request| Published {
+                problems: told
+                    .news(request.source.as_ref(), &self.shadowed)
+                    .chain(self.problems.iter().cloned())
+                    .collect(),
                 error: self.error.clone(),
                 ..Published::default()
             })
@@ -325,8 +372,15 @@ impl Done {
         for item in self.carried.drain(..) {
             answers[place(&item.source)].carried.push(item);
         }
+        let has_run = |item: &ItemReport| {
+            requests
+                .iter()
+                .any(|request| request.source.as_ref().is_none_or(|id| *id == item.source))
+        };
         for item in self.reported.drain(..) {
-            answers[place(&item.source)].reported.push(item);
+            if item.action != ItemAction::Conflict || has_run(&item) {
+                answers[place(&item.source)].reported.push(item);
+            }
         }
         for (source, (failure, digest)) in self.blocked {
             let answer = &mut answers[place(&source)];
@@ -334,6 +388,28 @@ impl Done {
             answer.digest = Some(digest);
         }
         answers
+    }
+}
+
+/// What each source's last run on a target, or the target's own, was told of items that lost their path.
+#[derive(Debug, Default)]
+pub(crate) struct Told(BTreeMap<Option<SourceId>, BTreeSet<Problem>>);
+
+impl Told {
+    /// Returns what is new to a source, and remembers all.
+    fn news<'p>(
+        &mut self,
+        source: Option<&SourceId>,
+        shadowed: &'p BTreeSet<Problem>,
+    ) -> impl Iterator<Item = Problem> + use<'p> {
+        let before = self
+            .0
+            .insert(source.cloned(), shadowed.clone())
+            .unwrap_or_default();
+        shadowed
+            .iter()
+            .filter(move |problem| !before.contains(*problem))
+            .cloned()
     }
 }
 

@@ -83,6 +83,7 @@ impl Engine {
         let run = shared
             .runs
             .create(row.source, row.target, Verb::Undo, Trigger::Manual);
+        run.update(|report| report.undone = Some(undone));
         let task = Arc::clone(&run);
         self.go_alone(Arc::clone(&run), async move {
             let touched = by_target.keys().cloned().collect();
@@ -90,6 +91,11 @@ impl Engine {
             let mut published = Published::default();
             let targets: Vec<TargetId> = by_target.keys().cloned().collect();
             for (target, rows) in by_target {
+                if shared.target(&target).is_err() {
+                    let items = rows.iter().map(|row| not_configured(&target, row));
+                    published.reported.extend(items);
+                    continue;
+                }
                 match undo_in(&shared, &target, undone, rows, &elsewhere, &captured, &task).await {
                     Ok((carried, reported)) => {
                         published.carried.extend(carried);
@@ -319,6 +325,16 @@ fn left(target: &TargetId, row: &JournalRow, found: Option<Version>) -> ItemRepo
         before: found,
         after: None,
         reason: Some("it was changed since that run, and is left as it is".to_owned()),
+    }
+}
+
+/// Reports what is in a target that the configuration does not name any more.
+fn not_configured(target: &TargetId, row: &JournalRow) -> ItemReport {
+    ItemReport {
+        reason: Some(format!(
+            "target `{target}` is not in the configuration any more, and is left as it is"
+        )),
+        ..left(target, row, row.after)
     }
 }
 

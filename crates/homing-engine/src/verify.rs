@@ -8,13 +8,14 @@ use homing_store::LedgerRow;
 
 use tracing::Instrument;
 
+use crate::changes;
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
 use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{survey, transfer};
-use crate::report::{Drift, ItemAction, RunStatus, Trigger, Verb, VerifyReport};
+use crate::report::{Drift, ItemAction, Trigger, Verb, VerifyReport};
 use crate::runs::Run;
 use crate::shared::Shared;
 use crate::target::{Published, Recovery, read_state};
@@ -36,7 +37,7 @@ impl Engine {
         let id = target.clone();
         let span = run.span();
         let verified = async move {
-            run.update(|report| report.status = RunStatus::Running);
+            run.begin_quietly();
             let verified = verify(&shared, &id, repair, &run).await;
             if let Ok((_, published)) = &verified
                 && !published.carried.is_empty()
@@ -56,6 +57,7 @@ impl Engine {
             }
             shared.runs.remove(run.id);
             run.announce();
+            changes::look(&shared);
             verified.map(|(report, _)| report)
         };
         self.shared.tasks.spawn(verified.instrument(span)).await?

@@ -48,7 +48,7 @@ impl Engine {
             .conflicts
             .iter()
             .any(|conflict| conflict.hop == Hop::Publish && conflict.key == path);
-        let catalog = Catalog::merge(state.heads, spec);
+        let catalog = Catalog::merge(&id, state.heads, spec);
         let winner = catalog.entries.get(&path);
         let losers = catalog
             .losers

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use homing_core::{Change, Contents, Operation, Outcome, Progress, SideError};
 use rustix::io::Errno;
 
+use crate::apply::spot::stranded;
 use crate::below::Root;
 use crate::errors::{repeat, side_error};
 use crate::parallel::{Cancel, each};
@@ -123,9 +124,11 @@ impl Batch<'_> {
                     self.progress.advance(0);
                     let state = match &directory {
                         Ok(directory) => work(&Spot::new(self, directory, operation), state),
-                        Err(errno) => Some(State::Ended(Outcome::Failed(
-                            self.blocked(*errno, operation),
-                        ))),
+                        Err(errno) => Some(State::Ended(Outcome::Failed(self.unreached(
+                            *errno,
+                            operation,
+                            state.as_ref(),
+                        )))),
                     };
                     (at, state)
                 })
@@ -133,6 +136,18 @@ impl Batch<'_> {
         });
         for (at, state) in done.into_iter().flatten() {
             states[at] = state;
+        }
+    }
+
+    /// Returns the error for an operation whose directory cannot be opened; it names what was displaced there.
+    fn unreached(&self, errno: Errno, operation: &Operation, state: Option<&State>) -> SideError {
+        let error = self.blocked(errno, operation);
+        match state {
+            Some(State::Placed(placed)) => match &placed.displaced {
+                Some(displaced) => stranded(self, operation, &displaced.name, Some(error.into())),
+                None => error,
+            },
+            _ => error,
         }
     }
 

@@ -189,4 +189,22 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn what_is_decided_for_a_batch_is_decided_for_every_item() {
+        let message = || "the source asks to wait".to_owned();
+        for error in [
+            SideError::RateLimited {
+                message: message(),
+                wait: std::time::Duration::from_secs(3),
+            },
+            SideError::Changed {
+                key: "a/b".to_owned(),
+            },
+            SideError::Untrusted { message: message() },
+            SideError::Config { message: message() },
+            SideError::Cancelled,
+        ] {
+            assert_eq!(format!("{:?}", repeat(&error)), format!("{error:?}"));
+        }
+    }
 }

@@ -4,8 +4,11 @@
 //! directory and checks what it displaced, so that an edit made meanwhile is put back rather than lost.
 
 /// Ends the process at a named point, when the crash checker asks for it (feature `failpoints`).
+///
+/// The point `before NAME` comes first: a test that holds a process at a point lets that one say so.
 macro_rules! kill_point {
     ($name:literal) => {
+        fail::fail_point!(concat!("before ", $name));
         fail::fail_point!($name, |_| std::process::abort())
     };
 }

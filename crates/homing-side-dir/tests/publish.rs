@@ -9,18 +9,7 @@ use std::path::PathBuf;
 
 use fail::FailScenario;
 use homing_core::{Change, ContentHash, Operation, Outcome, SideError, Version};
-use support::{Bench, Mount, key, mode, put, save, set_mode, skipped, version};
-
-/// Runs `action` once, at the fail point.
-fn once_at(point: &str, action: impl Fn() + Send + Sync + 'static) {
-    let done = std::sync::atomic::AtomicBool::new(false);
-    fail::cfg_callback(point, move || {
-        if !done.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            action();
-        }
-    })
-    .unwrap();
-}
+use support::{Bench, Mount, key, mode, once_at, put, save, set_mode, skipped, version};
 
 fn is_done(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Done(_))

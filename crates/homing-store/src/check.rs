@@ -84,16 +84,6 @@ impl Store {
         }
         Ok(report)
     }
-
-    /// Returns the bytes that the store takes on disk.
-    pub fn size(&self) -> Result<u64, StoreError> {
-        let files: u64 = self
-            .read_blocking(|reader| reader.contents_in_files())?
-            .iter()
-            .map(|content| content.size)
-            .sum();
-        Ok(files + crate::open::database_bytes(&self.inner().data_dir))
-    }
 }
 
 impl Reader<'_> {

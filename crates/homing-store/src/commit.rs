@@ -70,8 +70,12 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
+/// Work that no transaction may be around.
+type Apart = Box<dyn FnOnce(&Connection) + Send>;
+
 enum Message {
     Job(Box<dyn Job>),
+    Apart(Apart),
     Close(SyncSender<()>),
 }
 
@@ -125,6 +129,14 @@ impl CommitThread {
         }
     }
 
+    /// Queues work that no transaction may be around. It is dropped when the thread has ended.
+    pub(crate) fn submit_apart(&self, work: Apart) {
+        if let Some(sender) = &self.sender {
+            // Whoever waits for it hears of the drop.
+            sender.send(Message::Apart(work)).unwrap_or_default();
+        }
+    }
+
     /// Waits for all that is queued, copies the log back and closes the connection.
     pub(crate) fn close(&self) {
         let (done, closed) = sync_channel(1);
@@ -166,9 +178,14 @@ impl Committer {
             };
             let mut batch = VecDeque::new();
             let mut next = Some(message);
+            let mut apart = None;
             while let Some(message) = next.take() {
                 match message {
                     Message::Job(job) => batch.push_back(job),
+                    Message::Apart(work) => {
+                        apart = Some(work);
+                        break;
+                    }
                     Message::Close(done) => {
                         closing = Some(done);
                         break;
@@ -180,6 +197,9 @@ impl Committer {
             }
             while !batch.is_empty() {
                 self.commit(&mut batch);
+            }
+            if let Some(work) = apart {
+                work(&self.connection);
             }
         }
         if let Err(error) = self
@@ -201,6 +221,7 @@ impl Committer {
         for message in self.receiver.try_iter() {
             match message {
                 Message::Job(job) => job.answer(Some(&StoreError::Closed)),
+                Message::Apart(work) => drop(work),
                 Message::Close(done) => drop(done),
             }
         }

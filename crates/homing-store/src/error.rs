@@ -60,6 +60,12 @@ pub enum StoreError {
     /// A row would name a content that is not kept.
     #[error("content {0} is not in the content store; keep it before a row names it")]
     MissingContent(ContentHash),
+    /// What was to be restored is no whole backup. Nothing was changed.
+    #[error("this is no whole backup of Homing's state: {what}; nothing was changed")]
+    NoBackup {
+        /// What is wrong with it.
+        what: String,
+    },
     /// `SQLite` failed in another way.
     #[error("the state database failed")]
     Sqlite(#[source] Arc<rusqlite::Error>),

@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod backup;
 mod check;
 mod columns;
 mod commit;
@@ -19,8 +20,10 @@ mod connection;
 mod contents;
 mod error;
 mod lost;
+mod maintenance;
 mod open;
 mod pins;
+mod restore;
 mod rows;
 mod schema;
 mod store;
@@ -32,7 +35,9 @@ pub use api::{FileState, SyncResult, TrackedFile};
 pub use check::CheckReport;
 pub use contents::StoredContents;
 pub use error::StoreError;
+pub use maintenance::{StoreSize, Vacuumed};
 pub use pins::PinScope;
+pub use restore::{Restored, restore};
 pub use rows::{
     ConflictRow, ConflictScope, ContentRow, HeadRow, HoldRow, Hop, JournalRow, JournalState,
     LedgerRow, PendingHook, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,

@@ -40,14 +40,10 @@ pub(crate) fn database_path(data_dir: &Path) -> PathBuf {
     data_dir.join(DATABASE)
 }
 
-/// Returns the bytes of the database and its log.
-pub(crate) fn database_bytes(data_dir: &Path) -> u64 {
-    let database = database_path(data_dir);
-    [database.clone(), with_suffix(&database, "-wal")]
-        .iter()
-        .filter_map(|path| fs::metadata(path).ok())
-        .map(|metadata| metadata.len())
-        .sum()
+/// Returns the bytes of the database's log.
+pub(crate) fn log_bytes(data_dir: &Path) -> u64 {
+    let log = with_suffix(&database_path(data_dir), "-wal");
+    fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
 /// Has the database examined whole at the next start.
@@ -67,6 +63,8 @@ pub(crate) fn prepare(data_dir: &Path, busy: Duration) -> Result<Connection, Sto
         .mode(0o700)
         .create(data_dir)
         .map_err(|error| StoreError::io(data_dir, error))?;
+    crate::restore::finish(data_dir)?;
+    crate::backup::remove_copies(data_dir);
     let database = database_path(data_dir);
     match open_existing(data_dir, &database, busy) {
         Ok(Some(connection)) => Ok(connection),
@@ -267,7 +265,7 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -1,5 +1,6 @@
 //! The store: one writer, some readers, the contents.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,19 +78,25 @@ impl Store {
 
     /// Returns the damaged database that was moved aside, until the rebuild is accepted.
     pub fn quarantined(&self) -> Option<PathBuf> {
-        let name = self.read_blocking(|reader| {
-            let pending = reader
-                .metadata("rebuild_pending")?
-                .is_some_and(|pending| pending == "1");
-            if pending {
-                reader.metadata("rebuilt_from")
+        let name = self.while_rebuilding("rebuilt_from")?;
+        Some(self.inner.data_dir.join(name))
+    }
+
+    /// Returns when the backup was made that was restored, until that is accepted.
+    pub fn restored(&self) -> Option<String> {
+        self.while_rebuilding("restored_from")
+    }
+
+    fn while_rebuilding(&self, key: &str) -> Option<String> {
+        let value = self.read_blocking(|reader| {
+            let pending = reader.metadata("rebuild_pending")?;
+            if pending.as_deref() == Some("1") {
+                reader.metadata(key)
             } else {
                 Ok(None)
             }
         });
-        name.ok()
-            .flatten()
-            .map(|name| self.inner.data_dir.join(name))
+        value.ok().flatten()
     }
 
     /// Reads in one transaction on a pooled connection, off the async workers.
@@ -143,6 +150,23 @@ impl Store {
         F: FnOnce(&Writer<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.inner.write(write)
+    }
+
+    /// Works on the writing connection while no transaction is open on it. Writes wait meanwhile.
+    pub(crate) async fn apart<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.inner.commits.submit_apart(Box::new(move |connection| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(connection)))
+                .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(panic.as_ref()))));
+            // Nobody waits any more when the caller was cancelled; what was done stands.
+            sender.send(result).ok();
+        }));
+        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        self.inner.inspect(result)
     }
 
     /// Returns the content store.

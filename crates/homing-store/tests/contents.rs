@@ -108,14 +108,14 @@ fn what_is_there_is_not_written_again() {
     keep(&store, b"small");
     let file = file_of(home.path(), &version.hash);
     let written = std::fs::metadata(&file).unwrap().modified().unwrap();
-    let size = store.size().unwrap();
+    let size = store.size_blocking().unwrap();
     keep(&store, &large);
     keep(&store, b"small");
     assert_eq!(
         std::fs::metadata(&file).unwrap().modified().unwrap(),
         written
     );
-    assert_eq!(store.size().unwrap(), size);
+    assert_eq!(store.size_blocking().unwrap(), size);
     assert_eq!(
         store
             .read_blocking(|reader| reader.all_contents())

@@ -662,6 +662,13 @@ fn undo_finds_the_newest_run_that_published() {
         })
         .unwrap();
     assert_eq!(last(), Some(1));
+    let undone_by = |id: i64| {
+        store
+            .read_blocking(move |reader| reader.undone_by(RunId(id)))
+            .unwrap()
+    };
+    assert_eq!(undone_by(6), Some(RunId(2)));
+    assert_eq!(undone_by(2), None);
 }
 
 #[test]

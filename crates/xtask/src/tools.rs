@@ -19,6 +19,11 @@ pub(crate) struct DebianTool {
 
 /// Installs a cargo subcommand from the registry unless it is there.
 pub(crate) fn need_cargo_tool(name: &str) -> Result<()> {
+    need_cargo_tool_with(name, &[])
+}
+
+/// Does the same; `options` are for `cargo install`.
+pub(crate) fn need_cargo_tool_with(name: &str, options: &[&str]) -> Result<()> {
     let there = cargo([name, "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -30,7 +35,8 @@ pub(crate) fn need_cargo_tool(name: &str) -> Result<()> {
     say(format!(
         "cargo {name} is missing: it is installed once, which takes some minutes"
     ));
-    let mut install = cargo(["install", "--locked", &format!("cargo-{name}")]);
+    let mut install = cargo(["install", "--locked"]);
+    install.args(options).arg(format!("cargo-{name}"));
     // A target directory of its own would be thrown away; the workspace's keeps what a second attempt can use.
     install.current_dir(std::env::temp_dir());
     run(&mut install)

@@ -1,19 +1,266 @@
 //! `homing db`
 
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use homing_api::{
+    BackedUp, Exit, Problem, ProblemKind, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+};
 use serde_json::json;
 
-use crate::arguments::DbCommand;
+use crate::arguments::{BackupArgs, DbCommand};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::output::Report;
+use crate::output::{RED, Report, Screen};
+use crate::text::{bytes, count, escape};
 
 /// Looks after the state database.
-pub(super) async fn run(command: DbCommand, context: &Context) -> Result<Report, CliError> {
+pub(super) async fn run(command: &DbCommand, context: &Context) -> Result<Report, CliError> {
     match command {
+        DbCommand::Check { deep } => {
+            let found = context
+                .client
+                .check_store(&StoreCheckRequest { deep: *deep })
+                .await?;
+            let exit = if found.sound {
+                Exit::Done
+            } else {
+                Exit::Failed
+            };
+            let text = check_text(&found, context.screen);
+            Ok(Report::new(&found, text).ending(exit))
+        }
+        DbCommand::Size => {
+            let size = context.client.store_size().await?;
+            let text = size_text(&size);
+            Ok(Report::new(&size, text))
+        }
+        DbCommand::Vacuum => {
+            let vacuumed = context.client.vacuum().await?;
+            let text = vacuum_text(&vacuumed);
+            Ok(Report::new(&vacuumed, text))
+        }
+        DbCommand::Backup(args) => backup(args, context).await,
+        DbCommand::Restore { .. } => unreachable!("it needs no daemon and was carried out"),
         DbCommand::AcceptRebuild => {
             context.client.accept_rebuild().await?;
             let text = "deletions and pushes are allowed again\n".to_owned();
             Ok(Report::new(&json!({}), text))
         }
+    }
+}
+
+/// Writes beside the file first, so that the file is a whole backup or was not touched.
+async fn backup(args: &BackupArgs, context: &Context) -> Result<Report, CliError> {
+    if args.file == Path::new("-") {
+        let mut out = io::stdout();
+        context.client.backup(&mut out).await?;
+        return Ok(Report::printed(Exit::Done));
+    }
+    let path = context.absolute(&args.file);
+    if !args.force && path.symlink_metadata().is_ok() {
+        let detail = format!("{} is there already", path.display());
+        return Err(Problem::new(ProblemKind::Rejected, detail)
+            .with_hint("write to another file, or over this one with --force")
+            .into());
+    }
+    let failed = |error: io::Error| unwritable(&path, &error);
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new()
+        .prefix(".homing-backup-")
+        .tempfile_in(directory)
+        .map_err(failed)?;
+    let bytes_written = context.client.backup(&mut file).await?;
+    file.as_file_mut().flush().map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    let persisted = if args.force {
+        file.persist(&path)
+    } else {
+        file.persist_noclobber(&path)
+    };
+    persisted.map_err(|error| failed(error.error))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed)?;
+    let done = BackedUp {
+        path: path.display().to_string(),
+        bytes: bytes_written,
+    };
+    let text = format!("{} ({})\n", escape(&done.path), bytes(done.bytes));
+    Ok(Report::new(&done, text))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    let kind = if error.kind() == io::ErrorKind::PermissionDenied {
+        ProblemKind::Forbidden
+    } else {
+        ProblemKind::Storage
+    };
+    Problem::new(kind, format!("could not write {}", path.display()))
+        .with_causes(vec![error.to_string()])
+        .into()
+}
+
+/// Has homingd replace the state, since only it knows how; no daemon may run meanwhile.
+pub(super) fn restore(file: &Path, context: &Context) -> Result<Report, CliError> {
+    let program = homingd();
+    let mut command = std::process::Command::new(&program);
+    command
+        .arg("--json")
+        .arg("--config")
+        .arg(&context.locations.config_file)
+        .arg("--data-dir")
+        .arg(&context.locations.data_dir)
+        .arg("--restore-store")
+        .arg(file)
+        .current_dir(&context.env.current_dir)
+        .stdin(std::process::Stdio::inherit());
+    let output = command.output().map_err(|error| {
+        let detail = format!("could not start {}", program.display());
+        Problem::new(ProblemKind::Internal, detail)
+            .with_causes(vec![error.to_string()])
+            .with_hint("install homingd beside homing, or into a directory of $PATH")
+    })?;
+    if !output.status.success() {
+        let problem = problem_of(&String::from_utf8_lossy(&output.stderr));
+        let exit = Exit::of_code(output.status.code());
+        return Ok(Report::new(&problem, "")
+            .with_problems(vec![problem.clone()])
+            .ending(exit));
+    }
+    let restored: homing_api::Restored = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
+    let text = restored_text(&restored);
+    Ok(Report::new(&restored, text))
+}
+
+/// Returns what homingd printed as an error.
+fn problem_of(printed: &str) -> Problem {
+    let part = |name: &'static str| {
+        let lines = printed.lines().map(str::trim);
+        lines.filter_map(move |line| line.strip_prefix(name).map(str::to_owned))
+    };
+    let detail = part("error: ").next();
+    let mut problem = Problem::new(
+        ProblemKind::Rejected,
+        detail.unwrap_or_else(|| "homingd did not restore the backup".to_owned()),
+    )
+    .with_causes(part("caused by: ").collect());
+    problem.hint = part("hint: ").next();
+    problem
+}
+
+/// The homingd that was installed with this program, else the one that the shell would find.
+fn homingd() -> PathBuf {
+    let beside = std::env::current_exe()
+        .ok()
+        .map(|own| own.with_file_name("homingd"));
+    beside
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| PathBuf::from(OsStr::new("homingd")))
+}
+
+fn restored_text(restored: &homing_api::Restored) -> String {
+    let mut text = format!(
+        "restored the backup of {} with {}\n",
+        escape(&restored.created_at),
+        count(restored.contents, "content")
+    );
+    if let Some(replaced) = &restored.replaced {
+        writeln!(text, "the state before is kept as {}", escape(replaced))
+            .expect("a String takes all");
+    }
+    text + "next: start homingd and look at `homing diff`; nothing is deleted or pushed until `homing db accept-rebuild`\n"
+}
+
+fn check_text(found: &StoreCheck, screen: Screen) -> String {
+    if found.sound {
+        return format!(
+            "sound: the database and {}\n",
+            count(found.contents, "content")
+        );
+    }
+    let mut text = String::new();
+    let mut line = |word: &str, rest: &str| {
+        writeln!(text, "{} {}", screen.paint(RED, word), escape(rest)).expect("a String takes all");
+    };
+    for what in &found.damage {
+        line("damaged:", what);
+    }
+    for hash in &found.lost_contents {
+        line("lost:", &format!("the bytes of content {hash}"));
+    }
+    text + if found.damage.is_empty() {
+        "next: `homing sync --all` fetches what a source or target still has\n"
+    } else {
+        "next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup\n"
+    }
+}
+
+fn size_text(size: &StoreSize) -> String {
+    format!(
+        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n",
+        bytes(size.total),
+        bytes(size.database),
+        bytes(size.free),
+        bytes(size.content_bytes),
+        count(size.contents, "content"),
+        bytes(size.log),
+        bytes(size.content_file_bytes),
+        count(size.content_files, "file"),
+        count(size.runs, "run"),
+    )
+}
+
+fn vacuum_text(vacuumed: &Vacuumed) -> String {
+    format!(
+        "{}, {} before\n",
+        bytes(vacuumed.after),
+        bytes(vacuumed.before)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_check_finds_is_told_with_the_way_out() {
+        let found = StoreCheck {
+            sound: false,
+            contents: 3,
+            damage: vec!["row 7 of journal\u{1b}".to_owned()],
+            lost_contents: vec!["ab12".to_owned()],
+        };
+        insta::assert_snapshot!(check_text(&found, Screen::default()), @r"
+        damaged: row 7 of journal\u{1b}
+        lost: the bytes of content ab12
+        next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup
+        ");
+    }
+
+    #[test]
+    fn sizes_are_told_by_what_they_are_for() {
+        let size = StoreSize {
+            total: 9 << 20,
+            database: 4 << 20,
+            free: 1 << 20,
+            log: 0,
+            contents: 1,
+            content_bytes: 2048,
+            content_files: 2,
+            content_file_bytes: 5 << 20,
+            runs: 12,
+        };
+        insta::assert_snapshot!(size_text(&size), @r"
+        9.0 MiB
+          database  4.0 MiB (1.0 MiB free; 2.0 KiB for 1 content)
+          log       0 B
+          files     5.0 MiB in 2 files
+          history   12 runs
+        ");
     }
 }

@@ -1,18 +1,23 @@
 //! `homing history`
 
-use homing_api::{Run, Runs, RunsQuery};
+use std::time::Duration;
+
+use homing_api::{PruneRequest, Pruned, Run, Runs, RunsQuery};
 use jiff::Timestamp;
 
-use crate::arguments::HistoryArgs;
+use crate::arguments::{HistoryArgs, HistoryCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
 use crate::runs::status_style;
 use crate::table::{Table, plain};
-use crate::text::{duration, relative};
+use crate::text::{bytes, count, duration, relative};
 
-/// Lists runs, newest first.
+/// Lists runs, newest first, or forgets old ones.
 pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<Report, CliError> {
+    if let Some(HistoryCommand::Prune { older_than }) = &args.command {
+        return prune(*older_than, context).await;
+    }
     let query = RunsQuery {
         source: args.name.clone(),
         limit: Some(args.limit),
@@ -24,6 +29,25 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<Report,
     }
     let text = render(&runs.runs, context.now, context.screen);
     Ok(Report::new(&Runs { runs: runs.runs }, text))
+}
+
+async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliError> {
+    let older_than_ms = u64::try_from(older_than.as_millis()).unwrap_or(u64::MAX);
+    let pruned = context
+        .client
+        .prune(&PruneRequest { older_than_ms })
+        .await?;
+    let text = pruned_text(&pruned);
+    Ok(Report::new(&pruned, text))
+}
+
+fn pruned_text(pruned: &Pruned) -> String {
+    format!(
+        "forgot {} and {} ({})\n",
+        count(pruned.runs, "run"),
+        count(pruned.contents, "content"),
+        bytes(pruned.bytes)
+    )
 }
 
 fn render(runs: &[Run], now: Timestamp, screen: Screen) -> String {

@@ -4,6 +4,7 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod events;
 mod history;
 mod release;
 mod reload;
@@ -18,7 +19,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, ConfigCommand, RunCommand};
+use crate::arguments::{Command, ConfigCommand, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
     match command {
         Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
+        Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
     }
@@ -45,9 +47,10 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Run(RunCommand::Cancel(args)) => run::cancel(args, context).await,
         Command::Undo(args) => undo::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
+        Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
-        Command::Db(command) => db::run(*command, context).await,
+        Command::Db(command) => db::run(command, context).await,
         Command::Config(ConfigCommand::Reload) => reload::run(context).await,
         Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
     }?;

@@ -24,7 +24,11 @@ pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, Cl
 /// Cancels a run.
 pub(super) async fn cancel(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.cancel(args.id).await?;
-    let text = format!("run {} is being cancelled\n", run.id);
+    let text = if run.status.has_ended() {
+        format!("run {} is cancelled\n", run.id)
+    } else {
+        format!("run {} is being cancelled\n", run.id)
+    };
     Ok(Report::new(&run, text))
 }
 
@@ -35,10 +39,14 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         (None, None) => String::new(),
     };
     let status = screen.paint(status_style(&run.status), &escape(run.status.as_str()));
+    let undone = run
+        .undone
+        .map(|undone| format!(" of run {undone}"))
+        .unwrap_or_default();
     let mut text = format!(
         "run {}: {}: {status}\n",
         run.id,
-        escape(&format!("{}{of}", run.verb))
+        escape(&format!("{}{undone}{of}", run.verb))
     );
     let mut line = |what: &str, value: String| {
         writeln!(text, "  {what:<10} {}", escape(&value)).expect("a String takes all");
@@ -61,6 +69,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         ),
     );
     line("moved", bytes(run.bytes));
+    if let Some(progress) = &run.progress {
+        line("now", crate::bars::text(progress));
+    }
     if !run.phases.is_empty() {
         let phases = run
             .phases

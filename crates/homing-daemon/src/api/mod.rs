@@ -1,7 +1,9 @@
 //! The HTTP interface: one file for each verb.
 
+mod backup;
 mod conflicts;
 mod diff;
+mod events;
 mod extract;
 mod guard;
 mod health;
@@ -30,7 +32,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use homing_api::{Condition, Problem, ProblemKind, routes};
 use homing_core::SourceId;
-use homing_engine::Engine;
+use homing_engine::{Engine, Events};
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Refusal;
@@ -56,8 +58,12 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     /// Where a client's reload goes.
     pub(crate) reload: Requests,
+    /// Where it is told what happens.
+    pub(crate) events: Events,
     /// Cancelled when a client asks the daemon to end.
     pub(crate) end: CancellationToken,
+    /// Cancelled when the daemon ends: streams end then.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The engine and what of the configuration the handlers need beside it.
@@ -141,6 +147,12 @@ pub(crate) fn router(live: Live) -> Router {
         .route(routes::TARGET, get(targets::show))
         .route(routes::TARGET_VERIFY, post(verify::verify))
         .route(routes::WHY, get(why::show))
+        .route(routes::STORE, get(store::size))
+        .route(routes::STORE_BACKUP, get(backup::stream))
+        .route(routes::STORE_CHECK, post(store::check))
+        .route(routes::STORE_PRUNE, post(store::prune))
+        .route(routes::STORE_VACUUM, post(store::vacuum))
+        .route(routes::EVENTS, get(events::follow))
         .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
         .with_state(live);
     guarded(routes)

@@ -10,11 +10,16 @@ use crate::problem::Refusal;
 
 /// Tells how the daemon, its sources and its targets are. Answers even when the configuration is not valid.
 pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal> {
+    Ok(Json(document(&api).await?))
+}
+
+/// Returns what [`show`] tells.
+pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
     let Ok(serving) = &api.0.engine else {
-        return Ok(Json(without_configuration(&api)));
+        return Ok(without_configuration(api));
     };
     let status = serving.engine.status().await?;
-    let mut daemon = daemon(&api);
+    let mut daemon = daemon(api);
     daemon.recovered = status.recovered;
     if let Some(moved) = &status.quarantined {
         daemon.conditions.push(Condition {
@@ -27,12 +32,23 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
             since: None,
         });
     }
+    if let Some(created_at) = serving.engine.store().restored() {
+        daemon.conditions.push(Condition {
+            kind: "Blocked".to_owned(),
+            status: true,
+            reason: "Restored".to_owned(),
+            message: format!(
+                "the backup of {created_at} was restored; until `homing db accept-rebuild` nothing is deleted or pushed"
+            ),
+            since: None,
+        });
+    }
     daemon.quarantined = status.quarantined;
-    Ok(Json(Status {
+    Ok(Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
         targets: status.targets.into_iter().map(convert::target).collect(),
-    }))
+    })
 }
 
 fn without_configuration(api: &Api) -> Status {

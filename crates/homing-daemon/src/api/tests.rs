@@ -25,7 +25,9 @@ fn without_configuration() -> Router {
             config_path: "/c/config.toml".into(),
             data_dir: "/d".into(),
         },
+        events: Events::default(),
         end: CancellationToken::new(),
+        stopping: CancellationToken::new(),
     }))
 }
 
@@ -124,7 +126,9 @@ async fn shutdown_cancels_the_token() {
         conditions: Vec::new(),
         reload: tokio::sync::mpsc::channel(1).0,
         identity,
+        events: Events::default(),
         end: end.clone(),
+        stopping: CancellationToken::new(),
     }));
     let (status, _) = ask(&router, request("POST", routes::SHUTDOWN)).await;
     assert_eq!(status, StatusCode::ACCEPTED);

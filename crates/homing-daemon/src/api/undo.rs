@@ -7,7 +7,6 @@ use homing_core::RunId;
 
 use super::Api;
 use super::extract::Id;
-use super::runs::with_items_to_tell;
 use crate::convert;
 use crate::problem::Refusal;
 
@@ -20,7 +19,8 @@ pub(super) async fn undo(State(api): State<Api>, id: Id) -> Result<Json<Run>, Re
         Some(RunId(id.number(ProblemKind::UnknownRun)?))
     };
     let report = engine.undo(run).await?;
-    Ok(Json(convert::run(
-        with_items_to_tell(engine, report).await?,
-    )))
+    // Which files came back is what an undo has to tell.
+    let mut told = engine.run(report.id).await?;
+    told.undone = told.undone.or(report.undone);
+    Ok(Json(convert::run(told)))
 }

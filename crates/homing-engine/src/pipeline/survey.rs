@@ -95,8 +95,10 @@ pub(crate) async fn target(
     } else {
         ledger.values().filter_map(known).collect()
     };
-    // An undo asks for few paths; what it does not ask for is not missing.
-    let asked_for_all = ledger.keys().all(|path| paths.contains(path));
+    // Where deletions are kept, an emptied target would turn every file into one that the user does not want. An undo asks
+    // for few paths; what it does not ask for is not missing.
+    let would_tell =
+        spec.deletions == Deletions::Keep && ledger.keys().all(|path| paths.contains(path));
     let mut near = match list(
         run,
         settings,
@@ -106,7 +108,10 @@ pub(crate) async fn target(
     )
     .await
     {
-        Err(EngineError::Side(SideError::NotFound { .. })) if ledger.is_empty() || rules.accept => {
+        // Where a root was known before, nothing is made in its place, even if nothing of Homing's was left in it.
+        Err(EngineError::Side(SideError::NotFound { .. }))
+            if (ledger.is_empty() && root.is_none()) || rules.accept =>
+        {
             Manifest::default()
         }
         Err(EngineError::Side(SideError::NotFound { .. })) => {
@@ -116,13 +121,13 @@ pub(crate) async fn target(
     };
     one_name_each(&mut near, ledger);
     check_root(near.root, root, rules, &place)?;
-    // Where deletions are kept, an emptied target would turn every file into one that the user does not want.
-    let expected = ledger.values().filter(|row| !row.tombstone).count();
-    let none_left =
-        near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
-    let emptied = asked_for_all && expected > FEW_FILES && none_left;
-    if spec.deletions == Deletions::Keep && emptied && !rules.accept {
-        return Err(EngineError::RootEmpty(place));
+    if would_tell && !rules.accept {
+        let expected = ledger.values().filter(|row| !row.tombstone).count();
+        let none_left =
+            near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
+        if expected > FEW_FILES && none_left {
+            return Err(EngineError::RootEmpty(place));
+        }
     }
     Ok(near)
 }
@@ -180,7 +185,7 @@ pub(crate) async fn same_root(
 }
 
 /// Refuses a root that is another one than at the last run.
-fn check_root(
+pub(crate) fn check_root(
     found: Option<RootIdentity>,
     stored: Option<&StoredRoot>,
     rules: RootRules<'_>,

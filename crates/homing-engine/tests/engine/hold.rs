@@ -1,8 +1,8 @@
 //! Undo and the holds that it leaves.
 
-use homing_engine::{EngineError, State};
+use homing_engine::{EngineError, RunStatus, State};
 
-use crate::world::{World, key, source};
+use crate::world::{World, key, source, target};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hold_undo_puts_back_and_stays_until_upstream_moves_on() {
@@ -210,4 +210,28 @@ async fn undo_never_takes_an_edit_from_the_file_that_it_was_made_in() {
     );
     world.sync_well("up").await;
     assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_leaves_a_target_that_is_not_configured_any_more_and_says_so() {
+    let mut world = World::new();
+    world.target("there", &["up"], |_| {});
+    world.write("up/a.md", "a\n");
+    let run = world.sync_well("up").await;
+    world.restart().await;
+    world.specs.targets.remove(&target("there"));
+    let engine = world.engine().await;
+    let undone = engine.undo(Some(run.id)).await.unwrap();
+    assert_eq!(undone.status, RunStatus::Partial, "{undone:#?}");
+    assert_eq!(undone.error, None);
+    assert!(world.tree("here").is_empty());
+    assert_eq!(world.read("there/a.md").unwrap(), "a\n");
+    let items = engine.run(undone.id).await.unwrap().items;
+    let left = items
+        .iter()
+        .find(|item| item.target == Some(target("there")));
+    let reason = left.unwrap().reason.as_deref().unwrap();
+    assert!(reason.contains("not in the configuration"), "{reason}");
+    world.sync("up").await;
+    assert!(world.tree("here").is_empty(), "it is held");
 }

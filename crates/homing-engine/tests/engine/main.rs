@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod choices;
+mod errors;
+mod events;
 mod faults;
 mod heal;
 mod hold;

@@ -286,6 +286,54 @@ async fn what_was_under_way_in_a_replaced_target_is_given_up_when_a_person_says_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_origin_is_repaired_at_the_start_so_that_a_later_edit_is_no_damage() {
+    let mut memory = Memory::two_way();
+    memory.up.memory.put("a.md", b"old");
+    memory.up.memory.put("b.md", b"b");
+    memory.world.sync_well("up").await;
+    memory.here.memory.put("a.md", b"mine");
+    memory.up.memory.set_unsynced(true);
+    memory.world.sync_well("up").await;
+    memory.lose_power().await;
+    memory.up.memory.put("a.md", b"\0\0\0");
+    let engine = memory.ready().await;
+    while !engine.status().await.unwrap().recovered {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"mine");
+    memory.up.memory.put("a.md", b"later");
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"later");
+    assert_eq!(memory.published("a.md").unwrap(), "later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_under_way_in_a_root_that_was_just_accepted_is_repaired_in_that_root() {
+    let mut memory = Memory::new();
+    memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
+    for name in ["a.md", "b.md"] {
+        memory.up.memory.put(name, name.as_bytes());
+    }
+    memory.world.sync_well("up").await;
+    memory.here.memory.set_root(Some(homing_core::RootIdentity {
+        device: 7,
+        inode: 7,
+    }));
+    for name in ["a.md", "b.md"] {
+        memory.here.memory.remove(name);
+    }
+    memory.here.memory.hang_next(Verb::Apply, 1);
+    let run = memory.world.run("up", accept_root()).await.unwrap();
+    assert_eq!(run.error.unwrap().kind, "stalled");
+    memory.world.restart().await;
+    // Nobody has to accept it again, and nothing is left lying there.
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.here.memory.calls(Verb::Recover), 1);
+    assert_eq!(memory.here.memory.files(), memory.up.memory.files());
+    memory.no_violations();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_was_cut_off_is_finished_by_the_next_run() {
     for done in [0, 1] {
         let mut memory = Memory::two_way();
@@ -305,6 +353,34 @@ async fn a_push_that_was_cut_off_is_finished_by_the_next_run() {
         assert_eq!(memory.up.memory.get("b.md").unwrap(), b"mine too");
         memory.no_violations();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_after_the_restart_does_not_pass_for_damage_when_the_power_goes_next() {
+    let mut memory = Memory::two_way();
+    memory.world.specs.settings.stall_timeout = Duration::from_millis(20);
+    for name in ["a.md", "b.md"] {
+        memory.up.memory.put(name, b"old");
+    }
+    memory.world.sync_well("up").await;
+    for name in ["a.md", "b.md"] {
+        memory.here.memory.put(name, b"mine");
+    }
+    memory.up.memory.hang_next(Verb::Apply, 1);
+    let run = memory.world.sync("up").await;
+    assert_eq!(run.error.unwrap().kind, "stalled");
+    memory.world.restart().await;
+    // No run of the source comes before somebody edits the file there.
+    let engine = memory.ready().await;
+    while !engine.status().await.unwrap().recovered {
+        tokio::task::yield_now().await;
+    }
+    memory.up.memory.put("a.md", b"theirs");
+    memory.lose_power().await;
+    memory.world.sync_well("up").await;
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"theirs");
+    assert_eq!(memory.published("a.md").unwrap(), "theirs");
+    memory.no_violations();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,3 +192,40 @@ async fn an_accepted_root_is_filled_also_where_deletions_are_kept() {
     assert_eq!(run.status, RunStatus::Success, "{run:#?}");
     assert_eq!(world.tree("here").len(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_where_a_known_root_is_missing_even_if_nothing_was_left_in_it() {
+    let mut world = World::new();
+    world.write("up/a.md", "a\n");
+    world.sync_well("up").await;
+    // An undo takes away all that was published; the directory stays.
+    world.engine().await.undo(None).await.unwrap();
+    assert!(world.tree("here").is_empty());
+    fs::rename(world.path("here"), world.path("unmounted")).unwrap();
+    world.write("up/b.md", "b\n");
+    let run = world.sync("up").await;
+    assert_eq!(run.error.unwrap().kind, "not-found");
+    assert!(!world.path("here").exists());
+    fs::rename(world.path("unmounted"), world.path("here")).unwrap();
+    world.sync_well("up").await;
+    assert_eq!(world.read("here/b.md").unwrap(), "b\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_files_are_not_taken_from_another_directory() {
+    let mut world = World::empty();
+    world.source("up", |spec| spec.push = PushMode::Direct);
+    world.target("here", &["up"], |spec| {
+        spec.new_files_to = Some(source("up"));
+    });
+    world.write("up/a.md", "a\n");
+    world.sync_well("up").await;
+    world.engine().await.undo(None).await.unwrap();
+    fs::rename(world.path("here"), world.path("unmounted")).unwrap();
+    fs::create_dir(world.path("here")).unwrap();
+    world.write("here/strange.md", "of another file system\n");
+    let run = world.sync("up").await;
+    assert_eq!(run.error.unwrap().kind, "root-changed");
+    assert_eq!(world.read("up/strange.md"), None);
+    assert_eq!(world.tree("here").len(), 1);
+}

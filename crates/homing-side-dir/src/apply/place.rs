@@ -49,7 +49,9 @@ impl Batch<'_> {
                     None
                 }
                 Some(State::Staged(staged)) => {
-                    Some(spot.place(&staged).unwrap_or_else(State::Ended))
+                    let state = spot.place(&staged).unwrap_or_else(State::Ended);
+                    self.progress.finish_item();
+                    Some(state)
                 }
                 other => other,
             },
@@ -91,7 +93,7 @@ impl Spot<'_> {
             Ok(()) => {
                 crate::kill_point!("dir::renamed_one");
                 crate::kill_point!("dir::exchanged_unchecked");
-                self.check(temporary.clone())
+                self.check(temporary.clone(), Some(staged.signature))
             }
             Err(errno) if is_unsupported(errno) => {
                 let displaced = self.replace_step_by_step(staged);
@@ -169,7 +171,8 @@ impl Spot<'_> {
     fn copy_aside(&self, aside: &str) -> Result<(), Outcome> {
         use rustix::fs::{Mode, OFlags, openat};
         let failed = |errno| self.failed(errno, "copy");
-        let Some(source) = open_file(self.directory(), self.name).map_err(failed)? else {
+        let opened = open_file(self.directory(), self.name);
+        let Some(source) = opened.map_err(|errno| self.refused(errno))? else {
             return Err(Outcome::Changed);
         };
         let mode = rustix::fs::fstat(&source).map_err(failed)?.st_mode & 0o777;

@@ -91,8 +91,8 @@ impl Batch<'_> {
             Err(errno) => return Err(spot.refused(errno)),
         }
         crate::kill_point!("dir::renamed_one");
-        match spot.inspect(spot.name)? {
-            Found::File(seen) if spot.same(seen.version, before.version) => {
+        match spot.inspect(spot.name) {
+            Ok(Found::File(seen)) if spot.same(seen.version, before.version) => {
                 if source_prefix != goal_prefix {
                     drop(source);
                     remove_empty(self.root, source_prefix, touched);
@@ -103,10 +103,10 @@ impl Batch<'_> {
                     displaced: None,
                 }))
             }
-            _ => {
-                // Edited in between: it goes back with the edit, unless somebody took its old name.
+            other => {
+                // Edited in between, or unreadable: it goes back as it is, unless somebody took its old name.
                 rename_new_between(goal.as_fd(), spot.name, source.as_fd(), from.file_name()).ok();
-                Err(Outcome::Changed)
+                Err(other.err().unwrap_or(Outcome::Changed))
             }
         }
     }

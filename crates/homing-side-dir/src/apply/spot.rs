@@ -137,13 +137,17 @@ impl<'a> Spot<'a> {
             // Somebody took it away: there is nothing left to check.
             Ok(None) => State::Placed(placed),
             // An editor that had it open wrote into it.
-            Ok(Some(_)) => State::Ended(self.put_back(&displaced.name)),
+            Ok(Some(_)) => State::Ended(self.put_back_over(&displaced.name, placed.signature)),
             Err(errno) => State::Ended(self.failed(errno, "check")),
         }
     }
 
-    /// Checks a displaced file against what was expected; if it differs, puts it back.
-    pub(crate) fn check(&self, held: String) -> Result<Displaced, Outcome> {
+    /// Checks a displaced file against what was expected; if it differs, puts it back, over the file that was `placed`.
+    pub(crate) fn check(
+        &self,
+        held: String,
+        placed: Option<Signature>,
+    ) -> Result<Displaced, Outcome> {
         match self.inspect(&held) {
             Ok(Found::File(seen))
                 if self
@@ -156,12 +160,21 @@ impl<'a> Spot<'a> {
                     signature: seen.signature,
                 })
             }
-            _ => Err(self.put_back(&held)),
+            Ok(_) => Err(self.put_back_over(&held, placed)),
+            Err(unreadable) => Err(match self.put_back_over(&held, placed) {
+                Outcome::Changed => unreadable,
+                other => other,
+            }),
         }
     }
 
     /// Gives the displaced file under `held` its path back. Whatever is not put there is kept in the contents.
     pub(crate) fn put_back(&self, held: &str) -> Outcome {
+        self.put_back_over(held, None)
+    }
+
+    /// Does the same where the file that was `placed` is known, so that it need not be readable.
+    fn put_back_over(&self, held: &str, placed: Option<Signature>) -> Outcome {
         let kept = self.keep(held);
         for _ in 0..4 {
             let step = match self.inspect(self.name) {
@@ -173,6 +186,9 @@ impl<'a> Spot<'a> {
                 {
                     self.swap_back(held)
                 }
+                Err(_) if self.is_the_file(self.name, placed) => {
+                    self.swap_back_unread(held, placed)
+                }
                 // Somebody put something newer there: it stays, and what it follows is in the contents.
                 Ok(_) => {
                     return match kept {
@@ -183,6 +199,9 @@ impl<'a> Spot<'a> {
                         Ok(None) => Outcome::Failed(self.stranded(None, held)),
                         Err(error) => Outcome::Failed(self.stranded(Some(error.into()), held)),
                     };
+                }
+                Err(Outcome::Failed(error)) => {
+                    return Outcome::Failed(self.stranded(Some(error.into()), held));
                 }
                 Err(outcome) => return outcome,
             };
@@ -228,6 +247,25 @@ impl<'a> Spot<'a> {
         Ok(false)
     }
 
+    /// Does the same by what can be told without opening a file.
+    fn swap_back_unread(&self, held: &str, placed: Option<Signature>) -> Result<bool, Errno> {
+        exchange(self.directory(), held, self.name)?;
+        if self.is_the_file(held, placed) {
+            self.remove(held);
+            return Ok(true);
+        }
+        exchange(self.directory(), held, self.name)?;
+        Ok(false)
+    }
+
+    /// Tells whether the file that was `placed` stands under `name`, unchanged.
+    fn is_the_file(&self, name: &str, placed: Option<Signature>) -> bool {
+        let found = stat_name(self.directory(), name).ok().flatten();
+        found.is_some_and(|stat| {
+            placed.is_some_and(|placed| Signature::of(&stat).same_content_as(&placed))
+        })
+    }
+
     /// Keeps the bytes under `name`, durably; `None` when it is no regular file and has none.
     pub(crate) fn keep(&self, name: &str) -> Result<Option<ContentHash>, SideError> {
         let failed = |errno| self.error(errno, "keep what was at");
@@ -247,20 +285,12 @@ impl<'a> Spot<'a> {
         Ok(Some(hash))
     }
 
-    /// The user's bytes could not be put back: they stay where they are, and the message says where that is.
     fn stranded(
         &self,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
         held: &str,
     ) -> SideError {
-        SideError::Storage {
-            message: format!(
-                "`{}` in {} changed while it was published; what was there is in `{held}` beside it",
-                self.operation.key,
-                self.batch.root.path()
-            ),
-            source,
-        }
+        stranded(self.batch, self.operation, held, source)
     }
 
     /// Returns the item as the operation left it, with an identity if it still is that file.
@@ -281,5 +311,22 @@ impl<'a> Spot<'a> {
             executable: self.batch.executable_bit && version.executable,
             identity: signature.and_then(|signature| signature.identity(now)),
         })
+    }
+}
+
+/// Returns the error for a user's bytes that could not be put back: they stay where they are, and it says where that is.
+pub(crate) fn stranded(
+    batch: &Batch<'_>,
+    operation: &Operation,
+    held: &str,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+) -> SideError {
+    SideError::Storage {
+        message: format!(
+            "`{}` in {} changed while it was published; what was there is in `{held}` beside it",
+            operation.key,
+            batch.root.path()
+        ),
+        source,
     }
 }

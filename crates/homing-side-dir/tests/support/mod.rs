@@ -220,6 +220,17 @@ pub(crate) fn problems(manifest: &Manifest) -> Vec<(ProblemKind, &str)> {
         .collect()
 }
 
+/// Runs `action` once, at the fail point.
+pub(crate) fn once_at(point: &str, action: impl Fn() + Send + Sync + 'static) {
+    let done = std::sync::atomic::AtomicBool::new(false);
+    fail::cfg_callback(point, move || {
+        if !done.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            action();
+        }
+    })
+    .unwrap();
+}
+
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -246,6 +257,45 @@ impl Mount {
             return Some(Self(path.to_owned()));
         }
         skipped("mounting a tmpfs needs root");
+        None
+    }
+
+    /// An ext4 at `path` whose directory `folded` takes names that differ in case for one.
+    pub(crate) fn case_folding(path: &Path, image: &Path) -> Option<Self> {
+        let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            let done = std::process::Command::new(program).args(arguments).output();
+            done.is_ok_and(|output| output.status.success())
+        };
+        fs::create_dir_all(path).unwrap();
+        fs::File::create(image).unwrap().set_len(8 << 20).unwrap();
+        let made = run(
+            "mkfs.ext4",
+            &[
+                "-q".as_ref(),
+                "-O".as_ref(),
+                "casefold".as_ref(),
+                image.as_ref(),
+            ],
+        );
+        if made
+            && run(
+                "mount",
+                &[
+                    "-o".as_ref(),
+                    "loop".as_ref(),
+                    image.as_ref(),
+                    path.as_ref(),
+                ],
+            )
+        {
+            let mount = Self(path.to_owned());
+            let folded = path.join("folded");
+            fs::create_dir(&folded).unwrap();
+            if run("chattr", &["+F".as_ref(), folded.as_ref()]) {
+                return Some(mount);
+            }
+        }
+        skipped("an ext4 that folds case needs root, e2fsprogs and a kernel with CONFIG_UNICODE");
         None
     }
 

@@ -25,7 +25,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends the time after a rebuild in which nothing is deleted or pushed.
+    /// Begins the time after a restore in which nothing is deleted or pushed, as after a rebuild.
+    pub(crate) fn begin_rebuild_after_restore(&self, created_at: &str) -> Result<(), StoreError> {
+        self.connection
+            .execute("DELETE FROM schema_metadata WHERE key = 'rebuilt_from'", [])?;
+        self.set_metadata("restored_from", created_at)?;
+        self.set_metadata("rebuild_pending", "1")
+    }
+
+    /// Ends the time after a rebuild or a restore in which nothing is deleted or pushed.
     pub fn accept_rebuild(&self) -> Result<(), StoreError> {
         self.set_metadata("rebuild_pending", "0")
     }

@@ -89,6 +89,15 @@ impl Reader<'_> {
             row.int(0, "id").map(RunId)
         })
     }
+
+    /// Returns the run that `by` undid, if it is an undo that put something back.
+    pub fn undone_by(&self, by: RunId) -> Result<Option<RunId>, StoreError> {
+        let sql = "SELECT id FROM sync_history WHERE undone_by = ?1
+                   AND EXISTS (SELECT 1 FROM sync_history u WHERE u.id = ?1 AND u.verb = 'undo')";
+        first(self.connection, TABLE, sql, [by.0], |row| {
+            row.int(0, "id").map(RunId)
+        })
+    }
 }
 
 impl Writer<'_> {

@@ -1,0 +1,96 @@
+//! The state database: its size, its health, what a person can do for it.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/store`: what the state takes on disk, in bytes unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreSize {
+    /// Database, log and files.
+    pub total: u64,
+    /// The database.
+    pub database: u64,
+    /// Of that, what a vacuum gives back.
+    pub free: u64,
+    /// The database's write-ahead log.
+    pub log: u64,
+    /// How many contents are in the database.
+    pub contents: u64,
+    /// Their bytes.
+    pub content_bytes: u64,
+    /// How many contents have a file of their own.
+    pub content_files: u64,
+    /// Their bytes.
+    pub content_file_bytes: u64,
+    /// How many runs the history has.
+    pub runs: u64,
+}
+
+/// Body of `POST /v1/store/check`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreCheckRequest {
+    /// Read every content and compare it with its hash.
+    #[serde(default)]
+    pub deep: bool,
+}
+
+/// Answer to `POST /v1/store/check`, and what `homingd --check-store` finds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCheck {
+    /// Whether nothing was found.
+    pub sound: bool,
+    /// Contents that were examined.
+    pub contents: u64,
+    /// What is damaged, in words.
+    pub damage: Vec<String>,
+    /// SHA-256 of contents whose bytes are missing or damaged: the next run fetches them again where it can.
+    pub lost_contents: Vec<String>,
+}
+
+/// Answer to `POST /v1/store/vacuum`: bytes of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vacuumed {
+    /// Before it.
+    pub before: u64,
+    /// After it.
+    pub after: u64,
+}
+
+/// Body of `POST /v1/store/prune`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PruneRequest {
+    /// Runs older than this go, and with them how far back `undo` reaches.
+    pub older_than_ms: u64,
+}
+
+/// Answer to `POST /v1/store/prune`: what is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Runs of the history.
+    pub runs: u64,
+    /// Contents that nothing named any more.
+    pub contents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What `homing db backup` wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// The file.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// What `homing db restore` put in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When the backup was made.
+    pub created_at: String,
+    /// Contents in it.
+    pub contents: u64,
+    /// What the state before is called now, when there was one.
+    pub replaced: Option<String>,
+}
