@@ -23,7 +23,7 @@ pub const SOURCE_RELEASE: &str = "/v1/sources/{id}/release";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
 /// `GET` `?wait=`: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with
-/// the [`crate::Run`].
+/// the [`crate::Run`], or 409 when it has ended already.
 pub const RUN: &str = "/v1/runs/{id}";
 /// `POST`, no body: the finished [`crate::Run`]. The id may be the word [`LAST`].
 pub const RUN_UNDO: &str = "/v1/runs/{id}/undo";

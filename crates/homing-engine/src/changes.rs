@@ -18,6 +18,9 @@ use crate::shared::Shared;
 /// The shortest pause between two looks; a look that took long is followed by a longer one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long changes are gathered while nobody listens: they are for whoever asks later what has happened.
+const UNHEARD: Duration = Duration::from_secs(1);
+
 /// A look may take this part of the time.
 const SHARE: u32 = 10;
 
@@ -57,7 +60,13 @@ pub(crate) fn look(shared: &Arc<Shared>) {
     shared.tasks.clone().spawn(async move {
         let changes = &shared.changes;
         loop {
-            while changes.is_due.swap(false, Ordering::SeqCst) {
+            while changes.is_due.load(Ordering::SeqCst) {
+                tokio::select! {
+                    () = shared.events.heard() => {}
+                    () = tokio::time::sleep(UNHEARD) => {}
+                    () = shared.stopping.cancelled() => {}
+                }
+                changes.is_due.store(false, Ordering::SeqCst);
                 let began = Instant::now();
                 // What is configured may be other than when it was asked for.
                 let engine = Engine {

@@ -3,6 +3,7 @@
 use homing_core::{ConflictKind, ProblemKind};
 use homing_engine::{Deletions, Drift, ItemAction, Resolution};
 
+use crate::memory::Memory;
 use crate::world::{World, source, target};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,24 +52,23 @@ async fn base_and_written_differ_after_a_merge_and_verify_goes_by_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_written_anew_after_its_deletion_is_an_edit_at_every_later_run() {
-    let mut world = World::empty();
-    world.source("up", |_| {});
-    world.target("here", &["up"], |spec| spec.deletions = Deletions::Keep);
-    world.write("up/a.md", "one\n");
-    world.sync_well("up").await;
-    world.remove("here/a.md");
-    world.sync_well("up").await;
-    world.write("here/a.md", "mine\n");
-    world.sync_well("up").await;
-    let engine = world.engine().await;
-    let drift = engine.verify(&target("here"), false).await.unwrap().drifted;
-    assert_eq!(drift.len(), 1, "{drift:?}");
-    world.write("up/a.md", "two\n");
-    let run = world.sync("up").await;
+    let mut memory = Memory::new();
+    for spec in memory.world.specs.targets.values_mut() {
+        spec.deletions = Deletions::Keep;
+    }
+    memory.up.memory.put("a.md", b"one\n");
+    memory.world.sync_well("up").await;
+    memory.here.memory.remove("a.md");
+    memory.world.sync_well("up").await;
+    memory.here.memory.put("a.md", b"mine\n");
+    memory.world.sync_well("up").await;
+    memory.up.memory.put("a.md", b"two\n");
+    let run = memory.world.sync("up").await;
     let actions: Vec<_> = run.items.iter().map(|item| item.action).collect();
     assert_eq!(actions, [ItemAction::Conflict], "{run:#?}");
-    assert_eq!(world.conflicts().await.len(), 1);
-    assert_eq!(world.read("here/a.md").unwrap(), "mine\n");
+    assert_eq!(memory.world.conflicts().await.len(), 1);
+    assert_eq!(memory.published("a.md").unwrap(), "mine\n");
+    memory.no_violations();
 }
 
 #[tokio::test(flavor = "multi_thread")]
