@@ -10,13 +10,16 @@ mod diff;
 mod events;
 mod guard;
 mod history;
+mod hooks;
 mod json;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod logs;
 mod names;
 mod pause;
 mod places;
 mod push;
+mod reload;
 mod resolve;
 mod run;
 mod schedule;

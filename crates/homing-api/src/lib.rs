@@ -10,6 +10,7 @@ mod edit;
 mod event;
 mod pause;
 mod problem;
+mod reload;
 pub mod routes;
 mod run;
 mod status;
@@ -39,6 +40,7 @@ pub use event::{
 };
 pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
+pub use reload::{Changes, Reloaded};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
     RunProgress, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,

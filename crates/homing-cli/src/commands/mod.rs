@@ -9,6 +9,7 @@ mod events;
 mod history;
 mod pause;
 mod release;
+mod reload;
 mod resolve;
 mod resume;
 mod run;
@@ -23,7 +24,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, DbCommand, RunCommand};
+use crate::arguments::{Command, ConfigCommand, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -31,6 +32,7 @@ use crate::output::Report;
 /// Carries out what was typed.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
+        Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
         Command::Source(command) => return source::run(command, context).await,
         Command::Target(command) => return target::run(command, context).await,
@@ -58,6 +60,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Pause(args) => pause::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
+        Command::Config(ConfigCommand::Reload) => reload::run(context).await,
         Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
             unreachable!("they were carried out above")
         }
