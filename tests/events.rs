@@ -1,12 +1,15 @@
 //! `GET /v1/events` and `homing events`: what happens, told to whoever listens.
 
-use std::io::Write;
-use std::os::unix::net::UnixStream;
+use std::fs::{self, DirBuilder};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::harness::{Home, Program, Stream, TestResult, line_with};
+use crate::harness::{Home, ONE_SOURCE, Program, Stream, TestResult, line_with};
 
 #[test]
 fn a_stream_begins_with_the_status_and_goes_on_without_a_gap() -> TestResult {
@@ -197,6 +200,65 @@ fn the_command_tells_the_past_and_ends() -> TestResult {
 }
 
 #[test]
+fn every_line_that_is_followed_is_a_document_to_the_last() -> TestResult {
+    let home = Home::with_one_source()?;
+    let daemon = home.start()?;
+    let mut follow = Program::spawn(home.homing_command(&["events", "--follow", "--json"]))?;
+    follow.wait_for("snapshot")?;
+    daemon.stop()?;
+    let code = follow.wait()?;
+    let lines: Vec<Value> = follow
+        .said()
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let last = lines.last().context("a line")?;
+    ensure!(
+        code == 4 && last["kind"] == "shutting-down",
+        "{code}: {lines:#?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_and_keeps_nobody_waiting() -> TestResult {
+    let home = Home::with_one_source()?;
+    home.configure(&format!(
+        "[daemon]\nlog = \"homing_daemon=debug\"\n{ONE_SOURCE}"
+    ))?;
+    let daemon = home.start()?;
+    let mut unread = Stream::open(&home, None)?;
+    let mut client = BufReader::new(UnixStream::connect(home.socket())?);
+    let body = r#"{"verb":"sync"}"#;
+    let request = format!(
+        "POST /v1/sources/team/runs?wait=30s HTTP/1.1\r\nHost: homing\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..3000 {
+        if daemon.log().contains("did not read was cut off") {
+            // What it had not read is bounded by what the socket holds, and then comes the end.
+            while unread.next().is_ok_and(|told| told.is_some()) {}
+            home.ok(&["status"])?;
+            return Ok(());
+        }
+        client.get_mut().write_all(request.as_bytes())?;
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            ensure!(client.read_line(&mut line)? > 0, "{}", daemon.log());
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        client.read_exact(&mut vec![0; length])?;
+    }
+    bail!("it was not cut off after 3000 runs")
+}
+
+#[test]
 fn the_command_follows_until_the_daemon_goes() -> TestResult {
     let home = Home::with_one_source()?;
     home.origin("team").write("a.md", "one\n")?;
@@ -213,4 +275,65 @@ fn the_command_follows_until_the_daemon_goes() -> TestResult {
     ensure!(daemon.wait()? == 0, "{}", daemon.log());
     home.homing(&["events", "--follow"])?
         .expect(4, &["homingd is not running", "hint:"])
+}
+
+/// Answers requests one after the other, and returns their heads.
+fn answering(
+    listener: UnixListener,
+    answers: Vec<String>,
+) -> thread::JoinHandle<Result<Vec<String>>> {
+    thread::spawn(move || {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (stream, _) = listener.accept()?;
+            let mut reader = BufReader::new(&stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                ensure!(reader.read_line(&mut head)? > 0, "no whole head: {head}");
+            }
+            heads.push(head.to_lowercase());
+            (&stream).write_all(answer.as_bytes())?;
+        }
+        Ok(heads)
+    })
+}
+
+#[test]
+fn a_follower_that_was_cut_off_goes_on_where_it_was() -> TestResult {
+    let home = Home::with_one_source()?;
+    let directory = home.socket().parent().context("a directory")?.to_owned();
+    DirBuilder::new().mode(0o700).create(&directory)?;
+    let version = r#"{"version":"0.1.0","api":{"min":1,"max":1},"boot_id":"b","pid":7,"started_at":"2026-01-02T03:04:05.678Z"}"#;
+    let notice = |number: u32, kind: &str| {
+        format!(
+            "id: b:{number}\nevent: notice\ndata: {{\"at\":\"2026-01-02T03:04:05.678Z\",\"kind\":\"{kind}\",\"message\":\"number {number}\"}}\n\n"
+        )
+    };
+    let events = |body: &str| {
+        // More is promised than comes: it is cut off.
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n{body}"
+        )
+    };
+    let daemon = answering(
+        UnixListener::bind(home.socket())?,
+        vec![
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{version}",
+                version.len()
+            ),
+            events(&(notice(7, "paused") + "id: b:8\nevent: noti")),
+            events(&(notice(8, "resumed") + &notice(9, "shutting-down"))),
+        ],
+    );
+    let outcome = home.homing(&["events", "--follow"])?;
+    outcome.expect(4, &["homingd is shutting down", "hint:"])?;
+    for text in ["paused: number 7", "resumed: number 8"] {
+        line_with(&outcome.stdout, &[text])?;
+    }
+    let heads = daemon.join().ok().context("the thread ends")??;
+    ensure!(!heads[1].contains("last-event-id"), "{heads:?}");
+    ensure!(heads[2].contains("last-event-id: b:7\r\n"), "{heads:?}");
+    fs::remove_file(home.socket())?;
+    Ok(())
 }

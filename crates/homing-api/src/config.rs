@@ -24,6 +24,9 @@ pub struct ConfigPaths {
     pub config: String,
     /// Whether it is there.
     pub exists: bool,
+    /// The drop-ins, in the order in which they are laid over it.
+    #[serde(default)]
+    pub drop_ins: Vec<String>,
     /// Where the state is kept.
     pub data_dir: String,
     /// The daemon's socket.
@@ -37,7 +40,7 @@ pub struct ConfigCheck {
     pub config: String,
     /// Whether it is valid.
     pub valid: bool,
-    /// What is wrong, in the order of the file.
+    /// What is wrong, in the order of the files.
     #[serde(default)]
     pub diagnostics: Vec<ConfigDiagnostic>,
 }
@@ -45,6 +48,9 @@ pub struct ConfigCheck {
 /// One thing that is wrong in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigDiagnostic {
+    /// The file: the configuration itself or a drop-in; absent when it is about neither's text.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The line, from 1; absent when it is about the whole file.
     #[serde(default)]
     pub line: Option<usize>,
@@ -88,8 +94,14 @@ pub struct DaemonShown {
     pub shutdown_grace_ms: u64,
     /// How long history is kept.
     pub keep_history_ms: u64,
+    /// Where times of day hold; absent: in the zone of the system.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// The filter for the log.
     pub log: String,
+    /// `text` or `json`.
+    #[serde(default)]
+    pub log_format: String,
 }
 
 /// `[sources.NAME]`.
@@ -108,14 +120,23 @@ pub struct SourceShown {
     pub include: Vec<String>,
     /// Patterns in gitignore syntax.
     pub exclude: Vec<String>,
-    /// The interval; absent: by hand only.
+    /// The interval; absent: by `cron`, or by hand only.
     #[serde(default)]
     pub every_ms: Option<u64>,
+    /// The times of its turns, instead of an interval.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// Where those times hold; absent: in the zone of the system.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// `due`, `always` or `never`.
     pub at_start: String,
     /// Absent: three intervals.
     #[serde(default)]
     pub stale_after_ms: Option<u64>,
+    /// Whether a change in the root starts a run.
+    #[serde(default)]
+    pub watch: bool,
     /// 0 to 1000; lower wins.
     pub priority: u16,
     /// `never` or `direct`.
@@ -150,4 +171,10 @@ pub struct TargetShown {
     pub new_files_to: Option<String>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// How long that may take.
+    #[serde(default)]
+    pub hook_timeout_ms: u64,
 }

@@ -6,9 +6,12 @@
 mod config;
 mod conflict;
 mod diff;
+mod edit;
 mod event;
 mod files;
+mod pause;
 mod problem;
+mod reload;
 pub mod routes;
 mod run;
 mod status;
@@ -28,12 +31,18 @@ pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
 };
+pub use edit::{
+    CheckRequest, ConfigEdit, FileEdit, SourceCheck, SourceChecks, SourceEntries, SourceEntry,
+    TargetEntries, TargetEntry, WithdrawQuery,
+};
 pub use event::{
     Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
     ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
 };
 pub use files::{File, Files, FilesQuery};
+pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
+pub use reload::{Changes, Reloaded};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
     RunProgress, RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger,

@@ -12,9 +12,11 @@ pub const METRICS: &str = "/v1/metrics";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `POST`, no body: 202 with `{}`.
 pub const SHUTDOWN: &str = "/v1/shutdown";
+/// `POST`, no body: [`crate::Reloaded`].
+pub const RELOAD: &str = "/v1/reload";
 /// `GET`: [`crate::Sources`].
 pub const SOURCES: &str = "/v1/sources";
-/// `GET`: [`crate::Source`].
+/// `GET`: [`crate::Source`]. `DELETE` [`crate::WithdrawQuery`]: the finished [`crate::Run`].
 pub const SOURCE: &str = "/v1/sources/{id}";
 /// `POST` [`crate::RunRequest`] `?wait=`: the [`crate::Run`], 200 when it has ended, else 202.
 pub const SOURCE_RUNS: &str = "/v1/sources/{id}/runs";
@@ -24,10 +26,21 @@ pub const SOURCE_FILES: &str = "/v1/sources/{id}/files";
 pub const SOURCE_DIFF: &str = "/v1/sources/{id}/diff";
 /// `POST` [`crate::ReleaseRequest`]: the finished [`crate::Run`].
 pub const SOURCE_RELEASE: &str = "/v1/sources/{id}/release";
+/// `POST` [`crate::PauseRequest`]: [`crate::Pauses`].
+pub const SOURCE_PAUSE: &str = "/v1/sources/{id}/pause";
+/// `POST`, no body: [`crate::Pauses`].
+pub const SOURCE_RESUME: &str = "/v1/sources/{id}/resume";
+/// `POST` [`crate::PauseRequest`]: [`crate::Pauses`]. Pauses everything.
+pub const PAUSE: &str = "/v1/pause";
+/// `POST`, no body: [`crate::Pauses`]. Ends every pause.
+pub const RESUME: &str = "/v1/resume";
+/// `POST`, no body: the finished [`crate::Run`]. The source's files leave the targets, and it takes no part until the
+/// configuration is loaded anew.
+pub const SOURCE_WITHDRAW: &str = "/v1/sources/{id}/withdraw";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
-/// `GET` [`crate::RunQuery`]: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with
-/// the [`crate::Run`].
+/// `GET` [`crate::RunQuery`]: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it,
+/// 202 with the [`crate::Run`], or 409 when it has ended already.
 pub const RUN: &str = "/v1/runs/{id}";
 /// `POST`, no body: the finished [`crate::Run`]. The id may be the word [`LAST`].
 pub const RUN_UNDO: &str = "/v1/runs/{id}/undo";

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::words::words;
-use crate::{Failure, Run, SourceShown, TargetShown};
+use crate::{Failure, Pause, Run, SourceShown, TargetShown};
 
 words! {
     /// A state of a source or target; several may hold at once.
@@ -25,7 +25,8 @@ words! {
 /// A condition of the daemon or of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
-    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `StorageFailed`; more may come.
+    /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`, `ConfigInvalid`,
+    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`; more may come.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.
@@ -68,6 +69,9 @@ pub struct Daemon {
     /// A database that was moved aside, until the rebuild is accepted.
     #[serde(default)]
     pub quarantined: Option<String>,
+    /// The pause of everything.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
@@ -114,6 +118,9 @@ pub struct Source {
     /// The next one by schedule.
     #[serde(default)]
     pub next_due: Option<String>,
+    /// Its own pause.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// The last run, without items.
     #[serde(default)]
     pub last_run: Option<Run>,

@@ -1,14 +1,22 @@
 //! What can be typed.
 
+mod sections;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use homing_config::parse_duration;
 
+pub(crate) use sections::{
+    AddSourceArgs, AddTargetArgs, CheckSourcesArgs, RemoveSourceArgs, RemoveTargetArgs,
+    SourceCommand, SourceNamesArgs, TargetCommand,
+};
+
 /// Keeps what AI agents live on in step with where it comes from.
 ///
-/// Speaks to homingd, which must be running for all but `config` and `version`.
+/// Speaks to homingd, which must be running for all but `config` (save `config reload`), `source`, `target` and
+/// `version`.
 #[derive(Debug, Parser)]
 #[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -91,10 +99,24 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
     Why(WhyArgs),
+    /// Let nothing run by itself for a while
+    ///
+    /// Runs under way go on, and what you ask for is done all the same. Without a NAME: everything.
+    Pause(PauseArgs),
+    /// End a pause; what came due meanwhile runs once
+    ///
+    /// Without a NAME: every pause.
+    Resume(ResumeArgs),
+    /// List, show, add, remove, switch or check sources in the configuration
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// List, show, add or remove targets in the configuration
+    #[command(subcommand)]
+    Target(TargetCommand),
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Look at the configuration; needs no daemon
+    /// Look at the configuration, and have it taken over; only `reload` needs a daemon
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show the versions of this program and of homingd
@@ -286,6 +308,29 @@ pub(crate) struct ReleaseArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The sources; without one, everything
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// Everything, as without a NAME
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How long, for example 30m or 2h; without it, until `homing resume`
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) length: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The sources; without one, every pause ends
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// Every pause, as without a NAME
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The target; without one, all
     pub(crate) name: Option<String>,
@@ -306,6 +351,10 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Tell where the configuration, the state and the socket are
     Path,
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
+    /// Have homingd take the configuration over, new and changed commands included
+    Reload,
     /// Show the configuration with its defaults filled in
     Show,
 }
@@ -363,6 +412,9 @@ mod tests {
             "homing run show",
             "homing why",
             "homing release",
+            "homing pause team --all",
+            "homing pause --for soon",
+            "homing resume team --all",
             "homing unheard-of",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

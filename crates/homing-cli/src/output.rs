@@ -189,11 +189,16 @@ impl Output {
         if self.json {
             return self.report(&Report::new(&problem, "").ending(error.exit()));
         }
-        print(
-            io::stderr(),
-            self.err.problem(&problem).as_bytes(),
-            error.exit(),
-        )
+        let mut text = self.err.problem(&problem);
+        if let Some(report) = error.report() {
+            // The places with their lines say more than the causes would.
+            let brief = Problem::new(problem.kind.clone(), problem.detail.clone());
+            text = self.err.problem(&brief);
+            for line in report.lines() {
+                writeln!(text, "  {}", escape(line)).expect("a String takes all");
+            }
+        }
+        print(io::stderr(), text.as_bytes(), error.exit())
     }
 }
 

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use homing_api::{
-    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ManyRunsRequest, PruneRequest, Pruned,
-    ReleaseRequest, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source,
-    StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification,
-    VerifyRequest, VersionInfo, Why, format_wait, routes,
+    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ManyRunsRequest, PauseRequest, Pauses,
+    PruneRequest, Pruned, ReleaseRequest, Reloaded, RequestVerb, ResolveRequest, ResolveWith, Run,
+    Runs, RunsQuery, Source, StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize,
+    Targets, Vacuumed, Verification, VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait,
+    routes,
 };
 use hyper::Method;
 
@@ -39,6 +40,12 @@ impl Client {
             .await
     }
 
+    /// `POST /v1/reload`.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
+            .await
+    }
+
     /// `GET /v1/sources/{id}`.
     pub async fn source(&self, id: &str) -> Result<Source, ClientError> {
         self.ask(
@@ -48,6 +55,32 @@ impl Client {
             QUICK,
         )
         .await
+    }
+
+    /// `DELETE /v1/sources/{id}`. Takes as long as the run does.
+    pub async fn remove_source(
+        &self,
+        source: &str,
+        query: &WithdrawQuery,
+    ) -> Result<Run, ClientError> {
+        let flag = |set: bool| set.then_some("true");
+        let pairs = [("keep", flag(query.keep)), ("purge", flag(query.purge))];
+        let path = routes::with_query(&routes::with_id(routes::SOURCE, source), &pairs);
+        self.ask(Method::DELETE, &path, Payload::Nothing, None)
+            .await
+    }
+
+    /// `POST /v1/sources/{id}/withdraw`. Takes as long as the run does.
+    pub async fn withdraw(&self, source: &str) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::SOURCE_WITHDRAW, source);
+        self.ask(Method::POST, &path, Payload::Nothing, None).await
+    }
+
+    /// `POST /v1/reload`, of which only the success matters.
+    pub async fn load_configuration(&self) -> Result<(), ClientError> {
+        self.ask::<serde_json::Value>(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
+            .await
+            .map(drop)
     }
 
     /// `GET /v1/targets`.
@@ -194,6 +227,32 @@ impl Client {
         let path = routes::with_id(routes::SOURCE_RELEASE, source);
         self.ask(Method::POST, &path, Payload::json(request)?, None)
             .await
+    }
+
+    /// `POST /v1/pause`, or `POST /v1/sources/{id}/pause` for one source; `length`: until somebody resumes when `None`.
+    pub async fn pause(
+        &self,
+        source: Option<&str>,
+        length: Option<Duration>,
+    ) -> Result<Pauses, ClientError> {
+        let path = source.map_or_else(
+            || routes::PAUSE.to_owned(),
+            |source| routes::with_id(routes::SOURCE_PAUSE, source),
+        );
+        let request = PauseRequest {
+            length: length.map(format_wait),
+        };
+        self.ask(Method::POST, &path, Payload::json(&request)?, QUICK)
+            .await
+    }
+
+    /// `POST /v1/resume`, or `POST /v1/sources/{id}/resume` for one source.
+    pub async fn resume(&self, source: Option<&str>) -> Result<Pauses, ClientError> {
+        let path = source.map_or_else(
+            || routes::RESUME.to_owned(),
+            |source| routes::with_id(routes::SOURCE_RESUME, source),
+        );
+        self.ask(Method::POST, &path, Payload::Nothing, QUICK).await
     }
 
     /// `GET /v1/conflicts`.

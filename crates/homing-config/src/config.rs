@@ -7,20 +7,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use homing_core::{IdError, ItemKey, Policy, SourceId, TargetId};
+use homing_core::{Cron, IdError, ItemKey, Policy, SourceId, TargetId};
+use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
-use crate::broken::Broken;
 use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
 use crate::target::{KnownSources, TargetRead};
-use crate::{ConfigError, Env, Locations, daemon, file, places, source, target};
+use crate::texts::Texts;
+use crate::{ConfigError, Env, Locations, daemon, places, source, target};
 
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
 
-const DEFAULTS: &str = include_str!("../../../config/default.toml");
+/// The JSON schema of the configuration, for editors.
+pub const SCHEMA: &str = include_str!("../../../config/schema.json");
+
+/// What holds for keys that are not given.
+pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +55,35 @@ pub struct DaemonConfig {
     pub shutdown_grace: Duration,
     /// How long history is kept.
     pub keep_history: Duration,
+    /// Where times of day hold; `None`: the zone of the system.
+    pub timezone: Option<TimeZone>,
     /// A filter for the log, not yet judged.
     pub log: String,
+    /// How the lines of the log are written.
+    pub log_format: LogFormat,
+}
+
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON document each.
+    Json,
+}
+
+impl LogFormat {
+    /// Every format with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// What kind of place a source is.
@@ -95,12 +127,18 @@ pub struct SourceConfig {
     pub include: Vec<String>,
     /// Patterns in gitignore syntax, not yet judged.
     pub exclude: Vec<String>,
-    /// The interval; `None`: by hand only.
+    /// The interval; `None`: by [`SourceConfig::cron`], or by hand only.
     pub every: Option<Duration>,
+    /// The times of its turns; never beside an interval.
+    pub cron: Option<Cron>,
+    /// Where those times hold; `None`: as `[daemon]` says.
+    pub timezone: Option<TimeZone>,
     /// See [`AtStart`].
     pub at_start: AtStart,
     /// `None`: three intervals.
     pub stale_after: Option<Duration>,
+    /// Whether a change in the root starts a run.
+    pub watch: bool,
     /// 0 to 1000; lower wins.
     pub priority: u16,
     /// See [`PushMode`].
@@ -150,69 +188,63 @@ pub struct TargetConfig {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something: a program and its arguments; empty: nothing.
+    pub after: Vec<String>,
+    /// How long that may take.
+    pub hook_timeout: Duration,
 }
 
 impl Config {
-    /// Reads and judges the whole file; one that nobody named and that does not exist is empty.
+    /// Reads and judges the whole file with its drop-ins; one that nobody named and that does not exist is empty.
     ///
     /// Looks at the file system to see which directories are the same, and writes nothing.
     pub fn load(locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
-        let text = match file::read(&locations.config_file, env.uid)? {
-            Some(text) => text,
-            None if locations.config_file_named => {
-                return Err(ConfigError::Missing {
-                    path: locations.config_file.clone(),
-                });
-            }
-            None => String::new(),
-        };
-        Self::parse(&text, locations, env)
+        let config_file = &locations.config_file;
+        let texts = Texts::read(config_file, locations.config_file_named, env.uid)?;
+        Self::judge(&texts, locations, env)
     }
 
-    /// Judges a text as if it were the file.
+    /// Judges a text as if it were the file, and there were no drop-ins.
     pub fn parse(text: &str, locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
+        Self::judge(&Texts::only(&locations.config_file, text), locations, env)
+    }
+
+    /// Judges texts as if they were the file and its drop-ins.
+    pub(crate) fn judge(
+        texts: &Texts,
+        locations: &Locations,
+        env: &Env,
+    ) -> Result<Self, ConfigError> {
         let complaints = RefCell::default();
-        let config = read(text, locations, env, &complaints);
-        let diagnostics = complaints.into_inner().locate(text);
+        let config = read(texts, locations, env, &complaints);
+        let diagnostics = complaints.into_inner().locate(texts);
         match config {
             Some(config) if diagnostics.is_empty() => Ok(config),
-            _ => Err(ConfigError::Invalid {
-                path: locations.config_file.clone(),
-                diagnostics,
-            }),
+            _ => Err(ConfigError::Invalid { diagnostics }),
         }
     }
 }
 
 /// Reads what can be read; all that is wrong is among the complaints, and `None` comes only with one.
 fn read(
-    text: &str,
+    texts: &Texts,
     locations: &Locations,
     env: &Env,
     complaints: &RefCell<Complaints>,
 ) -> Option<Config> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
-    let broken = Broken::find(text, errors.iter().map(place));
+    let document = texts.document();
+    if !document.is_whole && texts.files().len() > 1 {
+        complaints.borrow_mut().expect_gaps();
+    }
     let config = judge(
-        document.get_ref(),
-        errors.is_empty(),
+        &document.table,
+        document.is_whole,
         locations,
         env,
         complaints,
     );
-    if errors.is_empty() {
-        return Some(config);
-    }
-    let mut complaints = complaints.borrow_mut();
-    // What stands in one table with a mistake in the syntax would be judged wrongly.
-    complaints.forget(|span| broken.has(span.start));
-    for error in &errors {
-        if !broken.is_consequence(place(error).start) {
-            complaints.add(place(error), error.message(), None);
-        }
-    }
-    None
+    texts.complain(&document, &mut complaints.borrow_mut());
+    document.is_whole.then_some(config)
 }
 
 /// Judges what was read. `whole`: that is everything that the file says.

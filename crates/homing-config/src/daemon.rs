@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::config::DaemonConfig;
-use crate::section::{Section, duration, number, text};
+use crate::config::{DaemonConfig, LogFormat};
+use crate::section::{Section, duration, number, text, time_zone, word};
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
-const KEYS: &[&str] = &[
+/// What may stand in it.
+pub(crate) const KEYS: &[&str] = &[
     "data_dir",
     "socket",
     "max_runs",
@@ -15,7 +16,9 @@ const KEYS: &[&str] = &[
     "run_timeout",
     "shutdown_grace",
     "keep_history",
+    "timezone",
     "log",
+    "log_format",
 ];
 const LATER: &[&str] = &["per_host"];
 const MAX_RUNS: u64 = 256;
@@ -42,6 +45,8 @@ pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> D
         run_timeout: section.get_or_default("run_timeout", duration(second)),
         shutdown_grace: section.get_or_default("shutdown_grace", duration(Duration::ZERO)),
         keep_history: section.get_or_default("keep_history", duration(second)),
+        timezone: section.get("timezone", time_zone).map(|zone| zone.value),
         log: section.get_or_default("log", text),
+        log_format: section.get_or_default("log_format", word(&LogFormat::WORDS, &[])),
     }
 }

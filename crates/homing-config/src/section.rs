@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Complaints;
@@ -118,6 +119,9 @@ impl<'t> Section<'t> {
         read: impl Fn(&DeValue<'_>) -> Result<T, ValueError>,
     ) -> Option<Located<T>> {
         if self.table.is_none_or(|table| !table.contains_key(key)) {
+            if self.complaints.borrow().are_gaps_expected() {
+                return None;
+            }
             self.complain(
                 self.header.clone(),
                 format!("{} needs `{key}`", self.title),
@@ -155,15 +159,6 @@ impl<'t> Section<'t> {
             }
         }
         Some(texts)
-    }
-
-    /// Reads a list of texts that is empty unless given.
-    pub(crate) fn plain_texts(&self, key: &str) -> Vec<String> {
-        self.texts(key)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|text| text.value)
-            .collect()
     }
 
     /// Reads a table below; complains when it is something else.
@@ -283,6 +278,17 @@ pub(crate) fn size(value: &DeValue<'_>) -> Result<u64, ValueError> {
         ));
     }
     Ok(bytes)
+}
+
+/// Reads the name of a time zone.
+pub(crate) fn time_zone(value: &DeValue<'_>) -> Result<TimeZone, ValueError> {
+    let name = text(value)?;
+    TimeZone::get(&name).ok().ok_or_else(|| {
+        ValueError::new(
+            format!("`{}` is no time zone", name.escape_debug()),
+            "write a name such as \"Europe/Berlin\" or \"UTC\"",
+        )
+    })
 }
 
 /// Reads one of some words; those of `later` are for a later version.

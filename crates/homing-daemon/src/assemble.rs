@@ -5,17 +5,26 @@ use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, PushMode, SourceConfig, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
     TargetConfig,
 };
 use homing_core::{ContentHash, SideError};
 use homing_engine as engine;
 use homing_side_dir::{DirOptions, DirSide, Limits};
+use jiff::tz::TimeZone;
+
+/// How an invalid configuration is mended.
+pub(crate) const MEND: &str =
+    "`homing config check` shows the place; homingd takes the file over as soon as it is valid";
 
 /// Builds every side, and with them what the engine is told.
 ///
 /// The problem tells what the configuration asks for that cannot be.
-pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Box<Problem>> {
+pub(crate) fn specs(
+    config: &Config,
+    config_file: &Path,
+    env: &Env,
+) -> Result<engine::Specs, Box<Problem>> {
     let settings = engine::Settings {
         max_runs: config.daemon.max_runs,
         stall_timeout: config.daemon.stall_timeout,
@@ -26,16 +35,17 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         move |error: SideError| {
             let detail = format!("{}: [{section}]: {error}", config_file.display());
             let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
-            Box::new(problem.with_hint("mend it and restart homingd"))
+            Box::new(problem.with_hint(MEND))
         }
     };
+    let timezone = config.daemon.timezone.as_ref();
     let sources = config
         .sources
         .iter()
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                source(config).map_err(in_section(format!("sources.{id}")))?,
+                source(config, timezone).map_err(in_section(format!("sources.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -45,7 +55,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                target(config).map_err(in_section(format!("targets.{id}")))?,
+                target(config, env).map_err(in_section(format!("targets.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -59,11 +69,9 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
 /// Returns what a client hears while the configuration is not valid.
 pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
     let mut problem = Box::new(Problem::new(ProblemKind::ConfigInvalid, error.to_string()));
-    if let ConfigError::Invalid { path, diagnostics } = error {
+    if let ConfigError::Invalid { diagnostics } = error {
         let further = diagnostics.iter().skip(1);
-        problem.causes = further
-            .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
-            .collect();
+        problem.causes = further.map(ToString::to_string).collect();
     } else {
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
@@ -71,14 +79,15 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
             cause = error.source();
         }
     }
-    problem.hint = Some(match error.hint() {
-        Some(hint) => format!("{hint}; then restart homingd"),
-        None => "`homing config check` shows the place; mend it and restart homingd".to_owned(),
-    });
+    problem.hint = Some(error.hint().unwrap_or_else(|| MEND.to_owned()));
     problem
 }
 
-fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
+/// Builds a source.
+pub(crate) fn source(
+    config: &SourceConfig,
+    timezone: Option<&TimeZone>,
+) -> Result<engine::SourceSpec, SideError> {
     let SourceKind::Dir { root } = &config.kind;
     let origin = DirSide::new(DirOptions {
         root: root.clone(),
@@ -104,18 +113,29 @@ fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
         on_conflict: config.on_conflict,
         max_file_size: config.max_file_size,
         selection: selection(config),
-        every: config.every,
+        cadence: cadence(config, timezone),
         at_start: match config.at_start {
             AtStart::Due => engine::AtStart::Due,
             AtStart::Always => engine::AtStart::Always,
             AtStart::Never => engine::AtStart::Never,
         },
         stale_after: config.stale_after,
+        watch: config.watch,
         enabled: config.enabled,
     })
 }
 
-fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
+fn cadence(config: &SourceConfig, timezone: Option<&TimeZone>) -> Option<engine::Cadence> {
+    match &config.cron {
+        Some(pattern) => Some(engine::Cadence::Cron {
+            pattern: pattern.clone(),
+            zone: config.timezone.as_ref().or(timezone).cloned(),
+        }),
+        None => config.every.map(engine::Cadence::Every),
+    }
+}
+
+fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideError> {
     let place = DirSide::new(DirOptions {
         root: config.path.clone(),
         limits: Limits::NONE,
@@ -136,6 +156,11 @@ fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
         },
         new_files_to: config.new_files_to.clone(),
         allow_active: config.allow_active.clone(),
+        hook: (!config.after.is_empty()).then(|| engine::Hook {
+            command: config.after.clone(),
+            timeout: config.hook_timeout,
+            environment: env.passed_on.clone(),
+        }),
     })
 }
 
@@ -170,7 +195,7 @@ fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
 
 #[cfg(test)]
 mod tests {
-    use homing_config::{Env, Locations};
+    use homing_config::Locations;
 
     use super::*;
 
@@ -185,9 +210,15 @@ mod tests {
     fn what_is_configured_reaches_the_engine() {
         let config = parse(
             "[daemon]\nmax_runs = 2\n[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\npush = \"direct\"\npriority = 7\n\
-             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n",
+             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n\
+             after = [\"notify-send\", \"a b\"]\nhook_timeout = \"5s\"\n",
         );
-        let specs = specs(&config, Path::new("c.toml")).unwrap();
+        let specs = specs(
+            &config,
+            Path::new("c.toml"),
+            &Env::with_home(Path::new("/h")),
+        )
+        .unwrap();
         assert_eq!(specs.settings.max_runs, 2);
         let source = specs.sources.values().next().unwrap();
         assert_eq!(
@@ -198,25 +229,18 @@ mod tests {
             (source.url.as_str(), source.kind.as_str()),
             ("/somewhere/a", "dir")
         );
-        assert_eq!(source.every, Some(std::time::Duration::from_mins(15)));
+        assert_eq!(
+            source.cadence,
+            Some(engine::Cadence::Every(std::time::Duration::from_mins(15)))
+        );
         let target = specs.targets.values().next().unwrap();
         assert_eq!(
             (target.layout, target.deletions),
             (engine::Layout::Flat, engine::Deletions::Keep)
         );
-    }
-
-    #[test]
-    fn a_pattern_that_is_none_names_its_section() {
-        let config =
-            parse("[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\ninclude = [\"a{b\"]\n");
-        let problem = specs(&config, Path::new("c.toml")).unwrap_err();
-        assert_eq!(problem.kind, ProblemKind::ConfigInvalid);
-        assert!(
-            problem.detail.starts_with("c.toml: [sources.a]: "),
-            "{}",
-            problem.detail
-        );
+        let hook = target.hook.as_ref().unwrap();
+        assert_eq!(hook.command, ["notify-send", "a b"]);
+        assert_eq!(hook.timeout, std::time::Duration::from_secs(5));
     }
 
     #[test]

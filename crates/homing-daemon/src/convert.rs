@@ -117,9 +117,30 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         last_attempt: status.last_attempt.map(time),
         last_success: status.last_success.map(time),
         next_due: status.next_due.map(time),
+        paused: status.paused.map(pause),
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
         config: None,
+    }
+}
+
+/// Returns a pause as the interface tells it.
+pub(crate) fn pause(pause: engine::Pause) -> wire::Pause {
+    wire::Pause {
+        since: time(pause.since),
+        until: pause.until.map(time),
+    }
+}
+
+/// Returns everything that is paused as the interface tells it.
+pub(crate) fn pauses(report: engine::PauseReport) -> wire::Pauses {
+    wire::Pauses {
+        all: report.all.map(pause),
+        sources: report
+            .sources
+            .into_iter()
+            .map(|(source, paused)| (source.to_string(), pause(paused)))
+            .collect(),
     }
 }
 
@@ -194,7 +215,8 @@ fn version(version: Version) -> wire::Version {
     }
 }
 
-fn failure(failure: engine::Failure) -> wire::Failure {
+/// Returns a failure as the interface tells it.
+pub(crate) fn failure(failure: engine::Failure) -> wire::Failure {
     wire::Failure {
         kind: failure.kind.into(),
         message: failure.message,
@@ -220,7 +242,8 @@ fn states(states: Vec<engine::State>) -> Vec<wire::State> {
         .collect()
 }
 
-fn notice(problem: Problem) -> wire::Notice {
+/// Returns what a person should hear about as the interface tells it.
+pub(crate) fn notice(problem: Problem) -> wire::Notice {
     wire::Notice {
         kind: engine::problem_word(problem.kind).to_owned(),
         path: problem.path,

@@ -7,6 +7,7 @@ use homing_api::{SourceShown, TargetShown};
 use homing_config::{
     AtStart, Config, Deletions, Layout, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
+use jiff::tz::TimeZone;
 
 /// How sources and targets are configured, by name.
 #[derive(Debug, Default)]
@@ -24,7 +25,10 @@ impl Shown {
             sources: config
                 .sources
                 .iter()
-                .map(|(id, config)| (id.to_string(), source(id.to_string(), config)))
+                .map(|(id, source_config)| {
+                    let zone = config.daemon.timezone.as_ref();
+                    (id.to_string(), source(id.to_string(), source_config, zone))
+                })
                 .collect(),
             targets: config
                 .targets
@@ -35,7 +39,7 @@ impl Shown {
     }
 }
 
-fn source(id: String, config: &SourceConfig) -> SourceShown {
+fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceShown {
     let SourceKind::Dir { root } = &config.kind;
     SourceShown {
         id,
@@ -45,6 +49,14 @@ fn source(id: String, config: &SourceConfig) -> SourceShown {
         include: config.include.clone(),
         exclude: config.exclude.clone(),
         every_ms: config.every.map(millis),
+        cron: config.cron.as_ref().map(ToString::to_string),
+        timezone: config
+            .timezone
+            .as_ref()
+            .or(zone)
+            .filter(|_| config.cron.is_some())
+            .and_then(|zone| zone.iana_name().map(str::to_owned)),
+        watch: config.watch,
         at_start: match config.at_start {
             AtStart::Due => "due",
             AtStart::Always => "always",
@@ -83,6 +95,8 @@ fn target(id: String, config: &TargetConfig) -> TargetShown {
         .to_owned(),
         new_files_to: config.new_files_to.as_ref().map(ToString::to_string),
         allow_active: config.allow_active.clone(),
+        after: config.after.clone(),
+        hook_timeout_ms: millis(config.hook_timeout),
     }
 }
 

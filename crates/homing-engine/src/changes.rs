@@ -18,6 +18,9 @@ use crate::shared::Shared;
 /// The shortest pause between two looks; a look that took long is followed by a longer one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long changes are gathered while nobody listens: they are for whoever asks later what has happened.
+const UNHEARD: Duration = Duration::from_secs(1);
+
 /// A look may take this part of the time.
 const SHARE: u32 = 10;
 
@@ -53,19 +56,27 @@ pub(crate) fn look(shared: &Arc<Shared>) {
     if shared.changes.is_looking.swap(true, Ordering::SeqCst) {
         return;
     }
-    let engine = Engine {
-        shared: Arc::clone(shared),
-    };
-    shared.tasks.spawn(async move {
-        let changes = &engine.shared.changes;
+    let shared = Arc::clone(shared);
+    shared.tasks.clone().spawn(async move {
+        let changes = &shared.changes;
         loop {
-            while changes.is_due.swap(false, Ordering::SeqCst) {
+            while changes.is_due.load(Ordering::SeqCst) {
+                tokio::select! {
+                    () = shared.events.heard() => {}
+                    () = tokio::time::sleep(UNHEARD) => {}
+                    () = shared.stopping.cancelled() => {}
+                }
+                changes.is_due.store(false, Ordering::SeqCst);
                 let began = Instant::now();
+                // What is configured may be other than when it was asked for.
+                let engine = Engine {
+                    shared: shared.newest(),
+                };
                 tell(&engine).await;
                 let pause = PAUSE.max(began.elapsed() * SHARE);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = engine.shared.stopping.cancelled() => {}
+                    () = shared.stopping.cancelled() => {}
                 }
             }
             changes.is_looking.store(false, Ordering::SeqCst);
@@ -131,7 +142,10 @@ fn compare(before: &Seen, after: &Seen) -> Vec<Event> {
             .map(|target| Event::Target(Box::new(target.clone()))),
     );
     events.extend(conflicts(&before.conflicts, &after.conflicts).map(Event::Conflicts));
-    let daemon = |status: &EngineStatus| (status.recovered, status.quarantined.clone());
+    let daemon = |status: &EngineStatus| {
+        let quarantined = status.quarantined.clone();
+        (status.recovered, quarantined, status.paused)
+    };
     events.extend((daemon(old) != daemon(&after.status)).then_some(Event::Daemon));
     events
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    Contents, FetchRequest, Item, ItemKey, ListRequest, Scope, SideError, SourceId, TargetId,
-    Version,
+    Contents, FetchRequest, Item, ItemKey, ListRequest, RootIdentity, Scope, SideError, SourceId,
+    TargetId, Version,
 };
 use homing_store::LedgerRow;
 
@@ -86,6 +86,16 @@ impl Look<'_> {
         Ok(edits)
     }
 
+    /// Tells whether there is any edit or new file for the source; reads none of them.
+    pub(crate) async fn any(&self, spec: &TargetSpec) -> Result<bool, EngineError> {
+        let state = read_state(self.shared, self.target).await?;
+        if !self.edited(spec, &state).await?.is_empty() {
+            return Ok(true);
+        }
+        Ok(spec.new_files_to.as_ref() == Some(self.source)
+            && !self.new_files(spec, &state).await?.is_empty())
+    }
+
     /// Lists the source's published files that differ from what was taken in of them.
     async fn edited(&self, spec: &TargetSpec, state: &TargetState) -> Result<Found, EngineError> {
         let held: BTreeSet<&ItemKey> = state
@@ -123,6 +133,9 @@ impl Look<'_> {
             rules,
         )
         .await?;
+        if self.is_another_root(near.root, state) {
+            return Ok(Vec::new());
+        }
         let mut found = Vec::new();
         for (path, row) in rows {
             let item = near
@@ -139,6 +152,12 @@ impl Look<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Tells whether a root was just accepted: what is in it was not made from what was published in the other one, and
+    /// the publish looks at it first.
+    fn is_another_root(&self, found: Option<RootIdentity>, state: &TargetState) -> bool {
+        survey::is_another_root(found, state.root.as_ref(), &self.shared.boot_id)
     }
 
     /// Lists the files that a user made in a target whose new files go to the source.
@@ -167,6 +186,9 @@ impl Look<'_> {
         };
         let place = format!("`{}`", spec.path.display());
         survey::check_root(whole.root, state.root.as_ref(), rules, &place)?;
+        if self.is_another_root(whole.root, state) {
+            return Ok(Vec::new());
+        }
         let (source, _) = self.shared.source(self.source)?;
         let mut found = Vec::new();
         for (path, item) in whole.items {

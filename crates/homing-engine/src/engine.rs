@@ -2,36 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use homing_core::{RunId, SourceId, TargetId};
-use homing_store::{RunFilter, Store};
+use homing_core::{ProblemKind, RunId, SourceId, TargetId};
+use homing_store::{RunFilter, SourceUpdate, Store};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::changes::{self, Changes};
 use crate::error::EngineError;
 use crate::events::Events;
 use crate::history;
+use crate::pause::Pauses;
 use crate::pipeline::plan::Consent;
 use crate::progress;
 use crate::recover;
+use crate::reload::{KnownSource, Registration, register};
 use crate::report::{
-    ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Verb,
+    ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Turn,
+    Verb,
 };
 use crate::runs::{self, Run, Runs};
-use crate::schedule::Schedule;
-use crate::shared::Shared;
+use crate::schedule::Due;
+use crate::shared::{Actors, Shared, locked};
 use crate::source::SourceActor;
-use crate::spec::{PushMode, Specs};
+use crate::spec::{AtStart, PushMode, Settings, Specs};
 use crate::status::Snapshot;
-use crate::target::{PublishRequest, Published, TargetActor};
-use crate::words;
+use crate::target::{PublishRequest, Published};
+use crate::{watching, words};
 
 /// The engine. Clones are handles of the same one.
 #[derive(Clone)]
@@ -55,83 +59,58 @@ impl Engine {
         events: Events,
     ) -> Result<Self, EngineError> {
         let boot_id = boot_id();
-        let configured: Vec<_> = specs
-            .sources
-            .iter()
-            .map(|(id, spec)| {
-                (
-                    id.clone(),
-                    spec.kind.clone(),
-                    spec.url.clone(),
-                    spec.enabled,
-                )
-            })
-            .collect();
+        let configured = Registration::of(&specs, |_| true);
         let now = runs::now();
-        let (rows, last_runs, last, half_pushed) = store
+        let (known, last, half_pushed, pauses) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
                 let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
-                let mut rows = BTreeMap::new();
-                let mut last_runs = BTreeMap::new();
-                for (id, kind, url, enabled) in configured {
-                    let known = writer.source(&id)?;
-                    if known
-                        .as_ref()
-                        .is_none_or(|row| row.kind != kind || row.url != url)
-                    {
-                        writer.register_source(&id, &kind, &url)?;
-                    }
-                    if known.as_ref().is_none_or(|row| row.enabled != enabled) {
-                        writer.set_enabled(&id, enabled)?;
-                    }
-                    let filter = RunFilter {
-                        source: Some(id.clone()),
-                        limit: 1,
-                        ..RunFilter::default()
-                    };
-                    last_runs.extend(
-                        writer
-                            .runs(filter)?
-                            .into_iter()
-                            .map(|run| (id.clone(), run)),
-                    );
-                    rows.extend(writer.source(&id)?.map(|row| (id, row)));
-                }
-                Ok((rows, last_runs, writer.last_run_id()?, half_pushed))
+                let known = register(writer, configured)?;
+                let pauses = Pauses::read(writer, known.keys())?;
+                Ok((known, writer.last_run_id()?, half_pushed, pauses))
             })
             .await?;
-        let sources = specs
+        let mut actors = Actors::default();
+        let sources: BTreeMap<SourceId, Arc<SourceActor>> = specs
             .sources
             .iter()
             .map(|(id, spec)| {
-                let schedule = Schedule::resume(rows.get(id), spec, now);
-                let last_run = last_runs.get(id).map(history::report);
                 let repairs = spec.enabled && half_pushed.contains(id);
-                (id.clone(), SourceActor::new(schedule, last_run, repairs))
+                let actor = actors.source(id, known.get(id), spec, repairs, now);
+                (id.clone(), actor)
             })
             .collect();
+        keep_first_turns(&store, &specs, &sources, &known).await?;
         let targets = specs
             .targets
             .keys()
-            .map(|id| (id.clone(), TargetActor::default()))
+            .map(|id| (id.clone(), actors.target(id)))
             .collect();
+        let stopping = CancellationToken::new();
         let shared = Shared {
             store,
-            runs: Runs::after(last, events.clone()),
+            runs: Arc::new(Runs::after(last, events.clone())),
             events,
-            changes: Changes::default(),
-            permits: Semaphore::new(specs.settings.max_runs.max(1)),
+            changes: Arc::default(),
+            permits: Arc::new(Semaphore::new(specs.settings.max_runs.max(1))),
             boot_id,
+            pauses: Arc::new(Pauses::new(pauses)),
+            waited: Arc::new(Mutex::new((now, Trigger::Startup))),
+            turns: Arc::new(Notify::new()),
+            watches: stopping.child_token(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
+            ending: CancellationToken::new(),
             sources,
             targets,
+            withdrawn: Mutex::default(),
             specs,
             snapshot: Snapshot::default(),
+            actors: Arc::new(Mutex::new(actors)),
+            newest: Arc::default(),
         };
         let engine = Self {
-            shared: Arc::new(shared),
+            shared: shared.into_force(),
         };
         Changes::begin(&engine).await?;
         let shared = Arc::clone(&engine.shared);
@@ -145,6 +124,7 @@ impl Engine {
                 engine.repair(source.clone());
             }
         }
+        watching::begin(&engine.shared);
         Ok(engine)
     }
 
@@ -152,7 +132,7 @@ impl Engine {
     pub fn submit(&self, source: &SourceId, request: RunRequest) -> Result<RunId, EngineError> {
         self.admit()?;
         let (spec, actor) = self.shared.source(source)?;
-        if !spec.enabled {
+        if !self.shared.is_live(source) {
             return Err(EngineError::Disabled(source.clone()));
         }
         if request.verb == Verb::Push && spec.push == PushMode::Never {
@@ -167,11 +147,13 @@ impl Engine {
         let (run, new) = actor.enqueue(&self.shared, source, request)?;
         if new {
             let (shared, id, run) = (Arc::clone(&self.shared), source.clone(), Arc::clone(&run));
-            self.shared.tasks.spawn(async move {
+            let span = run.span();
+            let execution = async move {
                 if let Ok((_, actor)) = shared.source(&id) {
                     actor.execute(Arc::clone(&shared), id.clone(), run).await;
                 }
-            });
+            };
+            self.shared.tasks.spawn(execution.instrument(span));
         }
         Ok(run.id)
     }
@@ -204,22 +186,55 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns the sources whose turn has come and that have nothing queued.
-    pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
-        let due = |id: &SourceId, actor: &SourceActor| {
-            self.shared
-                .specs
-                .sources
-                .get(id)
-                .is_some_and(|spec| spec.enabled)
-                && actor.is_due(now)
-        };
-        self.shared
+    /// Returns the settings that this handle goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.specs.settings
+    }
+
+    /// Returns the sources whose turn has come and that have nothing queued, the most overdue first.
+    pub fn due(&self, now: Timestamp) -> Vec<Turn> {
+        let shared = &self.shared;
+        let (waited_until, waited_for) = *locked(&shared.waited);
+        let mut turns: Vec<Turn> = shared
             .sources
             .iter()
-            .filter(|(id, actor)| due(id, actor))
-            .map(|(id, _)| id.clone())
-            .collect()
+            .filter_map(|(id, actor)| {
+                let spec = shared
+                    .specs
+                    .sources
+                    .get(id)
+                    .filter(|_| shared.is_live(id))?;
+                let due = actor.due(spec, now)?;
+                if shared.pauses.holds(id, now) {
+                    return None;
+                }
+                let (since, trigger) = match due {
+                    Due::Since(since) if shared.pauses.ended(id, since) > Some(waited_until) => {
+                        (since, Trigger::Resume)
+                    }
+                    Due::Since(since) if since <= waited_until => (since, waited_for),
+                    Due::Since(since) => (since, Trigger::Schedule),
+                    Due::Changed => (now, Trigger::Watch),
+                };
+                Some(Turn {
+                    source: id.clone(),
+                    since,
+                    trigger,
+                })
+            })
+            .collect();
+        turns.sort_by_key(|turn| turn.since);
+        turns
+    }
+
+    /// Waits until something other than the time may have given a source its turn: a change, or the end of a pause.
+    pub async fn turns_changed(&self) {
+        self.shared.turns.notified().await;
+    }
+
+    /// Says that nobody asked for turns for a while until `now`: the machine slept.
+    pub fn woke(&self, now: Timestamp) {
+        *locked(&self.shared.waited) = (now, Trigger::Resume);
     }
 
     /// Returns runs, newest first; those that have not ended come first. Without items.
@@ -384,6 +399,7 @@ impl Engine {
             for run in self.shared.runs.all() {
                 run.cancel.cancel();
             }
+            self.shared.ending.cancel();
             self.shared.tasks.wait().await;
         }
     }
@@ -436,7 +452,8 @@ impl Engine {
         work: impl Future<Output = Result<Published, EngineError>> + Send + 'static,
     ) {
         let shared = Arc::clone(&self.shared);
-        self.shared.tasks.spawn(async move {
+        let span = run.span();
+        let execution = async move {
             if is_at_start(&run) {
                 run.begin_quietly();
             } else {
@@ -455,7 +472,8 @@ impl Engine {
             shared.runs.remove(run.id);
             run.announce();
             changes::look(&shared);
-        });
+        };
+        self.shared.tasks.spawn(execution.instrument(span));
     }
 }
 
@@ -488,7 +506,11 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     // A daemon that starts and finds everything in place has nothing to tell.
     let idle = report.verb == Verb::Publish
         && report.error.is_none()
-        && counts.synced + counts.removed == 0;
+        && counts.synced + counts.removed == 0
+        && report
+            .problems
+            .iter()
+            .all(|problem| problem.kind != ProblemKind::Hook);
     if idle {
         return;
     }
@@ -499,6 +521,39 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
         run.finish();
     }
     crate::figures::run_ended(&run.report());
+}
+
+/// Keeps the first turns of sources that do not run at a start: else one that is started often would never have one.
+async fn keep_first_turns(
+    store: &Store,
+    specs: &Specs,
+    actors: &BTreeMap<SourceId, Arc<SourceActor>>,
+    known: &BTreeMap<SourceId, KnownSource>,
+) -> Result<(), EngineError> {
+    let news: Vec<(SourceId, Option<Timestamp>)> = actors
+        .iter()
+        .filter(|(id, _)| specs.sources[*id].at_start == AtStart::Never)
+        .map(|(id, actor)| (id.clone(), actor.knowledge().schedule.next_due))
+        .filter(|(id, due)| {
+            let known = known.get(id);
+            known.is_some_and(|known| known.next_due() != *due)
+        })
+        .collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    store
+        .write(move |writer| {
+            news.into_iter().try_for_each(|(id, next_due)| {
+                let update = SourceUpdate {
+                    next_due: Some(next_due),
+                    ..SourceUpdate::default()
+                };
+                writer.update_source(&id, update)
+            })
+        })
+        .await?;
+    Ok(())
 }
 
 /// Returns the kernel's id of this boot; without one every start counts as a new boot, which is the careful side.

@@ -19,6 +19,9 @@ use crate::shared::locked;
 /// Events that are kept for listeners who come back or fall behind.
 const RING: usize = 1024;
 
+/// Bytes that they may take together, roughly: runs and sources with much to complain of are larger than others.
+const RING_BYTES: usize = 2 << 20;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -122,6 +125,7 @@ struct Bus {
 struct Ring {
     last: u64,
     told: VecDeque<Arc<Told>>,
+    bytes: usize,
     listeners: BTreeMap<u64, Arc<Place>>,
     next_listener: u64,
 }
@@ -139,6 +143,58 @@ impl Ring {
             .front()
             .map_or(self.last, |oldest| oldest.number - 1)
     }
+
+    /// Keeps an event and lets go of the oldest, with the listeners that have not read them.
+    fn push(&mut self, event: Event) {
+        self.last += 1;
+        self.bytes += size(&event);
+        let told = Told {
+            number: self.last,
+            at: now(),
+            event,
+        };
+        self.told.push_back(Arc::new(told));
+        let kept_before = self.kept_after();
+        while self.told.len() > RING || (self.bytes > RING_BYTES && self.told.len() > 1) {
+            let Some(oldest) = self.told.pop_front() else {
+                break;
+            };
+            self.bytes -= size(&oldest.event);
+        }
+        let kept = self.kept_after();
+        if kept > kept_before {
+            for place in self.listeners.values() {
+                if place.read.load(Ordering::Relaxed) < kept {
+                    place.cut.cancel();
+                }
+            }
+        }
+    }
+}
+
+/// Returns roughly how much memory an event takes.
+fn size(event: &Event) -> usize {
+    let run = |report: &RunReport| {
+        let problems = report.problems.iter();
+        let text = |problem: &homing_core::Problem| problem.path.len() + problem.message.len();
+        size_of::<RunReport>() + problems.map(|problem| 64 + text(problem)).sum::<usize>()
+    };
+    let more = match event {
+        Event::RunQueued(report) | Event::RunStarted(report) | Event::RunFinished(report) => {
+            run(report)
+        }
+        Event::Source(status) => {
+            let runs = [&status.last_run, &status.current_run];
+            size_of::<SourceStatus>() + runs.into_iter().flatten().map(run).sum::<usize>()
+        }
+        Event::Target(_) => size_of::<TargetStatus>(),
+        Event::Conflicts(changed) => {
+            (changed.opened.len() + changed.closed.len()) * 2 * size_of::<ConflictReport>()
+        }
+        Event::Notice(notice) => notice.message.len(),
+        Event::RunPhase(_) | Event::RunProgress(_) | Event::Daemon => 0,
+    };
+    2 * size_of::<Told>() + more
 }
 
 impl Events {
@@ -146,22 +202,7 @@ impl Events {
     pub fn tell(&self, event: Event) {
         let last = {
             let mut ring = locked(&self.0.ring);
-            ring.last += 1;
-            let told = Told {
-                number: ring.last,
-                at: now(),
-                event,
-            };
-            ring.told.push_back(Arc::new(told));
-            if ring.told.len() > RING {
-                ring.told.pop_front();
-                let lost = ring.kept_after();
-                for place in ring.listeners.values() {
-                    if place.read.load(Ordering::Relaxed) < lost {
-                        place.cut.cancel();
-                    }
-                }
-            }
+            ring.push(event);
             ring.last
         };
         // Two that tell at once may come here in the other order.
@@ -375,6 +416,21 @@ mod tests {
         assert!(slow.cut().is_cancelled());
         assert_eq!(slow.next().await, Err(CutOff));
         assert_eq!(locked(&events.0.ring).told.len(), RING);
+    }
+
+    #[test]
+    fn large_events_push_others_out_and_never_all_of_them() {
+        let events = Events::default();
+        let mut listener = events.listen();
+        let message = "x".repeat(RING_BYTES / 10);
+        for _ in 0..30 {
+            events.notice(NoticeKind::Paused, None, message.as_str());
+        }
+        let kept = locked(&events.0.ring).told.len();
+        assert!((5..10).contains(&kept), "{kept}");
+        assert_eq!(listener.next().now_or_never(), Some(Err(CutOff)));
+        events.notice(NoticeKind::Paused, None, "x".repeat(2 * RING_BYTES));
+        assert_eq!(numbers(&mut events.listen_from_oldest()), [31]);
     }
 
     #[tokio::test]

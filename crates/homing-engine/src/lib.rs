@@ -14,9 +14,11 @@ macro_rules! kill_point {
 }
 use kill_point;
 
+mod cadence;
 mod capture;
 mod catalog;
 mod changes;
+mod child;
 mod diff;
 mod edits;
 mod engine;
@@ -26,12 +28,15 @@ mod figures;
 mod files;
 mod filter;
 mod history;
+mod hooks;
 mod merging;
+mod pause;
 mod pipeline;
 mod progress;
 mod push;
 mod recover;
 mod release;
+mod reload;
 mod report;
 mod resolve;
 mod runs;
@@ -44,22 +49,32 @@ mod spec;
 mod status;
 mod target;
 mod target_run;
+#[cfg(test)]
+mod testing;
 mod undo;
 mod verify;
 mod watch;
+mod watching;
 mod why;
+mod withdraw;
 mod words;
 
+pub use cadence::Cadence;
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use events::{
     ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
 };
 pub use history::problem_word;
+pub use pause::{Pause, PauseReport};
+pub use reload::Touched;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, FileReport, FilesReport,
     FilesRequest, ItemAction, ItemReport, ItemsReport, ItemsRequest, ModifiedItem, Resolution,
     RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus, Trigger,
-    Verb, VerifyReport, WhyCandidate, WhyReport,
+    Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
-pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};
+pub use spec::{
+    AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,
+};
+pub use withdraw::{Forget, Withdrawal};

@@ -1,12 +1,15 @@
 //! What the engine is told to do: sources and targets with their sides already built.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{Policy, Side, SourceId, TargetId};
+
+use crate::cadence::Cadence;
 
 /// Everything that is configured, as the engine needs it.
 #[derive(Clone, Debug)]
@@ -84,12 +87,14 @@ pub struct SourceSpec {
     pub max_file_size: u64,
     /// Fingerprint of the place (url, ref, path), a slash, and that of the filters.
     pub selection: String,
-    /// The interval of its schedule; `None`: by hand only.
-    pub every: Option<Duration>,
+    /// When its turns come; `None`: by hand only, or when something changes.
+    pub cadence: Option<Cadence>,
     /// See [`AtStart`].
     pub at_start: AtStart,
     /// Stale when the last success is older; `None`: three intervals.
     pub stale_after: Option<Duration>,
+    /// Whether a change in the origin starts a run.
+    pub watch: bool,
     /// Disabled sources publish nothing.
     pub enabled: bool,
 }
@@ -140,6 +145,19 @@ pub struct TargetSpec {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something.
+    pub hook: Option<Hook>,
+}
+
+/// A command that runs after a publish changed something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The program and its arguments; no shell reads them.
+    pub command: Vec<String>,
+    /// It is ended after this long, with all that it started.
+    pub timeout: Duration,
+    /// Its environment, beside the variables that say what was published.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl fmt::Debug for TargetSpec {

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
 use crate::error::EngineError;
+use crate::hooks::{self, HookActor};
 use crate::pipeline::plan::Consent;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
@@ -16,6 +17,7 @@ use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::TargetSpec;
 use crate::target_run::{TargetRun, Told};
+use crate::watching::Watching;
 
 /// What a run wants of a publish.
 pub(crate) struct PublishRequest {
@@ -63,8 +65,10 @@ pub(crate) struct TargetActor {
     /// Held while anything reads or writes the target for a plan.
     turn: TurnLock<Recovery>,
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
+    pub(crate) hook: HookActor,
     known: Mutex<Knowledge>,
     told: Mutex<Told>,
+    pub(crate) watching: Watching,
 }
 
 /// Whether what a killed process left in the target was repaired.
@@ -104,10 +108,25 @@ pub(crate) struct TargetState {
 }
 
 impl TargetActor {
-    /// Publishes the catalog; requests that wait together are served together.
+    /// Publishes the catalog, then runs the target's hook if that changed something.
     pub(crate) async fn publish(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
+        id: &TargetId,
+        request: PublishRequest,
+    ) -> Published {
+        let run = Arc::clone(&request.run);
+        let mut published = self.publish_only(shared, id, request).await;
+        published
+            .problems
+            .extend(hooks::run(shared, id, &run).await);
+        published
+    }
+
+    /// Publishes the catalog; requests that wait together are served together.
+    async fn publish_only(
+        &self,
+        shared: &Arc<Shared>,
         id: &TargetId,
         request: PublishRequest,
     ) -> Published {
@@ -129,10 +148,13 @@ impl TargetActor {
             Err(oneshot::error::TryRecvError::Closed) => return Published::lost(),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
+        // It may have waited over a reload: what is published is what is configured now.
+        let shared = &shared.newest();
         let (requests, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *locked(&self.pending))
             .into_iter()
             .unzip();
         let answers = self.publish_for(shared, id, &requests, &mut turn).await;
+        self.watching.run_ended();
         for (sender, answer) in senders.into_iter().zip(answers) {
             // The run may have been ended by a time limit meanwhile.
             sender.send(answer).ok();
@@ -171,6 +193,10 @@ impl TargetActor {
         requests: &[PublishRequest],
         turn: &mut Recovery,
     ) -> Vec<Published> {
+        if shared.target(id).is_err() {
+            // It is configured no more: what is there stays there.
+            return requests.iter().map(|_| Published::default()).collect();
+        }
         // Not before the turn has come: whoever waits for a target must not hold up other work.
         let _permit = shared.permits.acquire().await;
         let accept_root = requests.iter().any(|request| request.accept_root);
@@ -240,7 +266,7 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
         .from
         .iter()
         .filter_map(|source| Some((source.clone(), shared.specs.sources.get(source)?)))
-        .filter(|(_, source)| source.enabled)
+        .filter(|(id, _)| shared.is_live(id))
         .map(|(id, source)| (id, source.priority))
         .collect();
     let live: BTreeSet<SourceId> = sources.iter().map(|(source, _)| source.clone()).collect();
@@ -315,7 +341,7 @@ pub(crate) fn policies(shared: &Shared, spec: &TargetSpec) -> BTreeMap<SourceId,
             .specs
             .sources
             .get(id)
-            .filter(|source| source.enabled)?;
+            .filter(|_| shared.is_live(id))?;
         Some((id.clone(), source.on_conflict))
     };
     spec.from.iter().filter_map(live).collect()

@@ -8,8 +8,9 @@ use homing_api::{
     TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SourceKind,
 };
+use jiff::tz::TimeZone;
 
 use crate::arguments::ConfigCommand;
 use crate::context::Context;
@@ -21,7 +22,13 @@ use crate::text::{count, escape, setting, size_setting};
 pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, CliError> {
     match command {
         ConfigCommand::Check => Ok(check(context)),
-        ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Path => Ok(path(&context.locations, &context.env)),
+        ConfigCommand::Schema => {
+            let schema: serde_json::Value =
+                serde_json::from_str(SCHEMA).expect("a test reads the schema");
+            Ok(Report::new(&schema, SCHEMA))
+        }
+        ConfigCommand::Reload => unreachable!("it is asked of the daemon"),
         ConfigCommand::Show => {
             let config = Config::load(&context.locations, &context.env)?;
             let shown = shown(&config, &context.locations);
@@ -68,9 +75,10 @@ fn check(context: &Context) -> Report {
 
 fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
     match error {
-        ConfigError::Invalid { diagnostics, .. } => diagnostics
+        ConfigError::Invalid { diagnostics } => diagnostics
             .iter()
             .map(|diagnostic| ConfigDiagnostic {
+                file: Some(diagnostic.file.display().to_string()),
                 line: Some(diagnostic.line),
                 column: Some(diagnostic.column),
                 message: diagnostic.message.clone(),
@@ -78,6 +86,7 @@ fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
             })
             .collect(),
         other => vec![ConfigDiagnostic {
+            file: None,
             line: None,
             column: None,
             message: other.to_string(),
@@ -100,10 +109,15 @@ fn told(error: &ConfigError) -> String {
     text
 }
 
-fn path(locations: &Locations) -> Report {
+fn path(locations: &Locations, env: &Env) -> Report {
     let paths = ConfigPaths {
         config: locations.config_file.display().to_string(),
         exists: locations.config_file.exists(),
+        drop_ins: locations
+            .drop_ins(env)
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         data_dir: locations.data_dir.display().to_string(),
         socket: locations.socket.display().to_string(),
     };
@@ -112,18 +126,19 @@ fn path(locations: &Locations) -> Report {
     } else {
         " (does not exist)"
     };
-    let lines = [
-        ("config", &paths.config, missing),
-        ("data", &paths.data_dir, ""),
-        ("socket", &paths.socket, ""),
-    ];
-    let text = lines
-        .map(|(what, path, more)| format!("{what:<7} {}{more}\n", escape(path)))
-        .concat();
+    let mut lines = vec![("config", &paths.config, missing)];
+    lines.extend(paths.drop_ins.iter().map(|path| ("drop-in", path, "")));
+    lines.push(("data", &paths.data_dir, ""));
+    lines.push(("socket", &paths.socket, ""));
+    let mut text = String::new();
+    for (what, path, more) in lines {
+        writeln!(text, "{what:<7} {}{more}", escape(path)).expect("a String takes all");
+    }
     Report::new(&paths, text)
 }
 
-fn shown(config: &Config, locations: &Locations) -> ConfigShown {
+/// Returns the configuration with its defaults filled in.
+pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
     let daemon = &config.daemon;
     ConfigShown {
         config: locations.config_file.display().to_string(),
@@ -135,7 +150,9 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             run_timeout_ms: millis(daemon.run_timeout),
             shutdown_grace_ms: millis(daemon.shutdown_grace),
             keep_history_ms: millis(daemon.keep_history),
+            timezone: zone(daemon.timezone.as_ref()),
             log: daemon.log.clone(),
+            log_format: daemon.log_format.as_str().to_owned(),
         },
         sources: config
             .sources
@@ -150,6 +167,9 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                     include: source.include.clone(),
                     exclude: source.exclude.clone(),
                     every_ms: source.every.map(millis),
+                    cron: source.cron.as_ref().map(ToString::to_string),
+                    timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
+                        .filter(|_| source.cron.is_some()),
                     at_start: match source.at_start {
                         AtStart::Due => "due",
                         AtStart::Always => "always",
@@ -157,6 +177,7 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                     }
                     .to_owned(),
                     stale_after_ms: source.stale_after.map(millis),
+                    watch: source.watch,
                     priority: source.priority,
                     push: match source.push {
                         PushMode::Never => "never",
@@ -190,13 +211,28 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                after: target.after.clone(),
+                hook_timeout_ms: millis(target.hook_timeout),
             })
             .collect(),
     }
 }
 
+fn zone(zone: Option<&TimeZone>) -> Option<String> {
+    zone?.iana_name().map(str::to_owned)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the interval of a source that has no other times.
+fn every(source: &SourceShown) -> String {
+    match (source.every_ms, &source.cron) {
+        (Some(every), _) => setting(every),
+        (None, Some(_)) => String::new(),
+        (None, None) => "by hand only".to_owned(),
+    }
 }
 
 fn render(shown: &ConfigShown) -> String {
@@ -218,7 +254,9 @@ fn render(shown: &ConfigShown) -> String {
             ("run_timeout", setting(daemon.run_timeout_ms)),
             ("shutdown_grace", setting(daemon.shutdown_grace_ms)),
             ("keep_history", setting(daemon.keep_history_ms)),
+            ("timezone", daemon.timezone.clone().unwrap_or_default()),
             ("log", daemon.log.clone()),
+            ("log_format", daemon.log_format.clone()),
         ],
     );
     for source in &shown.sources {
@@ -230,17 +268,15 @@ fn render(shown: &ConfigShown) -> String {
                 ("path", source.path.clone().unwrap_or_default()),
                 ("include", source.include.join(", ")),
                 ("exclude", source.exclude.join(", ")),
-                (
-                    "every",
-                    source
-                        .every_ms
-                        .map_or_else(|| "by hand only".to_owned(), setting),
-                ),
+                ("every", every(source)),
+                ("cron", source.cron.clone().unwrap_or_default()),
+                ("timezone", source.timezone.clone().unwrap_or_default()),
                 ("at_start", source.at_start.clone()),
                 (
                     "stale_after",
                     source.stale_after_ms.map(setting).unwrap_or_default(),
                 ),
+                ("watch", source.watch.to_string()),
                 ("priority", source.priority.to_string()),
                 ("push", source.push.clone()),
                 ("on_conflict", source.on_conflict.clone()),
@@ -264,17 +300,40 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("after", target.after.join(" ")),
+                ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
         );
     }
     text
 }
 
+/// Returns the part of the configuration as it is shown that is about one section, as in `sources.team`.
+pub(super) fn section(context: &Context, title: &str) -> Result<String, CliError> {
+    let config = Config::load(&context.locations, &context.env)?;
+    let text = render(&shown(&config, &context.locations));
+    let header = format!("[{title}]\n");
+    let section = text
+        .split("\n\n")
+        .find(|section| section.starts_with(&header));
+    Ok(section
+        .map(|section| format!("{}\n", section.trim_end()))
+        .unwrap_or_default())
+}
+
+/// Returns one more line in the form of a section.
+pub(super) fn field(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    format!("{key:<14} {}\n", escape(value))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use homing_config::{EXAMPLE, Env};
+    use homing_config::EXAMPLE;
 
     use super::*;
 
@@ -295,6 +354,7 @@ mod tests {
         shutdown_grace 25s
         keep_history   90d
         log            info
+        log_format     text
 
         [sources.community]
         kind           dir
@@ -302,8 +362,9 @@ mod tests {
         path           plugins
         include        **/*.md
         exclude        **/README.md
-        every          6h
+        cron           0 */6 * * *
         at_start       due
+        watch          false
         priority       100
         push           never
         on_conflict    ask
@@ -317,6 +378,7 @@ mod tests {
         root           /nowhere/home/team/agents
         every          15m
         at_start       due
+        watch          false
         priority       50
         push           direct
         on_conflict    ask
@@ -331,6 +393,7 @@ mod tests {
         layout         tree
         deletions      restore
         new_files_to   team
+        hook_timeout   30s
         ");
     }
 

@@ -19,6 +19,17 @@ use crate::text::{count, duration, escape};
 
 /// Prints what has happened, and with `--follow` what happens.
 pub(super) async fn run(args: &EventsArgs, context: &Context) -> Result<Report, CliError> {
+    match print_all(args, context).await {
+        // Why it ends is a line like all others.
+        Err(error) if context.json => {
+            print_line(&serde_json::to_string(&error.problem()).unwrap_or_default())?;
+            Ok(Report::printed(error.exit()))
+        }
+        ended => ended,
+    }
+}
+
+async fn print_all(args: &EventsArgs, context: &Context) -> Result<Report, CliError> {
     let mut events = context.client.events(args.follow, None).await?;
     let mut last = None;
     loop {

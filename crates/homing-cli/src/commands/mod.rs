@@ -4,14 +4,20 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod editing;
 mod events;
 mod files;
 mod history;
+mod pause;
 mod release;
+mod reload;
 mod resolve;
+mod resume;
 mod run;
+mod source;
 mod status;
 mod sync;
+mod target;
 mod undo;
 mod verify;
 mod version;
@@ -19,7 +25,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, DbCommand, RunCommand};
+use crate::arguments::{Command, ConfigCommand, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -27,7 +33,10 @@ use crate::output::Report;
 /// Carries out what was typed.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
+        Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
+        Command::Source(command) => return source::run(command, context).await,
+        Command::Target(command) => return target::run(command, context).await,
         Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
@@ -49,8 +58,13 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
+        Command::Pause(args) => pause::run(args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
-        Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
+        Command::Config(ConfigCommand::Reload) => reload::run(context).await,
+        Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
+            unreachable!("they were carried out above")
+        }
     }?;
     Ok(report.with_warning(context.client.skew()))
 }

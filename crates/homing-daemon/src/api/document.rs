@@ -7,7 +7,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{ContentBuilder, OpenApi as Description, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Api, Held, described, examples};
+use super::{Held, Live, described, examples};
 
 /// The name of the answer that every request may get.
 const PROBLEM: &str = "Problem";
@@ -35,7 +35,7 @@ const PROBLEM: &str = "Problem";
 struct Document;
 
 /// Returns a router without routes, whose description has its introduction.
-pub(super) fn empty() -> OpenApiRouter<Api> {
+pub(super) fn empty() -> OpenApiRouter<Live> {
     OpenApiRouter::with_openapi(Document::openapi())
 }
 

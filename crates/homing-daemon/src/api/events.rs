@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::extract::Params;
-use super::{Api, status};
+use super::{Api, Live, status};
 use crate::convert;
 use crate::problem::Refusal;
 use crate::server::Leash;
@@ -49,14 +49,14 @@ const COMMENT: &[u8] = b":\n\n";
     )),
 )]
 pub(super) async fn follow(
-    State(api): State<Api>,
+    State(live): State<Live>,
     Params(query): Params<EventsQuery>,
     leash: Option<Extension<Arc<Leash>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let held = api.0.held.hold()?;
+    let held = Api::from_ref(&live).0.held.hold()?;
     let follows = query.follow.unwrap_or(true);
-    let stream = Stream::begin(api, last_event_id(&headers)?, follows, held).await?;
+    let stream = Stream::begin(live, last_event_id(&headers)?, follows, held).await?;
     if let Some(Extension(leash)) = leash {
         leash.hold(stream.listener.cut());
     }
@@ -89,6 +89,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<(String, u64)>, Refusal> 
 
 /// One client's stream.
 struct Stream {
+    live: Live,
+    /// What is in force now.
     api: Api,
     listener: Listener,
     /// What is to be sent before anything new.
@@ -103,11 +105,12 @@ struct Stream {
 
 impl Stream {
     async fn begin(
-        api: Api,
+        live: Live,
         last: Option<(String, u64)>,
         follows: bool,
         held: OwnedSemaphorePermit,
     ) -> Result<Self, Refusal> {
+        let api = Api::from_ref(&live);
         let (events, ours) = (&api.0.events, api.0.identity.boot_id.clone());
         let is_ours = |(boot_id, _): &(String, u64)| *boot_id == ours;
         let resumed = last
@@ -131,6 +134,7 @@ impl Stream {
             waiting: VecDeque::new(),
             heartbeat,
             ended: false,
+            live,
             _held: held,
             api,
         };
@@ -176,6 +180,8 @@ impl Stream {
     }
 
     async fn tell(&mut self, told: &Told) {
+        // The configuration may be another one than when the stream began.
+        self.api = Api::from_ref(&self.live);
         match wire(&self.api, told).await {
             Ok(event) => self.push(&event, Some(told.number)),
             Err(refusal) => self.give_up(refusal),

@@ -13,8 +13,11 @@ mod health;
 mod held;
 mod metrics;
 mod openapi;
+mod pause;
 mod release;
+mod reload;
 mod resolve;
+mod resume;
 mod runs;
 mod shutdown;
 mod sources;
@@ -26,15 +29,17 @@ mod undo;
 mod verify;
 mod version;
 mod why;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use homing_api::{Problem, ProblemKind, routes};
+use homing_api::{Condition, Problem, ProblemKind, routes};
 use homing_core::{IdError, SourceId, TargetId};
 use homing_engine::{Engine, Events};
 use tokio_util::sync::CancellationToken;
@@ -47,20 +52,31 @@ use crate::shown::Shown;
 
 pub(crate) use held::Held;
 
-/// What the handlers share.
+pub(crate) use reload::{Answer, Requests};
+
+/// What the handlers share, as it was when their request came.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Shared>);
 
+/// What the handlers of the next request will share.
+#[derive(Clone)]
+pub(crate) struct Live(Arc<RwLock<Arc<Shared>>>);
+
 /// See [`Api`].
+#[derive(Clone)]
 pub(crate) struct Shared {
     /// The engine, or why there is none: the configuration is not valid.
     pub(crate) engine: Result<Serving, Box<Problem>>,
+    /// What is to be said about the configuration.
+    pub(crate) conditions: Vec<Condition>,
     /// What this daemon is.
     pub(crate) identity: Identity,
     /// What is counted.
     pub(crate) figures: Figures,
     /// The room for answers that are held back.
     pub(crate) held: Held,
+    /// Where a client's reload goes.
+    pub(crate) reload: Requests,
     /// Where it is told what happens.
     pub(crate) events: Events,
     /// Cancelled when a client asks the daemon to end.
@@ -70,6 +86,7 @@ pub(crate) struct Shared {
 }
 
 /// The engine and what of the configuration the handlers need beside it.
+#[derive(Clone)]
 pub(crate) struct Serving {
     /// The engine.
     pub(crate) engine: Engine,
@@ -122,6 +139,29 @@ impl Serving {
 /// How names are found out.
 const NAMES_HINT: &str = "`homing status` lists the names";
 
+impl Live {
+    /// Returns what the first requests will share.
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(shared))))
+    }
+
+    /// Changes what requests will share from now on.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Shared)) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = Shared::clone(&current);
+        change(&mut shared);
+        *current = Arc::new(shared);
+    }
+}
+
+impl FromRef<Live> for Api {
+    fn from_ref(live: &Live) -> Self {
+        Self(Arc::clone(
+            &live.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
 /// What this daemon is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -136,11 +176,6 @@ pub(crate) struct Identity {
 }
 
 impl Api {
-    /// Returns what the handlers are to share.
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
-    }
-
     fn serving(&self) -> Result<&Serving, Refusal> {
         self.0
             .engine
@@ -154,13 +189,14 @@ impl Api {
 }
 
 /// Returns the whole interface.
-pub(crate) fn router(api: Api) -> Router {
-    let (routes, _) = described(&api.0.held).split_for_parts();
-    guarded(routes.with_state(api))
+pub(crate) fn router(live: Live) -> Router {
+    let held = Api::from_ref(&live).0.held.clone();
+    let (routes, _) = described(&held).split_for_parts();
+    guarded(routes.with_state(live))
 }
 
 /// Returns every route with its description.
-fn described(held: &Held) -> OpenApiRouter<Api> {
+fn described(held: &Held) -> OpenApiRouter<Live> {
     document::empty()
         .routes(routes!(version::show))
         .routes(routes!(status::show))
@@ -170,6 +206,11 @@ fn described(held: &Held) -> OpenApiRouter<Api> {
         .routes(routes!(shutdown::end))
         .routes(routes!(sources::list))
         .routes(routes!(sources::show))
+        .routes(routes!(pause::all))
+        .routes(routes!(pause::source))
+        .routes(routes!(resume::all))
+        .routes(routes!(resume::source))
+        .routes(routes!(reload::reload))
         .routes(routes!(files::list))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list, runs::start_many))
@@ -185,10 +226,12 @@ fn described(held: &Held) -> OpenApiRouter<Api> {
 }
 
 /// Returns the routes whose answers take as long as reading a directory or a run does.
-fn slow(held: &Held) -> OpenApiRouter<Api> {
+fn slow(held: &Held) -> OpenApiRouter<Live> {
     OpenApiRouter::new()
         .routes(routes!(diff::show))
         .routes(routes!(release::release))
+        .routes(routes!(withdraw::remove))
+        .routes(routes!(withdraw::withdraw))
         .routes(routes!(undo::undo))
         .routes(routes!(resolve::with_word))
         .routes(routes!(resolve::with_content))

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Condition, Daemon, Problem, Status, routes};
+use homing_api::{Condition, Daemon, Status, routes};
 
 use super::Api;
 use crate::convert;
@@ -22,9 +22,8 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
 
 /// Returns what [`show`] tells.
 pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
-    let serving = match &api.0.engine {
-        Ok(serving) => serving,
-        Err(problem) => return Ok(without_configuration(api, problem)),
+    let Ok(serving) = &api.0.engine else {
+        return Ok(without_configuration(api));
     };
     let status = serving.engine.status().await?;
     let mut daemon = daemon(api);
@@ -52,6 +51,7 @@ pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
         });
     }
     daemon.quarantined = status.quarantined;
+    daemon.paused = status.paused.map(convert::pause);
     Ok(Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
@@ -59,22 +59,9 @@ pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
     })
 }
 
-fn without_configuration(api: &Api, problem: &Problem) -> Status {
-    let mut daemon = daemon(api);
-    let message = std::iter::once(&problem.detail)
-        .chain(&problem.causes)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(": ");
-    daemon.conditions.push(Condition {
-        kind: "ConfigInvalid".to_owned(),
-        status: true,
-        reason: "Invalid".to_owned(),
-        message,
-        since: Some(api.0.identity.started_at.clone()),
-    });
+fn without_configuration(api: &Api) -> Status {
     Status {
-        daemon,
+        daemon: daemon(api),
         sources: Vec::new(),
         targets: Vec::new(),
     }
@@ -90,6 +77,7 @@ fn daemon(api: &Api) -> Daemon {
         data_dir: identity.data_dir.display().to_string(),
         recovered: true,
         quarantined: None,
-        conditions: Vec::new(),
+        paused: None,
+        conditions: api.0.conditions.clone(),
     }
 }

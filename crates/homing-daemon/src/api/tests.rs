@@ -11,11 +11,15 @@ use super::extract::MAX_BODY_BYTES;
 use super::*;
 
 pub(super) fn without_configuration() -> Router {
-    router(Api::new(Shared {
-        engine: Err(Box::new(
-            Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
-                .with_hint("mend it"),
-        )),
+    let problem = Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
+        .with_hint("mend it");
+    router(Live::new(Shared {
+        conditions: vec![crate::condition::config_invalid(
+            &problem,
+            "2026-01-02T03:04:05.678Z",
+        )],
+        engine: Err(Box::new(problem)),
+        reload: tokio::sync::mpsc::channel(1).0,
         identity: Identity {
             boot_id: "b".to_owned(),
             started_at: "2026-01-02T03:04:05.678Z".to_owned(),
@@ -90,6 +94,10 @@ async fn everything_else_says_that_the_configuration_is_not_valid() {
         ("GET", "/v1/sources/a"),
         ("GET", "/v1/sources/a/diff"),
         ("POST", "/v1/sources/a/release"),
+        ("POST", "/v1/sources/a/pause"),
+        ("POST", "/v1/sources/a/resume"),
+        ("POST", "/v1/pause"),
+        ("POST", "/v1/resume"),
         ("GET", "/v1/runs"),
         ("GET", "/v1/runs/1"),
         ("DELETE", "/v1/runs/1"),
@@ -120,8 +128,10 @@ async fn shutdown_cancels_the_token() {
         data_dir: "/".into(),
     };
     let engine = Err(Box::new(Problem::new(ProblemKind::ConfigInvalid, "none")));
-    let router = router(Api::new(Shared {
+    let router = router(Live::new(Shared {
         engine,
+        conditions: Vec::new(),
+        reload: tokio::sync::mpsc::channel(1).0,
         identity,
         figures: Figures::install().unwrap(),
         held: Held::default(),

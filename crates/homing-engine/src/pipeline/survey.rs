@@ -191,15 +191,23 @@ pub(crate) fn check_root(
     rules: RootRules<'_>,
     place: &str,
 ) -> Result<(), EngineError> {
-    let (Some(found), Some(stored)) = (found, stored) else {
-        return Ok(());
-    };
-    let same_boot = stored.boot_id == rules.boot_id;
-    let same = found.inode == stored.identity.inode
-        && (!same_boot || found.device == stored.identity.device);
-    if same || rules.accept {
+    if rules.accept || !is_another_root(found, stored, rules.boot_id) {
         Ok(())
     } else {
         Err(EngineError::RootChanged(place.to_owned()))
     }
+}
+
+/// Tells whether a root is known to be another one than at the last run.
+pub(crate) fn is_another_root(
+    found: Option<RootIdentity>,
+    stored: Option<&StoredRoot>,
+    boot_id: &str,
+) -> bool {
+    let (Some(found), Some(stored)) = (found, stored) else {
+        return false;
+    };
+    // The number of a device may change with a restart of the machine.
+    found.inode != stored.identity.inode
+        || (stored.boot_id == boot_id && found.device != stored.identity.device)
 }
