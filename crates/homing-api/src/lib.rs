@@ -7,6 +7,7 @@ mod config;
 mod conflict;
 mod diff;
 mod problem;
+mod remedy;
 pub mod routes;
 mod run;
 mod status;

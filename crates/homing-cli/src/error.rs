@@ -28,9 +28,9 @@ impl CliError {
         }
     }
 
-    /// Returns it as the daemon would tell it.
+    /// Returns it as the daemon would tell it, with a hint in any case.
     pub(crate) fn problem(&self) -> Problem {
-        match self {
+        let problem = match self {
             Self::Client(ClientError::Problem(problem)) | Self::Own(problem) => {
                 problem.as_ref().clone()
             }
@@ -41,7 +41,8 @@ impl CliError {
                 problem
             }
             Self::Config(error) => of_config(error),
-        }
+        };
+        problem.with_some_hint()
     }
 }
 
@@ -182,6 +183,7 @@ mod tests {
             (CliError::from(io::Error::other("x")), 1),
         ] {
             assert_eq!(error.exit().code(), code, "{error:?}");
+            assert!(error.problem().hint.is_some(), "{error:?}");
         }
     }
 }

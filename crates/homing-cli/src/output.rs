@@ -7,10 +7,12 @@ use anstyle::{AnsiColor, Effects, Style};
 use homing_api::{Exit, Problem};
 use homing_config::Env;
 use serde::Serialize;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::arguments::Globals;
 use crate::error::CliError;
 use crate::text::escape;
+use crate::width::wrap;
 
 /// What a text is for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +33,14 @@ impl Screen {
         }
     }
 
+    /// Returns a text in which no line is longer than the terminal is wide, if it has a space before.
+    pub(crate) fn fit(self, text: String) -> String {
+        match self.width {
+            Some(width) => wrap(&text, usize::from(width)),
+            None => text,
+        }
+    }
+
     /// Returns an error as text: what failed, why, how to mend it.
     pub(crate) fn problem(self, problem: &Problem) -> String {
         let mut text = String::new();
@@ -42,9 +52,8 @@ impl Screen {
         for cause in &problem.causes {
             line("  ", Style::new(), "caused by", cause);
         }
-        if let Some(hint) = &problem.hint {
-            line("  ", CYAN, "hint", hint);
-        }
+        let hint = problem.hint.as_deref();
+        line("  ", CYAN, "hint", hint.unwrap_or(problem.kind.remedy()));
         text
     }
 
@@ -130,11 +139,7 @@ impl Output {
     /// Looks at the terminal.
     pub(crate) fn of_process(globals: &Globals, env: &Env) -> Self {
         let out = io::stdout().is_terminal();
-        let width = if out {
-            comfy_table::Table::new().width()
-        } else {
-            None
-        };
+        let width = terminal_size_of(io::stdout()).map(|(Width(width), _)| width);
         let err = Screen {
             width: None,
             color: io::stderr().is_terminal() && !env.no_color,

@@ -1,10 +1,12 @@
 //! One verb, one file.
 
+mod completions;
 mod config;
 mod conflicts;
 mod db;
 mod diff;
 mod history;
+mod man;
 mod release;
 mod resolve;
 mod run;
@@ -25,6 +27,8 @@ use crate::output::Report;
 /// Carries out what was typed.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
+        Command::Completions(args) => return completions::run(args, context),
+        Command::Man(args) => return man::run(args, context),
         Command::Config(command) => return config::run(*command, context),
         Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
@@ -47,7 +51,9 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
-        Command::Config(_) | Command::Version => unreachable!("they were carried out above"),
+        Command::Completions(_) | Command::Man(_) | Command::Config(_) | Command::Version => {
+            unreachable!("they were carried out above")
+        }
     }?;
     Ok(report.with_warning(warning))
 }

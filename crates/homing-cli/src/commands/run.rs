@@ -18,14 +18,14 @@ use crate::text::{bytes, duration, escape, relative};
 pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.run(args.id, Duration::ZERO).await?;
     let text = render(&run, context.now, context.screen);
-    Ok(Report::new(&run, text))
+    Ok(Report::new(&run, context.screen.fit(text)))
 }
 
 /// Cancels a run.
 pub(super) async fn cancel(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.cancel(args.id).await?;
     let text = format!("run {} is being cancelled\n", run.id);
-    Ok(Report::new(&run, text))
+    Ok(Report::new(&run, context.screen.fit(text)))
 }
 
 fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
