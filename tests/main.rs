@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod completions;
 mod config;
 mod conflicts;
 mod daemon;
@@ -10,8 +11,10 @@ mod diff;
 mod guard;
 mod history;
 mod json;
+mod json_snapshots;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod man;
 mod names;
 mod places;
 mod push;
@@ -20,6 +23,8 @@ mod socket;
 mod store;
 mod sync;
 mod targets;
+mod terminal;
+mod typed;
 mod undo;
 mod verify;
 mod why;

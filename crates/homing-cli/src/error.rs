@@ -119,6 +119,9 @@ impl From<io::Error> for CliError {
             "the program could not start its work",
         )
         .with_causes(vec![error.to_string()])
+        .with_hint(
+            "see whether this user may open more files and start more processes (`ulimit -a`)",
+        )
         .into()
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<Report, C
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, PROGRAM, PROGRAM, &program, &mut script)?;
-    let script = String::from_utf8_lossy(&script).trim_start().to_owned();
+    let script = String::from_utf8_lossy(&script);
+    let script = format!("{}\n", script.trim());
     Ok(Report::new(
         &json!({"shell": word, "script": script}),
         script,
