@@ -1,6 +1,8 @@
 //! A throwaway home, the daemon in it, and the command line.
 
 mod daemon;
+mod program;
+mod stream;
 mod tree;
 
 use std::ffi::OsStr;
@@ -18,6 +20,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
+pub(crate) use program::Program;
+pub(crate) use stream::Stream;
 pub(crate) use tree::{Tree, write};
 
 /// What every test returns.
@@ -159,6 +163,26 @@ impl Home {
         let mut command = self.command(env!("CARGO_BIN_EXE_homingd"));
         command.args(arguments);
         command
+    }
+
+    /// Returns a `homing` on a terminal that is not started yet; `None` where there is no `script` to make one.
+    /// The arguments are plain words.
+    pub(crate) fn on_a_terminal(&self, arguments: &[&str]) -> Option<Command> {
+        const SCRIPT: &str = "/usr/bin/script";
+        if !Path::new(SCRIPT).exists() {
+            return None;
+        }
+        let mut command = self.command(SCRIPT);
+        let line = format!(
+            "exec {} {}",
+            env!("CARGO_BIN_EXE_homing"),
+            arguments.join(" ")
+        );
+        command
+            .args(["--quiet", "--return", "--flush", "--command", &line])
+            .arg("/dev/null")
+            .env("TERM", "xterm");
+        Some(command)
     }
 
     /// Runs `homing` and returns how it ended.

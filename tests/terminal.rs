@@ -23,6 +23,8 @@ from = ["team", "the-whole-community"]
 "#;
 
 /// Runs `homing` on a terminal that is `columns` wide, and returns what it printed there, without styles.
+///
+/// Standard error is none: bars come and go there.
 fn on_terminal(home: &Home, columns: u16, arguments: &str) -> Result<Option<String>> {
     if !Path::new("/usr/bin/script").exists() {
         skip("there is no script")?;
@@ -40,7 +42,7 @@ fn on_terminal(home: &Home, columns: u16, arguments: &str) -> Result<Option<Stri
         .current_dir(home.path(""))
         .args([
             "-qec",
-            &format!("stty rows 24 cols {columns}; exec \"$HOMING\" {arguments}"),
+            &format!("stty rows 24 cols {columns}; exec \"$HOMING\" {arguments} 2>/dev/null"),
         ])
         .arg("/dev/null")
         .stdin(std::process::Stdio::null());

@@ -188,10 +188,11 @@ impl History<'_> {
                 .iter()
                 .filter(|(target, _)| matches!(target, Place::Target(_)))
             {
-                let gone = tree
-                    .files
-                    .keys()
-                    .find(|path| !now[target].files.contains_key(*path));
+                // What a person deleted meanwhile, with the daemon dead, is no loss.
+                let gone = tree.files.keys().find(|path| {
+                    !now[target].files.contains_key(*path)
+                        && !self.model.is_touched(&(*target, (*path).clone()))
+                });
                 ensure!(
                     gone.is_none(),
                     "LOST: {place} is not to be seen, and {target}/{gone:?} was deleted for that"

@@ -6,6 +6,7 @@
 mod config;
 mod conflict;
 mod diff;
+mod event;
 mod problem;
 mod remedy;
 pub mod routes;
@@ -27,10 +28,15 @@ pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
 };
+pub use event::{
+    Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
+    ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
+};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb, Version,
+    RunProgress, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,
+    Version,
 };
 pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
 pub use store::{

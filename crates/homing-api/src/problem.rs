@@ -26,6 +26,8 @@ pub enum Exit {
     Waiting = 7,
     /// No such source, target, run or path.
     Unknown = 8,
+    /// Ctrl-C ended it, as every shell says that.
+    Interrupted = 130,
 }
 
 impl Exit {

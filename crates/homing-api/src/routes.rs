@@ -21,7 +21,7 @@ pub const SOURCE_RELEASE: &str = "/v1/sources/{id}/release";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
 /// `GET` `?wait=`: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with
-/// the [`crate::Run`].
+/// the [`crate::Run`], or 409 when it has ended already.
 pub const RUN: &str = "/v1/runs/{id}";
 /// `POST`, no body: the finished [`crate::Run`]. The id may be the word [`LAST`].
 pub const RUN_UNDO: &str = "/v1/runs/{id}/undo";
@@ -52,6 +52,8 @@ pub const STORE_CHECK: &str = "/v1/store/check";
 pub const STORE_PRUNE: &str = "/v1/store/prune";
 /// `POST`, no body: [`crate::Vacuumed`].
 pub const STORE_VACUUM: &str = "/v1/store/vacuum";
+/// `GET` [`crate::EventsQuery`], `Last-Event-ID`: server-sent events, each a [`crate::Event`].
+pub const EVENTS: &str = "/v1/events";
 /// `POST`, no body: `{}`. Deletions and pushes are allowed again after the database was rebuilt.
 pub const STORE_ACCEPT_REBUILD: &str = "/v1/store/accept-rebuild";
 

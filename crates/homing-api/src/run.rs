@@ -297,9 +297,29 @@ pub struct Run {
     /// Time by phase, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// Where it is, while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<RunProgress>,
     /// Its items; those that were as they should be are not among them.
     #[serde(default)]
     pub items: Vec<Item>,
+}
+
+/// Where a run under way is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// The phase.
+    pub phase: String,
+    /// Items done in this phase.
+    pub items: u64,
+    /// Items to do in this phase, where known.
+    #[serde(default)]
+    pub items_total: Option<u64>,
+    /// Bytes moved in this phase.
+    pub bytes: u64,
+    /// Bytes to move in this phase, where known.
+    #[serde(default)]
+    pub bytes_total: Option<u64>,
 }
 
 /// Why a run or a publish failed.

@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage, 3 partial (some items failed), 4 daemon not reachable, 5 configuration, \
-6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path";
+6 permission or credentials, 7 conflicts or a blocked plan wait for you, 8 no such source, target, run or path, \
+130 ended by Ctrl-C";
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Globals {
@@ -80,6 +81,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Let held or deleted items follow upstream again
     Release(ReleaseArgs),
+    /// Tell what happens: runs, states, conflicts
+    ///
+    /// With --json one document a line.
+    Events(EventsArgs),
     /// Compare what is published with what was written
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
@@ -135,6 +140,16 @@ pub(crate) struct StatusArgs {
     /// Only these sources and targets
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Draw it anew whenever it changes, until Ctrl-C; needs a terminal
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Go on until Ctrl-C instead of ending with what has happened so far
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Default, Args)]

@@ -22,6 +22,10 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     /// What the text is for.
     pub(crate) screen: Screen,
+    /// Whether documents are asked for instead of text.
+    pub(crate) json: bool,
+    /// Whether nothing but errors is asked for.
+    pub(crate) quiet: bool,
     /// The time at which the command began.
     pub(crate) now: Timestamp,
 }
@@ -40,6 +44,8 @@ impl Context {
             locations,
             client,
             screen,
+            json: globals.json,
+            quiet: globals.quiet,
             now: Timestamp::now(),
         })
     }

@@ -1,11 +1,13 @@
 //! The homing command line: it asks the daemon and shows the answer. It opens no database and reads no source.
 
 mod arguments;
+mod bars;
 mod commands;
 mod completion;
 mod context;
 mod error;
 mod layout;
+mod live;
 mod names;
 mod output;
 mod pick;

@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Effects, Style};
 use homing_api::{Exit, Problem};
 use homing_config::Env;
 use serde::Serialize;
-use terminal_size::{Width, terminal_size_of};
 
 use crate::arguments::Globals;
 use crate::error::CliError;
+use crate::live::terminal_size;
 use crate::text::escape;
 use crate::width::wrap;
 
@@ -97,14 +97,14 @@ impl Report {
         }
     }
 
-    /// Says nothing: all was said already.
-    pub(crate) fn silent() -> Self {
+    /// Says that all has been printed already.
+    pub(crate) fn printed(exit: Exit) -> Self {
         Self {
             json: Vec::new(),
             human: String::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
-            exit: Exit::Done,
+            exit,
         }
     }
 
@@ -139,7 +139,7 @@ impl Output {
     /// Looks at the terminal.
     pub(crate) fn of_process(globals: &Globals, env: &Env) -> Self {
         let out = io::stdout().is_terminal();
-        let width = terminal_size_of(io::stdout()).map(|(Width(width), _)| width);
+        let width = terminal_size().map(|(columns, _)| columns);
         let err = Screen {
             width: None,
             color: io::stderr().is_terminal() && !env.no_color,

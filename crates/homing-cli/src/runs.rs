@@ -223,6 +223,7 @@ pub(crate) mod tests {
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),
+            progress: None,
             items: Vec::new(),
         }
     }

@@ -174,7 +174,7 @@ fn request(
 }
 
 /// Returns what an answer says that is no success.
-fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
+pub(crate) fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
     if !is_problem {
         return protocol(format!("HTTP {status} without a problem description").into());
     }
@@ -184,7 +184,7 @@ fn refusal(status: StatusCode, is_problem: bool, body: &[u8]) -> ClientError {
     }
 }
 
-fn is_problem(headers: &HeaderMap) -> bool {
+pub(crate) fn is_problem(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         value
             .as_bytes()
@@ -194,6 +194,6 @@ fn is_problem(headers: &HeaderMap) -> bool {
     })
 }
 
-fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
+pub(crate) fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
     ClientError::Protocol { source }
 }

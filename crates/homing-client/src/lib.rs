@@ -3,11 +3,14 @@
 mod api;
 mod connection;
 mod error;
+mod events;
 mod socket;
+mod sse;
 
 use std::path::PathBuf;
 
 pub use error::ClientError;
+pub use events::{EventMessage, EventStream};
 
 /// Speaks to the daemon behind one socket. Every request has a connection of its own.
 #[derive(Debug, Clone)]

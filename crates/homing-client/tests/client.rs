@@ -254,3 +254,63 @@ async fn a_daemon_that_does_not_answer_is_given_up() {
     assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
     assert_eq!(error.exit(), Exit::Unreachable);
 }
+
+fn stream(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn events_are_read_one_after_the_other_to_the_end_of_the_stream() {
+    let notice = r#"{"at":"2026-01-02T03:04:05.678Z","kind":"paused","message":"until noon"}"#;
+    let body = format!(
+        ":\n\nid: b:8\nevent: eclipse\ndata: 1\n\nid: b:9\nevent: notice\ndata: {notice}\n\nevent: resync\ndata: {{\"reason\":\"gap\"}}\n\nid: b:10\nevent: noti"
+    );
+    let daemon = Daemon::new(&stream(&body));
+    let mut events = daemon.client().events(false, Some("b:7")).await.unwrap();
+    let first = events.next().await.unwrap().unwrap();
+    assert_eq!(
+        (first.id.as_deref(), first.event.name()),
+        (Some("b:9"), "notice"),
+        "a name of a newer daemon is passed over"
+    );
+    let second = events.next().await.unwrap().unwrap();
+    assert_eq!((second.id, second.event.name()), (None, "resync"));
+    assert!(events.next().await.unwrap().is_none());
+    let request = daemon.request().to_lowercase();
+    assert!(
+        request.starts_with("get /v1/events?follow=false http/1.1\r\n")
+            && request.contains("\r\nlast-event-id: b:7\r\n"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_or_makes_no_sense_is_an_error() {
+    let problem = Problem::new(ProblemKind::BadRequest, "none of ours");
+    let body = serde_json::to_string(&problem).unwrap();
+    let refused = http("400 Bad Request", "application/problem+json", &body);
+    let Err(error) = Daemon::new(&refused).client().events(true, None).await else {
+        panic!("it was refused")
+    };
+    assert_eq!(error.to_string(), "none of ours");
+    for body in [
+        "event: resync\ndata: {}\n\n",
+        "data: \u{fffd}{\nevent: notice\n\n",
+    ] {
+        let daemon = Daemon::new(&stream(body));
+        let mut events = daemon.client().events(true, None).await.unwrap();
+        let error = events.next().await.unwrap_err();
+        assert!(matches!(error, ClientError::Protocol { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_falls_silent_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let _listener = UnixListener::bind(dir.path().join("s")).unwrap();
+    let client = Client::new(dir.path().join("s"), uid());
+    let Err(error) = client.events(true, None).await else {
+        panic!("nobody answered")
+    };
+    assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
+}

@@ -167,27 +167,39 @@ pub struct Recovered {
     pub rescued: Vec<ContentHash>,
 }
 
-/// Counts steps; whoever watches it sees a stall.
+/// Counts steps, bytes and items; whoever watches it sees a stall.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<ProgressCounts>);
 
 #[derive(Debug, Default)]
 struct ProgressCounts {
-    items: AtomicU64,
+    steps: AtomicU64,
     bytes: AtomicU64,
+    done: AtomicU64,
 }
 
 impl Progress {
-    /// Counts one item, or one step towards it, of `bytes` bytes.
+    /// Counts one step towards an item, of `bytes` bytes.
     pub fn advance(&self, bytes: u64) {
-        self.0.items.fetch_add(1, Ordering::Relaxed);
+        self.0.steps.fetch_add(1, Ordering::Relaxed);
         self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts one item that needs nothing more; a step too.
+    pub fn finish_item(&self) {
+        self.advance(0);
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the items that were finished so far.
+    pub fn finished_items(&self) -> u64 {
+        self.0.done.load(Ordering::Relaxed)
     }
 
     /// Returns steps and bytes so far.
     pub fn counts(&self) -> (u64, u64) {
         (
-            self.0.items.load(Ordering::Relaxed),
+            self.0.steps.load(Ordering::Relaxed),
             self.0.bytes.load(Ordering::Relaxed),
         )
     }

@@ -39,7 +39,19 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
                 duration_ms: millis(duration),
             })
             .collect(),
+        progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
+    }
+}
+
+/// Returns where a run is as the interface tells it.
+pub(crate) fn progress(progress: engine::RunProgress) -> wire::RunProgress {
+    wire::RunProgress {
+        phase: progress.phase.to_owned(),
+        items: progress.items,
+        items_total: progress.items_total,
+        bytes: progress.bytes,
+        bytes_total: progress.bytes_total,
     }
 }
 

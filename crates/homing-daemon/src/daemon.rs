@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use homing_api::Problem;
 use homing_config::{Config, Locations};
-use homing_engine::Engine;
+use homing_engine::{Engine, Events, NoticeKind};
 use homing_store::{Store, StoreOptions};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -37,10 +37,11 @@ pub(crate) async fn run(
         .as_ref()
         .map_or(Duration::ZERO, |config| config.daemon.shutdown_grace);
     let tasks = Tasks::default();
+    let events = Events::default();
     let mut running = match config
         .and_then(|config| Ok((assemble::specs(&config, &locations.config_file)?, config)))
     {
-        Ok((specs, config)) => Running::start(specs, &config, &tasks).await?,
+        Ok((specs, config)) => Running::start(specs, &config, &tasks, &events).await?,
         Err(problem) => {
             tracing::error!(causes = ?problem.causes, "{}", problem.detail);
             Running::without_configuration(problem)
@@ -52,7 +53,9 @@ pub(crate) async fn run(
     let api = Api::new(Shared {
         engine: running.serving(),
         identity: identity(locations),
+        events: events.clone(),
         end: end.clone(),
+        stopping: tasks.stopping().clone(),
     });
     let accepting = tasks.clone();
     tasks.spawn(async move { server::serve(socket, router(api), accepting).await });
@@ -64,6 +67,7 @@ pub(crate) async fn run(
         () = end.cancelled() => None,
     };
     tracing::info!(signal, "stopping: runs under way may finish");
+    events.notice(NoticeKind::ShuttingDown, None, "homingd is shutting down");
     tokio::select! {
         () = drain(running, &tasks, grace) => {
             tracing::info!("stopped");
@@ -96,6 +100,7 @@ impl Running {
         specs: homing_engine::Specs,
         config: &Config,
         tasks: &Tasks,
+        events: &Events,
     ) -> Result<Self, StartError> {
         let data_dir = config.daemon.data_dir.clone();
         let store = open_store(&data_dir).await?;
@@ -110,7 +115,7 @@ impl Running {
             .iter()
             .map(|(id, spec)| (id.clone(), spec.enabled))
             .collect();
-        let engine = Engine::start(specs, store.clone())
+        let engine = Engine::start_telling(specs, store.clone(), events.clone())
             .await
             .map_err(|error| StartError::system("the engine could not start", error))?;
         tracing::debug!(tasks = ?tasks, "the engine runs");

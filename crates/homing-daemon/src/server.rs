@@ -1,5 +1,6 @@
 //! Connections: who is let in, how many, for how long.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::problem;
@@ -23,6 +25,8 @@ const MAX_CONNECTIONS: usize = 64;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// Room for a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How long a stream may take to send its last words when the daemon ends.
+const STREAM_GRACE: Duration = Duration::from_millis(50);
 /// How long to wait after a failed accept (out of file descriptors, as a rule) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -65,7 +69,8 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn connection(
+/// Serves one connection to its end, or until `stop`.
+pub(crate) async fn connection(
     stream: UnixStream,
     router: Router,
     stop: impl Future<Output = ()>,
@@ -74,8 +79,11 @@ async fn connection(
         tracing::warn!(%error, "who connected could not be told, so it is refused");
         false
     });
-    let service = tower::service_fn(move |request: hyper::Request<Incoming>| {
+    let leash = Arc::new(Leash::default());
+    let held = Arc::clone(&leash);
+    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
+        request.extensions_mut().insert(Arc::clone(&leash));
         async move {
             if admitted {
                 router.oneshot(request).await
@@ -92,9 +100,46 @@ async fn connection(
     tokio::pin!(served, stop);
     tokio::select! {
         result = served.as_mut() => return result,
+        () = held.pulled() => {
+            tracing::debug!("a client that did not read was cut off");
+            return Ok(());
+        }
         () = stop => served.as_mut().graceful_shutdown(),
     }
-    served.await
+    if !held.is_held() {
+        return served.await;
+    }
+    // A stream ends by itself now; a client that does not read must not hold up the end of the daemon.
+    tokio::time::timeout(STREAM_GRACE, served)
+        .await
+        .unwrap_or(Ok(()))
+}
+
+/// By which a connection that streams is ended from elsewhere, even while its client does not read.
+#[derive(Debug, Default)]
+pub(crate) struct Leash(watch::Sender<Option<CancellationToken>>);
+
+impl Leash {
+    /// Ends the connection when `cut` is cancelled.
+    pub(crate) fn hold(&self, cut: CancellationToken) {
+        self.0.send_replace(Some(cut));
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    async fn pulled(&self) {
+        let mut held = self.0.subscribe();
+        loop {
+            let cut = held.borrow_and_update().clone();
+            // The sender lives as long as `self`, so waiting for a change cannot fail.
+            tokio::select! {
+                () = async { match cut { Some(cut) => cut.cancelled().await, None => pending().await } } => return,
+                _ = held.changed() => {}
+            }
+        }
+    }
 }
 
 fn another_user() -> Response {
@@ -106,8 +151,6 @@ fn another_user() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

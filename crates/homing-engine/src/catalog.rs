@@ -1,6 +1,7 @@
 //! The catalog: the heads of a target's sources, merged by priority, as paths of that target.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, TargetId, Version};
 use homing_store::{HeadRow, HoldRow};
@@ -146,9 +147,20 @@ impl Catalog {
                 Err(_) => return, // every component of a key is a key
             },
         };
-        // Offers come in the order of their rank, so that whatever stands here already comes first.
-        let reason = if let Some(winner) = self.entries.get(&path) {
-            if winner.source == entry.source {
+        match self.taken(&path, &entry, priority) {
+            Some(reason) => self.lose(id, path, entry, reason),
+            None => {
+                self.entries.insert(path, entry);
+            }
+        }
+    }
+
+    /// Returns why `entry` cannot have `path`. Offers come in the order of their rank: whatever stands here already comes
+    /// first.
+    fn taken(&self, path: &ItemKey, entry: &Entry, priority: u16) -> Option<String> {
+        let next = self.entries_from(path.as_str()).next();
+        if let Some((_, winner)) = next.filter(|(next, _)| *next == path) {
+            return Some(if winner.source == entry.source {
                 format!(
                     "`{}` of the same source has this file name too and comes first",
                     winner.key
@@ -158,31 +170,26 @@ impl Catalog {
                     "source `{}` comes first (`{}` has priority {priority})",
                     winner.source, entry.source
                 )
-            }
-        } else if let Some(file) = self.file_above(&path) {
-            format!("`{file}` is a file, so that nothing can lie below it")
-        } else if let Some(below) = self.file_below(&path) {
-            format!("`{below}` is published, so that this cannot be a file")
-        } else {
-            self.entries.insert(path, entry);
-            return;
-        };
-        self.lose(id, path, entry, reason);
-    }
-
-    fn file_above(&self, path: &ItemKey) -> Option<ItemKey> {
+            });
+        }
         let published = |dir| self.entries.get_key_value::<str>(dir);
-        path.ancestors()
-            .find_map(published)
-            .map(|(file, _)| file.clone())
+        if let Some((file, _)) = path.ancestors().find_map(published) {
+            return Some(format!(
+                "`{file}` is a file, so that nothing can lie below it"
+            ));
+        }
+        // Only now, for the items of a source come in order, and mostly nothing stands after them.
+        next?;
+        // `a-b` stands between `a` and `a/b`.
+        let (below, _) = self.entries_from(&format!("{path}/")).next()?;
+        below
+            .is_within(path.as_str())
+            .then(|| format!("`{below}` is published, so that this cannot be a file"))
     }
 
-    fn file_below(&self, path: &ItemKey) -> Option<&ItemKey> {
+    fn entries_from(&self, path: &str) -> impl Iterator<Item = (&ItemKey, &Entry)> {
         self.entries
-            .range(path.clone()..)
-            .map(|(next, _)| next)
-            .nth(usize::from(self.entries.contains_key(path)))
-            .filter(|next| next.is_within(path.as_str()))
+            .range::<str, _>((Bound::Included(path), Bound::Unbounded))
     }
 
     fn lose(&mut self, target: &TargetId, path: ItemKey, entry: Entry, reason: String) {

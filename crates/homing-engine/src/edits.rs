@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    Contents, FetchRequest, Item, ItemKey, ListRequest, Scope, SideError, SourceId, TargetId,
-    Version,
+    Contents, FetchRequest, Item, ItemKey, ListRequest, RootIdentity, Scope, SideError, SourceId,
+    TargetId, Version,
 };
 use homing_store::LedgerRow;
 
@@ -123,6 +123,9 @@ impl Look<'_> {
             rules,
         )
         .await?;
+        if self.is_another_root(near.root, state) {
+            return Ok(Vec::new());
+        }
         let mut found = Vec::new();
         for (path, row) in rows {
             let item = near
@@ -139,6 +142,12 @@ impl Look<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Tells whether a root was just accepted: what is in it was not made from what was published in the other one, and
+    /// the publish looks at it first.
+    fn is_another_root(&self, found: Option<RootIdentity>, state: &TargetState) -> bool {
+        survey::is_another_root(found, state.root.as_ref(), &self.shared.boot_id)
     }
 
     /// Lists the files that a user made in a target whose new files go to the source.
@@ -167,6 +176,9 @@ impl Look<'_> {
         };
         let place = format!("`{}`", spec.path.display());
         survey::check_root(whole.root, state.root.as_ref(), rules, &place)?;
+        if self.is_another_root(whole.root, state) {
+            return Ok(Vec::new());
+        }
         let (source, _) = self.shared.source(self.source)?;
         let mut found = Vec::new();
         for (path, item) in whole.items {

@@ -14,9 +14,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::changes::{self, Changes};
 use crate::error::EngineError;
+use crate::events::Events;
 use crate::history;
 use crate::pipeline::plan::Consent;
+use crate::progress;
 use crate::recover;
 use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run, Runs};
@@ -39,6 +42,15 @@ impl Engine {
     /// Returns before anything is synced: what a killed process left under way is repaired in the background, and
     /// every target is brought in line with the heads and the configuration once.
     pub async fn start(specs: Specs, store: Store) -> Result<Self, EngineError> {
+        Self::start_telling(specs, store, Events::default()).await
+    }
+
+    /// As [`Engine::start`], and tells what happens on `events`.
+    pub async fn start_telling(
+        specs: Specs,
+        store: Store,
+        events: Events,
+    ) -> Result<Self, EngineError> {
         let boot_id = boot_id();
         let configured: Vec<_> = specs
             .sources
@@ -103,7 +115,9 @@ impl Engine {
             .collect();
         let shared = Shared {
             store,
-            runs: Runs::after(last),
+            runs: Runs::after(last, events.clone()),
+            events,
+            changes: Changes::default(),
             permits: Semaphore::new(specs.settings.max_runs.max(1)),
             boot_id,
             tasks: TaskTracker::new(),
@@ -115,6 +129,9 @@ impl Engine {
         let engine = Self {
             shared: Arc::new(shared),
         };
+        Changes::begin(&engine).await?;
+        let shared = Arc::clone(&engine.shared);
+        engine.shared.tasks.spawn(progress::tell(shared));
         for target in engine.shared.targets.keys() {
             engine.publish(target.clone(), Trigger::Startup);
         }
@@ -302,6 +319,7 @@ impl Engine {
             .store
             .write(|writer| writer.accept_rebuild())
             .await?;
+        self.look_for_changes();
         Ok(())
     }
 
@@ -318,6 +336,16 @@ impl Engine {
             }
             self.shared.tasks.wait().await;
         }
+    }
+
+    /// Returns where it is told what happens.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// Says that the status of something may have changed otherwise than by a run: what is news is told soon.
+    pub fn look_for_changes(&self) {
+        changes::look(&self.shared);
     }
 
     /// Refuses new work while the daemon stops.
@@ -359,7 +387,11 @@ impl Engine {
     ) {
         let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move {
-            run.update(|report| report.status = RunStatus::Running);
+            if is_at_start(&run) {
+                run.begin_quietly();
+            } else {
+                run.begin();
+            }
             let _pins = shared.store.contents().pin_scope();
             let published = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(published) => published,
@@ -372,8 +404,15 @@ impl Engine {
             conclude_alone(&shared, &run, published).await;
             shared.runs.remove(run.id);
             run.announce();
+            changes::look(&shared);
         });
     }
+}
+
+/// Tells whether it is the publish that every target gets when the daemon starts.
+fn is_at_start(run: &Run) -> bool {
+    let report = run.report();
+    report.verb == Verb::Publish && report.trigger == Trigger::Startup
 }
 
 /// Ends a run that is not a source's: counts, history, log.
@@ -403,6 +442,7 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     if idle {
         return;
     }
+    run.is_worth_telling();
     if let Err(error) = ended.record_alone(shared, &report).await {
         tracing::error!(run = %report.id, %error, "the end of the run could not be recorded");
         run.fail(&error);

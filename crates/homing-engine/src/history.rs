@@ -79,6 +79,7 @@ pub(crate) fn report(row: &RunRow) -> RunReport {
             .iter()
             .map(|(name, ms)| (name.clone(), Duration::from_millis(*ms)))
             .collect(),
+        progress: None,
         items: Vec::new(),
     }
 }

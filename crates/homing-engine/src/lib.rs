@@ -16,14 +16,17 @@ use kill_point;
 
 mod capture;
 mod catalog;
+mod changes;
 mod diff;
 mod edits;
 mod engine;
 mod error;
+mod events;
 mod filter;
 mod history;
 mod merging;
 mod pipeline;
+mod progress;
 mod push;
 mod recover;
 mod release;
@@ -47,10 +50,13 @@ mod words;
 
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
+pub use events::{
+    ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
+};
 pub use history::problem_word;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
-    ModifiedItem, Resolution, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus,
-    Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+    ModifiedItem, Resolution, RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State,
+    TargetStatus, Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};

@@ -11,6 +11,7 @@ use crate::error::{self, EngineError};
 use crate::filter::Filter;
 use crate::pipeline::plan::push::{PushInput, decide};
 use crate::pipeline::plan::{Consent, guard};
+use crate::pipeline::publish::sums;
 use crate::pipeline::record::push_waits_key;
 use crate::report::{ItemAction, ItemReport};
 use crate::runs::{self, Run};
@@ -112,6 +113,7 @@ impl Push<'_> {
             Vec::new()
         } else {
             crate::kill_point!("run::journalled");
+            self.run.enter("push", Some(sums(&operations)));
             let origin = self.spec.origin.apply(
                 operations,
                 self.shared.contents(),

@@ -183,8 +183,25 @@ pub struct RunReport {
     pub problems: Vec<Problem>,
     /// Time by phase, in order.
     pub phases: Vec<(String, Duration)>,
+    /// Where it is, while it is under way.
+    pub progress: Option<RunProgress>,
     /// Its items, where they were asked for; items that were as they should be are not among them.
     pub items: Vec<ItemReport>,
+}
+
+/// Where a run under way is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunProgress {
+    /// The phase.
+    pub phase: &'static str,
+    /// Items done in this phase.
+    pub items: u64,
+    /// Items to do in this phase, where known.
+    pub items_total: Option<u64>,
+    /// Bytes moved in this phase.
+    pub bytes: u64,
+    /// Bytes to move in this phase, where known.
+    pub bytes_total: Option<u64>,
 }
 
 /// What a sync would do.

@@ -1,18 +1,21 @@
 //! The runs that are queued or under way.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use homing_core::{Problem, ProblemKind, Progress, RunId, SourceId, TargetId};
 use homing_store::RunRow;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
-use crate::report::{Failure, RunReport, RunStatus, Trigger, Verb};
+use crate::events::{Event, Events, RunMoved};
+use crate::progress::Live;
+use crate::report::{Failure, RunProgress, RunReport, RunStatus, Trigger, Verb};
+use crate::shared::locked;
 
 /// Problems of one kind that a run keeps; the rest are counted.
 const PROBLEMS_PER_KIND: usize = 20;
@@ -26,12 +29,24 @@ pub(crate) struct Run {
     operations: AtomicUsize,
     begun: Instant,
     done: watch::Sender<bool>,
+    events: Events,
+    /// Whether listeners have heard of it: what only looks, or found nothing to do at the start, is not told.
+    told: AtomicBool,
+    live: Mutex<Option<Live>>,
+    told_progress: Mutex<Option<RunProgress>>,
+    /// Runs that wait for this one's work, and so are in the same phase.
+    followers: Vec<Arc<Run>>,
 }
 
 impl Run {
-    /// Makes a run that only carries limits and progress: it has no number, and nobody sees it.
-    pub(crate) fn unseen(verb: Verb) -> Self {
-        Self::new(RunId(0), None, None, verb, Trigger::Manual)
+    /// Makes a run that only carries limits and progress: it has no number, and nobody sees it but in the progress of
+    /// those that wait for it.
+    pub(crate) fn unseen(verb: Verb, followers: Vec<Arc<Self>>) -> Self {
+        let events = Events::default();
+        Self {
+            followers,
+            ..Self::new(RunId(0), None, None, verb, Trigger::Manual, events)
+        }
     }
 
     fn new(
@@ -40,6 +55,7 @@ impl Run {
         target: Option<TargetId>,
         verb: Verb,
         trigger: Trigger,
+        events: Events,
     ) -> Self {
         let report = RunReport {
             id,
@@ -59,6 +75,7 @@ impl Run {
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),
+            progress: None,
             items: Vec::new(),
         };
         Self {
@@ -69,6 +86,11 @@ impl Run {
             operations: AtomicUsize::new(0),
             begun: Instant::now(),
             done: watch::Sender::new(false),
+            events,
+            told: AtomicBool::new(false),
+            live: Mutex::default(),
+            told_progress: Mutex::default(),
+            followers: Vec::new(),
         }
     }
 
@@ -78,7 +100,74 @@ impl Run {
         if matches!(report.status, RunStatus::Queued | RunStatus::Running) {
             report.duration = self.begun.elapsed();
         }
+        if report.status == RunStatus::Running {
+            report.progress = locked(&self.live).as_ref().map(Live::progress);
+        }
         report
+    }
+
+    /// Says that it waits for its turn.
+    pub(crate) fn queued(&self) {
+        self.told.store(true, Ordering::Relaxed);
+        self.events.tell(Event::RunQueued(Box::new(self.report())));
+    }
+
+    /// Says that its work begins.
+    pub(crate) fn begin(&self) {
+        self.update(|report| report.status = RunStatus::Running);
+        self.told.store(true, Ordering::Relaxed);
+        self.events.tell(Event::RunStarted(Box::new(self.report())));
+    }
+
+    /// Begins without a word; whether there is anything to tell shows at the end.
+    pub(crate) fn begin_quietly(&self) {
+        self.update(|report| report.status = RunStatus::Running);
+    }
+
+    /// Says that its end is to be told, if its beginning was not.
+    pub(crate) fn is_worth_telling(&self) {
+        self.told.store(true, Ordering::Relaxed);
+    }
+
+    /// Says which phase begins; `total` are the items and bytes that it has to do, where known.
+    pub(crate) fn enter(&self, phase: &'static str, total: Option<(u64, u64)>) {
+        let live = Live::begin(phase, &self.progress, total);
+        for follower in &self.followers {
+            follower.is_in(live.clone());
+        }
+        self.is_in(live);
+    }
+
+    fn is_in(&self, live: Live) {
+        let progress = live.progress();
+        *locked(&self.live) = Some(live);
+        if self.told.load(Ordering::Relaxed) && self.events.is_heard() {
+            *locked(&self.told_progress) = Some(progress);
+            let moved = self.moved(progress);
+            self.events.tell(Event::RunPhase(moved));
+        }
+    }
+
+    /// Tells how far it is, when that is news.
+    pub(crate) fn tell_progress(&self) {
+        let Some(progress) = locked(&self.live).as_ref().map(Live::progress) else {
+            return;
+        };
+        let news = self.told.load(Ordering::Relaxed)
+            && locked(&self.told_progress).replace(progress) != Some(progress);
+        if news {
+            self.events.tell(Event::RunProgress(self.moved(progress)));
+        }
+    }
+
+    fn moved(&self, progress: RunProgress) -> RunMoved {
+        let report = self.lock();
+        RunMoved {
+            run: self.id,
+            source: report.source.clone(),
+            target: report.target.clone(),
+            progress,
+        }
     }
 
     /// Returns a number that no other operation of the run has.
@@ -157,8 +246,12 @@ impl Run {
         });
     }
 
-    /// Wakes everyone who waits.
+    /// Wakes everyone who waits, and tells the end.
     pub(crate) fn announce(&self) {
+        if self.told.load(Ordering::Relaxed) {
+            self.events
+                .tell(Event::RunFinished(Box::new(self.report())));
+        }
         self.done.send_replace(true);
     }
 
@@ -198,15 +291,29 @@ fn final_status(report: &RunReport) -> RunStatus {
 pub(crate) struct Runs {
     last: AtomicI64,
     live: Mutex<HashMap<RunId, Arc<Run>>>,
+    created: Notify,
+    events: Events,
 }
 
 impl Runs {
-    /// Begins to count after `last`.
-    pub(crate) fn after(last: RunId) -> Self {
+    /// Begins to count after `last`; what the runs do is told on `events`.
+    pub(crate) fn after(last: RunId, events: Events) -> Self {
         Self {
             last: AtomicI64::new(last.0),
             live: Mutex::default(),
+            created: Notify::new(),
+            events,
         }
+    }
+
+    /// Tells whether all runs have ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Waits until a run is made, or was made since the last call.
+    pub(crate) async fn created(&self) {
+        self.created.notified().await;
     }
 
     /// Makes a run that is queued.
@@ -218,8 +325,10 @@ impl Runs {
         trigger: Trigger,
     ) -> Arc<Run> {
         let id = RunId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let run = Arc::new(Run::new(id, source, target, verb, trigger));
+        let events = self.events.clone();
+        let run = Arc::new(Run::new(id, source, target, verb, trigger, events));
         self.lock().insert(id, Arc::clone(&run));
+        self.created.notify_one();
         run
     }
 

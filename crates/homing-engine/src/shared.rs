@@ -9,7 +9,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::changes::Changes;
 use crate::error::EngineError;
+use crate::events::Events;
 use crate::runs::Runs;
 use crate::source::SourceActor;
 use crate::spec::{SourceSpec, Specs, TargetSpec};
@@ -20,6 +22,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) specs: Specs,
     pub(crate) runs: Runs,
+    /// Where it is told what happens.
+    pub(crate) events: Events,
+    pub(crate) changes: Changes,
     /// One for each run in transfer or publish.
     pub(crate) permits: Semaphore,
     /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.

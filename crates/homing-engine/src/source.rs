@@ -10,6 +10,7 @@ use homing_core::{ItemKey, SourceId};
 use jiff::Timestamp;
 use tokio::sync::Mutex as TurnLock;
 
+use crate::changes;
 use crate::error::EngineError;
 use crate::recover;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
@@ -42,6 +43,14 @@ pub(crate) struct Knowledge {
     pub(crate) outdated: bool,
     /// What a killed process left under way in the origin was not looked at yet.
     pub(crate) repairs: bool,
+}
+
+impl Knowledge {
+    fn is_under_way(&self, run: &Run) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.id == run.id)
+    }
 }
 
 impl SourceActor {
@@ -109,6 +118,7 @@ impl SourceActor {
             .runs
             .create(Some(id.clone()), None, request.verb, request.trigger);
         waiting.push_back((request, Arc::clone(&run)));
+        run.queued();
         Ok((run, true))
     }
 
@@ -132,18 +142,25 @@ impl SourceActor {
 
     /// Waits for the run's turn and goes through it to its end.
     pub(crate) async fn execute(&self, shared: Arc<Shared>, id: SourceId, run: Arc<Run>) {
-        let mut turn = self.turn.lock().await;
-        let request = {
-            let mut waiting = locked(&self.waiting);
-            let at = waiting.iter().position(|(_, waiting)| waiting.id == run.id);
-            at.and_then(|at| waiting.remove(at))
-                .map(|(request, _)| request)
+        let mut turn = tokio::select! {
+            biased;
+            turn = self.turn.lock() => turn,
+            () = run.cancel.cancelled() => {
+                // It need not wait for the run before it to be let go.
+                self.leave_queue(&run);
+                run.fail(&EngineError::Cancelled);
+                let ended = Ended::with_error(EngineError::Cancelled);
+                self.conclude(&shared, &id, &run, ended).await;
+                changes::look(&shared);
+                return;
+            }
         };
-        let (Some(request), Ok((spec, _))) = (request, shared.source(&id)) else {
+        let (Some(request), Ok((spec, _))) = (self.leave_queue(&run), shared.source(&id)) else {
             return;
         };
         locked(&self.known).current = Some(Arc::clone(&run));
-        run.update(|report| report.status = RunStatus::Running);
+        run.begin();
+        changes::look(&shared);
         let source_run = SourceRun::new(&shared, &id, spec, &run, request);
         // A mistake in Homing ends the run and not the source: the next turn starts with a recovery.
         let ended = AssertUnwindSafe(source_run.execute(&mut turn))
@@ -155,6 +172,16 @@ impl SourceActor {
             Ended::with_error(error)
         });
         self.conclude(&shared, &id, &run, ended).await;
+        changes::look(&shared);
+    }
+
+    /// Takes a run out of the queue and returns what it was to do.
+    fn leave_queue(&self, run: &Run) -> Option<RunRequest> {
+        let mut waiting = locked(&self.waiting);
+        let at = waiting
+            .iter()
+            .position(|(_, waiting)| waiting.id == run.id)?;
+        waiting.remove(at).map(|(request, _)| request)
     }
 
     /// Writes the run's end into the store and into what the actor remembers, then wakes whoever waits.
@@ -173,8 +200,11 @@ impl SourceActor {
                     .schedule
                     .ended(id, run.id, spec, report.status, error, runs::now());
             }
-            known.modified.clone_from(&ended.modified);
-            known.outdated = ended.outdated;
+            // One that was cancelled in the queue has seen nothing.
+            if known.is_under_way(run) {
+                known.modified.clone_from(&ended.modified);
+                known.outdated = ended.outdated;
+            }
             known.schedule.clone()
         };
         if let Err(error) = ended.record(shared, id, &report, schedule).await {
@@ -187,11 +217,13 @@ impl SourceActor {
         log(&report);
         {
             let mut known = locked(&self.known);
+            if known.is_under_way(run) {
+                known.current = None;
+            }
             known.last_run = Some(RunReport {
                 items: Vec::new(),
                 ..report
             });
-            known.current = None;
         }
         shared.runs.remove(run.id);
         run.announce();

@@ -124,6 +124,7 @@ impl<'a> SourceRun<'a> {
     /// Takes the edits in the source's targets into the head; waits once for files that were only just written.
     async fn capture(&mut self) -> Result<(), EngineError> {
         let since = Instant::now();
+        self.run.enter("capture", None);
         let mut again = Vec::new();
         for target in self.targets.clone() {
             if !self.capture_from(&target).await?.is_empty() {
@@ -176,6 +177,7 @@ impl<'a> SourceRun<'a> {
     /// Surveys the origin and takes what it changed into the head.
     async fn pull(&mut self) -> Result<(), EngineError> {
         let since = Instant::now();
+        self.run.enter("survey", None);
         let state = self.read_state().await?;
         let selection_changed = state
             .row
@@ -237,6 +239,7 @@ impl<'a> SourceRun<'a> {
         root: Option<StoredRoot>,
     ) -> Result<(), EngineError> {
         let since = Instant::now();
+        self.run.enter("plan", None);
         let filter = Filter::new(&self.request.filter)?;
         let input = PullInput {
             source: self.id,
@@ -287,6 +290,7 @@ impl<'a> SourceRun<'a> {
         crate::kill_point!("run::transferred");
         self.run.check_cancelled()?;
         let since = Instant::now();
+        self.run.enter("record", None);
         self.run.problems(plan.problems.clone());
         let push_waits = selection_changed && !plan.modified.is_empty();
         self.ended.modified.clone_from(&plan.modified);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SourceId, Step, TargetId};
-use homing_store::StoredRoot;
+use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, Step, TargetId};
+use homing_store::{LedgerRow, StoredRoot};
 
 use crate::catalog::Catalog;
 use crate::error::EngineError;
@@ -59,7 +59,13 @@ impl<'a> TargetRun<'a> {
             id,
             spec,
             requests,
-            limits: Run::unseen(Verb::Publish),
+            limits: Run::unseen(
+                Verb::Publish,
+                requests
+                    .iter()
+                    .map(|request| Arc::clone(&request.run))
+                    .collect(),
+            ),
             done: Done::default(),
         }
     }
@@ -99,6 +105,7 @@ impl<'a> TargetRun<'a> {
         let mut state = read_state(shared, self.id).await?;
         let catalog = Catalog::merge(self.id, std::mem::take(&mut state.heads), self.spec);
         let since = Instant::now();
+        self.limits.enter("survey-target", None);
         let paths: BTreeSet<ItemKey> = state
             .ledger
             .keys()
@@ -123,11 +130,12 @@ impl<'a> TargetRun<'a> {
         .await?;
         leader.phase("survey-target", since);
         let forgotten = if rules.accept {
-            forget_absent(&mut state, &near)
+            forget_unwritten(&mut state, &near, &shared.boot_id)
         } else {
             Vec::new()
         };
         let since = Instant::now();
+        self.limits.enter("plan", None);
         let policies = policies(shared, self.spec);
         let input = PublishInput {
             target: self.id,
@@ -405,19 +413,21 @@ impl Told {
     }
 }
 
-/// Forgets the files that are not in a root which a person has said is another one: nobody deleted them there.
-fn forget_absent(state: &mut TargetState, near: &Manifest) -> Vec<ItemKey> {
-    let same = near.root.is_some() && near.root == state.root.as_ref().map(|root| root.identity);
-    if same {
+/// Forgets the files that are not as they were written in a root which a person has said is another one: nobody
+/// deleted them there, and what else has their path there was never made from them.
+fn forget_unwritten(state: &mut TargetState, near: &Manifest, boot_id: &str) -> Vec<ItemKey> {
+    if !survey::is_another_root(near.root, state.root.as_ref(), boot_id) {
         return Vec::new();
     }
-    let gone =
-        |path: &ItemKey| !near.items.contains_key(path) && near.unknown_reason(path).is_none();
+    let is_written = |path: &ItemKey, row: &LedgerRow| {
+        let found = near.items.get(path).map(Item::version);
+        near.unknown_reason(path).is_some() || (found.is_some() && found == row.written)
+    };
     let forgotten: Vec<ItemKey> = state
         .ledger
-        .keys()
-        .filter(|path| gone(path))
-        .cloned()
+        .iter()
+        .filter(|(path, row)| !is_written(path, row))
+        .map(|(path, _)| path.clone())
         .collect();
     for path in &forgotten {
         state.ledger.remove(path);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use homing_core::{FetchRequest, ItemKey, Step, TargetId};
 use homing_store::LedgerRow;
 
+use crate::changes;
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{survey, transfer};
-use crate::report::{Drift, ItemAction, RunStatus, Trigger, Verb, VerifyReport};
+use crate::report::{Drift, ItemAction, Trigger, Verb, VerifyReport};
 use crate::runs::Run;
 use crate::shared::Shared;
 use crate::target::{Published, Recovery, read_state};
@@ -32,7 +33,7 @@ impl Engine {
             .create(None, Some(target.clone()), Verb::Verify, Trigger::Manual);
         let id = target.clone();
         let verified = self.shared.tasks.spawn(async move {
-            run.update(|report| report.status = RunStatus::Running);
+            run.begin_quietly();
             let verified = verify(&shared, &id, repair, &run).await;
             if let Ok((_, published)) = &verified
                 && !published.carried.is_empty()
@@ -50,6 +51,7 @@ impl Engine {
             }
             shared.runs.remove(run.id);
             run.announce();
+            changes::look(&shared);
             verified.map(|(report, _)| report)
         });
         verified.await?

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use homing_core::UnknownWord;
 use homing_store::Hop;
 
+use crate::events::NoticeKind;
 use crate::report::{Drift, ItemAction, RunStatus, State, Trigger, Verb};
 
 macro_rules! words {
@@ -77,6 +78,14 @@ words!(State {
     Outdated = "outdated",
     Conflict = "conflict",
     Held = "held",
+});
+
+words!(NoticeKind {
+    ConfigReloaded = "config-reloaded",
+    ConfigRejected = "config-rejected",
+    Paused = "paused",
+    Resumed = "resumed",
+    ShuttingDown = "shutting-down",
 });
 
 words!(Drift { Edited = "edited", Missing = "missing", Unreadable = "unreadable", Repaired = "repaired" });

@@ -65,6 +65,7 @@ impl Fetch<'_> {
                 Some((_, Err(SideError::Changed { .. }))) | None => Err(changed(request)),
                 Some((_, Err(error))) => Err(repeat(error)),
             };
+            self.progress.finish_item();
             results.push((at, result));
         }
         results

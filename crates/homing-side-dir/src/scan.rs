@@ -259,7 +259,7 @@ impl Scan<'_> {
             if self.cancel.is_cancelled() || tally.stop.load(Ordering::Relaxed) {
                 return;
             }
-            self.progress.advance(0);
+            self.progress.finish_item();
             match stat_name(directory, key.file_name()) {
                 Ok(None) => vanished(&key, findings, tally),
                 Ok(Some(stat)) => self.present(directory, key, &stat, known, findings, tally),

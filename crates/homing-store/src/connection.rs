@@ -23,8 +23,8 @@ pub(crate) fn open_writer(database: &Path, busy: Duration) -> Result<Connection,
         Connection::open_with_flags(database, flags).map_err(|error| unopened(error, database))?;
     connection.busy_timeout(busy)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // 8 KiB: three contents of 2 KiB fit into a page where one fits into 4 KiB. No effect on an existing database.
-    connection.pragma_update(None, "page_size", 8192)?;
+    // 16 KiB: seven contents of 2 KiB fit into a page where one fits into 4 KiB. No effect on an existing database.
+    connection.pragma_update(None, "page_size", 16384)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {

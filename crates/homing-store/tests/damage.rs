@@ -166,7 +166,7 @@ fn a_lost_database_whose_log_is_left_counts_as_damaged() {
 fn a_cut_database_is_never_believed() {
     let (home, _) = filled();
     let whole = fs::read(home.path().join("state.db")).unwrap();
-    let page = 8192;
+    let page = 16384;
     for length in [
         0,
         1,
@@ -299,8 +299,8 @@ fn random_damage_is_noticed_or_harmless() {
                 }
             }
             _ => {
-                let page = random(bytes.len() / 8192) * 8192;
-                for byte in &mut bytes[page..page + 8192] {
+                let page = random(bytes.len() / 16384) * 16384;
+                for byte in &mut bytes[page..page + 16384] {
                     *byte = u8::try_from(random(256)).unwrap();
                 }
             }

@@ -39,7 +39,7 @@ fn occupy(store: &Store) -> (std::sync::mpsc::Sender<()>, std::thread::JoinHandl
 /// Counts the commits in the write-ahead log: frames that say how large the database is.
 fn commits(data_dir: &Path) -> usize {
     let log = std::fs::read(data_dir.join("state.db-wal")).unwrap();
-    let frame = 24 + 8192;
+    let frame = 24 + 16384;
     let salt = &log[16..24];
     log[32..]
         .chunks_exact(frame)

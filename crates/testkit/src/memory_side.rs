@@ -240,8 +240,8 @@ impl Side for MemorySide {
                 if hangs {
                     std::future::pending::<()>().await;
                 }
-                progress.advance(0);
                 outcomes.push(self.lock().apply(operation, &*contents));
+                progress.finish_item();
             }
             outcomes
         })

@@ -113,7 +113,7 @@ impl MemoryState {
                     item.identity = None;
                 }
                 manifest.items.insert(key, item);
-                request.progress.advance(0);
+                request.progress.finish_item();
             }
         };
         match &request.scope {
@@ -187,6 +187,7 @@ impl MemoryState {
         let file = self.tree.get(key).ok_or_else(changed)?;
         let (hash, size) = contents.keep(&mut file.bytes.as_slice(), file.bytes.len() as u64)?;
         progress.advance(size);
+        progress.finish_item();
         if hash == request.item.hash {
             Ok(())
         } else {

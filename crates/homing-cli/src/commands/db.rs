@@ -58,7 +58,7 @@ async fn backup(args: &BackupArgs, context: &Context) -> Result<Report, CliError
     if args.file == Path::new("-") {
         let mut out = io::stdout();
         context.client.backup(&mut out).await?;
-        return Ok(Report::silent());
+        return Ok(Report::printed(Exit::Done));
     }
     let path = context.absolute(&args.file);
     if !args.force && path.symlink_metadata().is_ok() {

@@ -5,6 +5,7 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod events;
 mod history;
 mod man;
 mod release;
@@ -48,6 +49,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Run(RunCommand::Cancel(args)) => run::cancel(args, context).await,
         Command::Undo(args) => undo::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
+        Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,

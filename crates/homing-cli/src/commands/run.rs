@@ -24,8 +24,12 @@ pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, Cl
 /// Cancels a run.
 pub(super) async fn cancel(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.cancel(args.id).await?;
-    let text = format!("run {} is being cancelled\n", run.id);
-    Ok(Report::new(&run, context.screen.fit(text)))
+    let text = if run.status.has_ended() {
+        format!("run {} is cancelled\n", run.id)
+    } else {
+        format!("run {} is being cancelled\n", run.id)
+    };
+    Ok(Report::new(&run, text))
 }
 
 fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
@@ -65,6 +69,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         ),
     );
     line("moved", bytes(run.bytes));
+    if let Some(progress) = &run.progress {
+        line("now", crate::bars::text(progress));
+    }
     if !run.phases.is_empty() {
         let phases = run
             .phases

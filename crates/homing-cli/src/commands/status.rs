@@ -1,5 +1,7 @@
 //! `homing status`
 
+mod watch;
+
 use std::fmt::Write as _;
 
 use anstyle::Style;
@@ -19,6 +21,9 @@ const SHOWN: &[&str] = &["Syncing", "Stale", "Stalled", "Blocked"];
 
 /// Shows every source and target.
 pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, CliError> {
+    if args.watch {
+        return watch::run(args, context).await;
+    }
     let mut status = context.client.status().await?;
     select(&mut status, &args.names)?;
     let text = render(&status, context.now, context.screen);

@@ -1,15 +1,18 @@
 //! `homing sync`, `homing pull`, `homing push`
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use homing_api::{
     Conflict, ConflictsQuery, Diffs, Exit, ItemAction, ManyRunsRequest, Problem, ProblemKind,
-    RequestVerb, Run, Selection, StartedRuns,
+    RequestVerb, Run, RunStatus, RunsQuery, Selection, StartedRuns,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::diff;
 use crate::arguments::SyncArgs;
+use crate::bars;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
@@ -30,7 +33,9 @@ pub(super) async fn run(
         return dry_run(verb, args, context).await;
     }
     let began = Instant::now();
-    let started = start(verb, args, context).await?;
+    let Some(started) = start_on_screen(verb, args, context).await? else {
+        return interrupted(args, context).await;
+    };
     let unended: Vec<i64> = started
         .runs
         .iter()
@@ -78,6 +83,71 @@ pub(super) async fn run(
         .ending(exit)
         .with_problems(problems)
         .with_warning(warning))
+}
+
+/// As [`start`], with bars where they can be seen; `None` when Ctrl-C ended it.
+async fn start_on_screen(
+    verb: RequestVerb,
+    args: &SyncArgs,
+    context: &Context,
+) -> Result<Option<StartedRuns>, CliError> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let has_bars = !args.no_wait && !context.json && !context.quiet && io::stderr().is_terminal();
+    // They begin to listen before the runs are asked for. Without them the sync is done all the same.
+    let events = if has_bars {
+        context.client.events(true, None).await.ok()
+    } else {
+        None
+    };
+    let bars = async {
+        match events {
+            Some(events) => bars::show(events, &args.names).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        started = start(verb, args, context) => started.map(Some),
+        never = bars => match never {},
+        _ = interrupt.recv() => Ok(None),
+    }
+}
+
+/// Tells which runs go on without anybody who waits for them.
+async fn interrupted(args: &SyncArgs, context: &Context) -> Result<Report, CliError> {
+    let mut runs = Vec::new();
+    for status in [RunStatus::Running, RunStatus::Queued] {
+        let query = RunsQuery {
+            status: Some(status),
+            ..RunsQuery::default()
+        };
+        runs.extend(context.client.runs(&query).await?.runs);
+    }
+    let is_ours = |source: &String| args.names.is_empty() || args.names.contains(source);
+    runs.retain(|run| run.source.as_ref().is_some_and(is_ours));
+    runs.sort_by_key(|run| run.id);
+    let started = StartedRuns {
+        runs,
+        problems: Vec::new(),
+    };
+    let problem = goes_on(&started.runs);
+    Ok(Report::new(&started, String::new())
+        .ending(Exit::Interrupted)
+        .with_problems(vec![problem]))
+}
+
+fn goes_on(runs: &[Run]) -> Problem {
+    let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
+    let detail = match &ids[..] {
+        [] => "interrupted; the runs have ended".to_owned(),
+        [id] => format!("interrupted; run {id} goes on in homingd"),
+        _ => format!("interrupted; runs {} go on in homingd", ids.join(", ")),
+    };
+    let hint = match ids.first() {
+        Some(id) => format!("`homing run cancel {id}` ends it, `homing status` tells how it is"),
+        None => "`homing history` tells how they ended".to_owned(),
+    };
+    Problem::new(ProblemKind::Interrupted, detail).with_hint(hint)
 }
 
 /// Starts the runs and waits until all have ended or the time that the user gives them has passed.
@@ -236,8 +306,6 @@ fn name(run: &Run) -> String {
 
 #[cfg(test)]
 mod tests {
-    use homing_api::RunStatus;
-
     use super::*;
     use crate::pick::tests::conflict;
     use crate::runs::tests::{item, run};
@@ -289,6 +357,21 @@ mod tests {
         SOURCE  RUN  STATUS
         team    4    queued
         ");
+    }
+
+    #[test]
+    fn who_does_not_wait_hears_which_runs_go_on() {
+        let runs = [
+            run(4, "team", RunStatus::Running),
+            run(5, "community", RunStatus::Queued),
+        ];
+        for (runs, detail) in [
+            (&runs[..0], "interrupted; the runs have ended"),
+            (&runs[..1], "interrupted; run 4 goes on in homingd"),
+            (&runs[..], "interrupted; runs 4, 5 go on in homingd"),
+        ] {
+            assert_eq!(goes_on(runs).detail, detail);
+        }
     }
 
     #[test]

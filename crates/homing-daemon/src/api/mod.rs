@@ -3,6 +3,7 @@
 mod backup;
 mod conflicts;
 mod diff;
+mod events;
 mod extract;
 mod guard;
 mod health;
@@ -29,7 +30,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use homing_api::{Problem, ProblemKind, routes};
 use homing_core::SourceId;
-use homing_engine::Engine;
+use homing_engine::{Engine, Events};
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Refusal;
@@ -44,8 +45,12 @@ pub(crate) struct Shared {
     pub(crate) engine: Result<Serving, Box<Problem>>,
     /// What this daemon is.
     pub(crate) identity: Identity,
+    /// Where it is told what happens.
+    pub(crate) events: Events,
     /// Cancelled when a client asks the daemon to end.
     pub(crate) end: CancellationToken,
+    /// Cancelled when the daemon ends: streams end then.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The engine and what of the configuration the handlers need beside it.
@@ -114,6 +119,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::STORE_CHECK, post(store::check))
         .route(routes::STORE_PRUNE, post(store::prune))
         .route(routes::STORE_VACUUM, post(store::vacuum))
+        .route(routes::EVENTS, get(events::follow))
         .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
         .with_state(api);
     guarded(routes)

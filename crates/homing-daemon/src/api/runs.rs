@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use homing_api::{
-    ManyRunsRequest, ProblemKind, RequestVerb, Run, RunRequest, Runs, RunsQuery, Selection,
-    StartedRuns, WaitQuery, parse_wait,
+    ManyRunsRequest, Problem, ProblemKind, RequestVerb, Run, RunRequest, Runs, RunsQuery,
+    Selection, StartedRuns, WaitQuery, parse_wait,
 };
 use homing_core::{RunId, SourceId};
 use homing_engine::{Engine, EngineError, ItemAction, RunReport, RunStatus, Trigger, Verb};
@@ -134,14 +134,25 @@ pub(super) async fn show(
     Ok(Json(convert::run(engine.run(run).await?)))
 }
 
-/// Cancels a run.
+/// Cancels a run that waits or is under way; the answer does not wait for its end.
 pub(super) async fn cancel(
     State(api): State<Api>,
     id: Id,
 ) -> Result<(StatusCode, Json<Run>), Refusal> {
     let engine = api.engine()?;
     let run = RunId(id.number(ProblemKind::UnknownRun)?);
-    engine.cancel(run)?;
+    match engine.cancel(run) {
+        Err(EngineError::UnknownRun(_)) => {
+            // It is unknown for good, or was known and has ended.
+            let ended = engine.run(run).await?;
+            let detail = format!("run {run} has ended already: {}", ended.status);
+            let problem = Problem::new(ProblemKind::Rejected, detail);
+            let mut problem = problem.with_hint(format!("see `homing run show {run}`"));
+            problem.run = Some(run.0);
+            return Err(problem.into());
+        }
+        cancelled => cancelled?,
+    }
     Ok((
         StatusCode::ACCEPTED,
         Json(convert::run(engine.run(run).await?)),

@@ -10,12 +10,17 @@ use crate::problem::Refusal;
 
 /// Tells how the daemon, its sources and its targets are. Answers even when the configuration is not valid.
 pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal> {
+    Ok(Json(document(&api).await?))
+}
+
+/// Returns what [`show`] tells.
+pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
     let serving = match &api.0.engine {
         Ok(serving) => serving,
-        Err(problem) => return Ok(Json(without_configuration(&api, problem))),
+        Err(problem) => return Ok(without_configuration(api, problem)),
     };
     let status = serving.engine.status().await?;
-    let mut daemon = daemon(&api);
+    let mut daemon = daemon(api);
     daemon.recovered = status.recovered;
     if let Some(moved) = &status.quarantined {
         daemon.conditions.push(Condition {
@@ -40,11 +45,11 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
         });
     }
     daemon.quarantined = status.quarantined;
-    Ok(Json(Status {
+    Ok(Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
         targets: status.targets.into_iter().map(convert::target).collect(),
-    }))
+    })
 }
 
 fn without_configuration(api: &Api, problem: &Problem) -> Status {

@@ -21,7 +21,9 @@ fn without_configuration() -> Router {
             config_path: "/c/config.toml".into(),
             data_dir: "/d".into(),
         },
+        events: Events::default(),
         end: CancellationToken::new(),
+        stopping: CancellationToken::new(),
     }))
 }
 
@@ -118,7 +120,9 @@ async fn shutdown_cancels_the_token() {
     let router = router(Api::new(Shared {
         engine,
         identity,
+        events: Events::default(),
         end: end.clone(),
+        stopping: CancellationToken::new(),
     }));
     let (status, _) = ask(&router, request("POST", routes::SHUTDOWN)).await;
     assert_eq!(status, StatusCode::ACCEPTED);

@@ -109,6 +109,11 @@ fn is_ignorable(char: char) -> bool {
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
+    // Nearly every name parts from nearly every pattern here.
+    let first = pattern.bytes().next();
+    if first != Some(b'*') && first != name.bytes().next() {
+        return false;
+    }
     match pattern.split_once('*') {
         Some((start, end)) => {
             name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)

@@ -62,6 +62,7 @@ pub(crate) async fn carry_out(
         Vec::new()
     } else {
         crate::kill_point!("run::journalled");
+        leader.enter("publish", Some(sums(&operations)));
         let applied = spec
             .place
             .apply(operations, shared.contents(), leader.progress.clone());
@@ -111,6 +112,15 @@ pub(crate) async fn carry_out(
         crate::kill_point!("run::recorded");
     }
     Ok(carried)
+}
+
+/// Returns how many items operations are, and how many bytes they write.
+pub(crate) fn sums(operations: &[Operation]) -> (u64, u64) {
+    let bytes = |operation: &Operation| match operation.change {
+        Change::Write { size, .. } => size,
+        Change::Rename { .. } | Change::Delete => 0,
+    };
+    (operations.len() as u64, operations.iter().map(bytes).sum())
 }
 
 fn operation(assignment: &Assignment) -> Operation {

@@ -95,8 +95,10 @@ pub(crate) async fn target(
     } else {
         ledger.values().filter_map(known).collect()
     };
-    // An undo asks for few paths; what it does not ask for is not missing.
-    let asked_for_all = ledger.keys().all(|path| paths.contains(path));
+    // Where deletions are kept, an emptied target would turn every file into one that the user does not want. An undo asks
+    // for few paths; what it does not ask for is not missing.
+    let would_tell =
+        spec.deletions == Deletions::Keep && ledger.keys().all(|path| paths.contains(path));
     let mut near = match list(
         run,
         settings,
@@ -119,13 +121,13 @@ pub(crate) async fn target(
     };
     one_name_each(&mut near, ledger);
     check_root(near.root, root, rules, &place)?;
-    // Where deletions are kept, an emptied target would turn every file into one that the user does not want.
-    let expected = ledger.values().filter(|row| !row.tombstone).count();
-    let none_left =
-        near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
-    let emptied = asked_for_all && expected > FEW_FILES && none_left;
-    if spec.deletions == Deletions::Keep && emptied && !rules.accept {
-        return Err(EngineError::RootEmpty(place));
+    if would_tell && !rules.accept {
+        let expected = ledger.values().filter(|row| !row.tombstone).count();
+        let none_left =
+            near.unknown.is_empty() && !ledger.keys().any(|path| near.items.contains_key(path));
+        if expected > FEW_FILES && none_left {
+            return Err(EngineError::RootEmpty(place));
+        }
     }
     Ok(near)
 }
@@ -189,15 +191,23 @@ pub(crate) fn check_root(
     rules: RootRules<'_>,
     place: &str,
 ) -> Result<(), EngineError> {
-    let (Some(found), Some(stored)) = (found, stored) else {
-        return Ok(());
-    };
-    let same_boot = stored.boot_id == rules.boot_id;
-    let same = found.inode == stored.identity.inode
-        && (!same_boot || found.device == stored.identity.device);
-    if same || rules.accept {
+    if rules.accept || !is_another_root(found, stored, rules.boot_id) {
         Ok(())
     } else {
         Err(EngineError::RootChanged(place.to_owned()))
     }
+}
+
+/// Tells whether a root is known to be another one than at the last run.
+pub(crate) fn is_another_root(
+    found: Option<RootIdentity>,
+    stored: Option<&StoredRoot>,
+    boot_id: &str,
+) -> bool {
+    let (Some(found), Some(stored)) = (found, stored) else {
+        return false;
+    };
+    // The number of a device may change with a restart of the machine.
+    found.inode != stored.identity.inode
+        || (stored.boot_id == boot_id && found.device != stored.identity.device)
 }

@@ -40,10 +40,14 @@ pub(crate) async fn fetch_missing(
         .read(move |reader| reader.missing_contents(&hashes))
         .await?;
     let missing: std::collections::HashSet<_> = missing.into_iter().collect();
-    let requests = requests
+    let requests: Vec<_> = requests
         .into_iter()
         .filter(|request| missing.contains(&request.item.hash))
         .collect();
+    if !requests.is_empty() {
+        let bytes = requests.iter().map(|request| request.item.size).sum();
+        run.enter("transfer", Some((requests.len() as u64, bytes)));
+    }
     let contents: Arc<dyn Contents> = store.contents();
     let transferred = fetch(run, settings, side, requests, contents).await?;
     let contents: Arc<dyn Contents> = store.contents();

@@ -1,8 +1,9 @@
 //! The ledger's rules: base and written, adopted files, winners, sources that go away.
 
-use homing_core::ConflictKind;
-use homing_engine::{Drift, ItemAction, Resolution};
+use homing_core::{ConflictKind, ProblemKind};
+use homing_engine::{Deletions, Drift, ItemAction, Resolution};
 
+use crate::memory::Memory;
 use crate::world::{World, source, target};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +48,27 @@ async fn base_and_written_differ_after_a_merge_and_verify_goes_by_written() {
         "mine\n2\n3\n4\ntheirs\n",
         "merged bytes hold an edit"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_anew_after_its_deletion_is_an_edit_at_every_later_run() {
+    let mut memory = Memory::new();
+    for spec in memory.world.specs.targets.values_mut() {
+        spec.deletions = Deletions::Keep;
+    }
+    memory.up.memory.put("a.md", b"one\n");
+    memory.world.sync_well("up").await;
+    memory.here.memory.remove("a.md");
+    memory.world.sync_well("up").await;
+    memory.here.memory.put("a.md", b"mine\n");
+    memory.world.sync_well("up").await;
+    memory.up.memory.put("a.md", b"two\n");
+    let run = memory.world.sync("up").await;
+    let actions: Vec<_> = run.items.iter().map(|item| item.action).collect();
+    assert_eq!(actions, [ItemAction::Conflict], "{run:#?}");
+    assert_eq!(memory.world.conflicts().await.len(), 1);
+    assert_eq!(memory.published("a.md").unwrap(), "mine\n");
+    memory.no_violations();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +135,28 @@ async fn the_lower_priority_number_wins_and_the_loser_is_reported() {
         .map(|candidate| candidate.source.as_str())
         .collect();
     assert_eq!(sources, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_does_not_take_the_place_of_a_directory_that_comes_first() {
+    let mut world = World::empty();
+    world.source("one", |spec| spec.priority = 50);
+    world.source("two", |_| {});
+    world.target("here", &["one", "two"], |_| {});
+    // In the order of their names `a-b.md` stands between `a` and what is below it.
+    world.write("one/a-b.md", "one\n");
+    world.write("one/a/b.md", "one\n");
+    world.write("two/a", "two\n");
+    world.sync_well("one").await;
+    let run = world.sync("two").await;
+    assert!(
+        run.problems
+            .iter()
+            .any(|problem| problem.kind == ProblemKind::Shadowed && problem.path == "a"),
+        "{run:#?}"
+    );
+    assert!(world.conflicts().await.is_empty());
+    assert_eq!(world.read("here/a/b.md").unwrap(), "one\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 
 mod choices;
 mod errors;
+mod events;
 mod faults;
 mod heal;
 mod hold;

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use homing_core::{ContentHash, Contents, RunId, Version};
+use homing_core::{ConflictKind, ContentHash, Contents, RootIdentity, RunId, Version};
 use homing_engine::{Deletions, PushMode, RunRequest, RunStatus, Trigger, Verb};
 use homing_store::{Hop, JournalRow, JournalState, RunRow, Store, StoreOptions};
 
+use crate::memory::Memory;
 use crate::world::{World, key, source, target};
 
 /// Leaves the store as a process does that was killed while it placed `after` at `here/PATH`.
@@ -228,4 +229,28 @@ async fn new_files_are_not_taken_from_another_directory() {
     assert_eq!(run.error.unwrap().kind, "root-changed");
     assert_eq!(world.read("up/strange.md"), None);
     assert_eq!(world.tree("here").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_accepted_root_holds_was_not_made_from_what_was_published_in_the_other() {
+    let mut memory = Memory::two_way();
+    memory.up.memory.put("a.md", b"theirs\n");
+    memory.up.memory.put("same.md", b"same\n");
+    memory.world.sync_well("up").await;
+    memory.here.memory.set_root(Some(RootIdentity {
+        device: 7,
+        inode: 7,
+    }));
+    memory.here.memory.put("a.md", b"the user's own\n");
+    let accepted = RunRequest {
+        accept_root: true,
+        ..RunRequest::new(Verb::Sync, Trigger::Manual)
+    };
+    memory.world.run("up", accepted).await.unwrap();
+    assert_eq!(memory.up.memory.get("a.md").unwrap(), b"theirs\n");
+    assert_eq!(memory.published("a.md").unwrap(), "the user's own\n");
+    let open = memory.world.conflicts().await;
+    assert_eq!(open.len(), 1, "{open:#?}");
+    assert_eq!(open[0].kind, ConflictKind::Added);
+    memory.no_violations();
 }

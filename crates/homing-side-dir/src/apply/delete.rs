@@ -53,7 +53,9 @@ impl Batch<'_> {
             if self.cancel.is_cancelled() {
                 return Some(State::Ended(Outcome::Failed(SideError::Cancelled)));
             }
-            Some(spot.delete().unwrap_or_else(State::Ended))
+            let state = spot.delete().unwrap_or_else(State::Ended);
+            self.progress.finish_item();
+            Some(state)
         });
         self.settle(operations, states);
         let parents: BTreeSet<&str> = operations

@@ -49,7 +49,9 @@ impl Batch<'_> {
                     None
                 }
                 Some(State::Staged(staged)) => {
-                    Some(spot.place(&staged).unwrap_or_else(State::Ended))
+                    let state = spot.place(&staged).unwrap_or_else(State::Ended);
+                    self.progress.finish_item();
+                    Some(state)
                 }
                 other => other,
             },

@@ -255,9 +255,13 @@ impl Place<'_> {
                 .plan
                 .modified
                 .push((row.source.clone(), self.path.clone()));
-            let refresh = row.written == Some(near) && self.identity_is_news(row);
-            if refresh || row.tombstone {
-                let identity = self.near_item().and_then(|item| item.identity.clone());
+            // An identity stands for what was written: that of an edit would hide the edit from every later survey.
+            let is_written = row.written == Some(near);
+            if (is_written && self.identity_is_news(row)) || row.tombstone {
+                let identity = self
+                    .near_item()
+                    .filter(|_| is_written)
+                    .and_then(|item| item.identity.clone());
                 decisions.plan.puts.push(LedgerRow {
                     identity,
                     tombstone: false,
