@@ -40,6 +40,19 @@ COMPREPLY=()
 ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
+/// Types into an interactive bash on a terminal, presses Tab, and has its editor tell what is in the line.
+const BASH_TYPED: &str = r#"
+printf '%s\t\x14' "$LINE" |
+    SHELL=/bin/sh script -qec 'bash --noprofile --rcfile "$HOME/.bashrc" -i' /dev/null > /dev/null
+cat "$HOME/line"
+"#;
+
+const BASHRC: &str = r#"
+source <("$HOMING" completions bash)
+told() { printf '%s\n' "$READLINE_LINE" > "$HOME/line"; exit; }
+bind -x '"\C-t": told'
+"#;
+
 /// Types into an interactive zsh, presses Tab, and has its editor tell what is in the line.
 const ZSH: &str = r#"
 zmodload zsh/zpty
@@ -169,6 +182,30 @@ fn bash_completes_names_with_and_without_a_daemon() -> TestResult {
     );
     let _daemon = home.start()?;
     expect_names(&home, bash)
+}
+
+#[test]
+fn bash_completes_what_is_being_typed() -> TestResult {
+    if !Path::new("/usr/bin/script").exists() {
+        return skip("there is no script");
+    }
+    let home = home()?;
+    let _daemon = home.start()?;
+    crate::harness::write(&home.path(".bashrc"), BASHRC.as_bytes())?;
+    for (line, expected) in [
+        ("homing sync te", "homing sync team "),
+        ("homing verify a", "homing verify agents "),
+        ("homing sync nobody", "homing sync nobody"),
+    ] {
+        let Some(completed) = shell(&home, "bash", BASH_TYPED, line)? else {
+            return Ok(());
+        };
+        ensure!(
+            completed.stdout.trim_end_matches('\n') == expected,
+            "{completed}"
+        );
+    }
+    Ok(())
 }
 
 #[test]
