@@ -126,6 +126,10 @@ fn every_command_prints_one_document() -> TestResult {
         code == 7 && released["verb"] == "release",
         "{code}: {released:#}"
     );
+    let paused = home.json_ok(&["pause", "--for", "1h"])?;
+    has(&paused, &["all", "sources"])?;
+    has(&paused["all"], &["since", "until"])?;
+    has(&home.json_ok(&["resume"])?, &["all", "sources"])?;
     Ok(())
 }
 

@@ -99,6 +99,8 @@ fn of_everyday_commands() -> TestResult {
     hold(&home, "run_show", &["run", "show", &undo], 0)?;
     hold(&home, "release", &["release", "team"], 7)?;
     home.origin("team").write("b.md", "new\n")?;
+    hold(&home, "pause", &["pause", "team", "--for", "2h"], 0)?;
+    hold(&home, "resume", &["resume", "team"], 0)?;
     hold(&home, "push", &["push", "team"], 1)?;
     hold(&home, "run_cancel", &["run", "cancel", "99"], 8)?;
     hold(

@@ -87,6 +87,9 @@ pub struct DaemonShown {
     pub shutdown_grace_ms: u64,
     /// How long history is kept.
     pub keep_history_ms: u64,
+    /// Where times of day hold; absent: in the zone of the system.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// The filter for the log.
     pub log: String,
 }
@@ -107,14 +110,23 @@ pub struct SourceShown {
     pub include: Vec<String>,
     /// Patterns in gitignore syntax.
     pub exclude: Vec<String>,
-    /// The interval; absent: by hand only.
+    /// The interval; absent: by `cron`, or by hand only.
     #[serde(default)]
     pub every_ms: Option<u64>,
+    /// The times of its turns, instead of an interval.
+    #[serde(default)]
+    pub cron: Option<String>,
+    /// Where those times hold; absent: in the zone of the system.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// `due`, `always` or `never`.
     pub at_start: String,
     /// Absent: three intervals.
     #[serde(default)]
     pub stale_after_ms: Option<u64>,
+    /// Whether a change in the root starts a run.
+    #[serde(default)]
+    pub watch: bool,
     /// 0 to 1000; lower wins.
     pub priority: u16,
     /// `never` or `direct`.

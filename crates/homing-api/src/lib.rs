@@ -7,6 +7,7 @@ mod config;
 mod conflict;
 mod diff;
 mod event;
+mod pause;
 mod problem;
 mod remedy;
 pub mod routes;
@@ -32,6 +33,7 @@ pub use event::{
     Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,
     ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
 };
+pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,

@@ -18,6 +18,14 @@ pub const SOURCE_RUNS: &str = "/v1/sources/{id}/runs";
 pub const SOURCE_DIFF: &str = "/v1/sources/{id}/diff";
 /// `POST` [`crate::ReleaseRequest`]: the finished [`crate::Run`].
 pub const SOURCE_RELEASE: &str = "/v1/sources/{id}/release";
+/// `POST` [`crate::PauseRequest`]: [`crate::Pauses`].
+pub const SOURCE_PAUSE: &str = "/v1/sources/{id}/pause";
+/// `POST`, no body: [`crate::Pauses`].
+pub const SOURCE_RESUME: &str = "/v1/sources/{id}/resume";
+/// `POST` [`crate::PauseRequest`]: [`crate::Pauses`]. Pauses everything.
+pub const PAUSE: &str = "/v1/pause";
+/// `POST`, no body: [`crate::Pauses`]. Ends every pause.
+pub const RESUME: &str = "/v1/resume";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
 /// `GET` `?wait=`: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with

@@ -36,6 +36,10 @@ words! {
         Startup = "startup",
         /// Somebody asked.
         Manual = "manual",
+        /// Something changed.
+        Watch = "watch",
+        /// Its turn came while the machine slept, or in a pause.
+        Resume = "resume",
     }
 }
 

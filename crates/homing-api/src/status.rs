@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
-use crate::{Failure, Run};
+use crate::{Failure, Pause, Run};
 
 words! {
     /// A state of a source or target; several may hold at once.
@@ -24,7 +24,8 @@ words! {
 /// A condition of the daemon or of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`, `ConfigInvalid`, `StorageFailed`; more may come.
+    /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`, `ConfigInvalid`,
+    /// `StorageFailed`; more may come.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.
@@ -67,6 +68,9 @@ pub struct Daemon {
     /// A database that was moved aside, until the rebuild is accepted.
     #[serde(default)]
     pub quarantined: Option<String>,
+    /// The pause of everything.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
@@ -113,6 +117,9 @@ pub struct Source {
     /// The next one by schedule.
     #[serde(default)]
     pub next_due: Option<String>,
+    /// Its own pause.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// The last run, without items.
     #[serde(default)]
     pub last_run: Option<Run>,

@@ -89,6 +89,14 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Tell which source put a file where it is, and what lost
     Why(WhyArgs),
+    /// Let nothing run by itself for a while
+    ///
+    /// Runs under way go on, and what you ask for is done all the same. Without a NAME: everything.
+    Pause(PauseArgs),
+    /// End a pause; what came due meanwhile runs once
+    ///
+    /// Without a NAME: every pause.
+    Resume(ResumeArgs),
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
@@ -273,6 +281,29 @@ pub(crate) struct ReleaseArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The sources; without one, everything
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// Everything, as without a NAME
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How long, for example 30m or 2h; without it, until `homing resume`
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) length: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The sources; without one, every pause ends
+    #[arg(value_name = "NAME", conflicts_with = "all")]
+    pub(crate) names: Vec<String>,
+    /// Every pause, as without a NAME
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The target; without one, all
     pub(crate) name: Option<String>,
@@ -367,6 +398,9 @@ mod tests {
             "homing run show",
             "homing why",
             "homing release",
+            "homing pause team --all",
+            "homing pause --for soon",
+            "homing resume team --all",
             "homing unheard-of",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

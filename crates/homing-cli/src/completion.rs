@@ -224,6 +224,8 @@ mod tests {
             "run cancel Run",
             "undo Run",
             "release Source",
+            "pause Source",
+            "resume Source",
             "verify Target",
         ] {
             assert!(

@@ -105,17 +105,33 @@ pub(crate) fn relative(time: &str, now: Timestamp) -> String {
         return escape(time).into_owned();
     };
     let seconds = now.as_second() - timestamp.as_second();
-    let span = match seconds.unsigned_abs() {
-        0..5 => return "now".to_owned(),
-        seconds @ 5..120 => format!("{seconds}s"),
-        seconds @ 120..7_200 => format!("{}m", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{}h", seconds / 3_600),
-        seconds => format!("{}d", seconds / 86_400),
-    };
+    if seconds.unsigned_abs() < 5 {
+        return "now".to_owned();
+    }
+    let span = span(seconds.unsigned_abs());
     if seconds > 0 {
         format!("{span} ago")
     } else {
         format!("in {span}")
+    }
+}
+
+/// Returns "for 2h, until 2026-01-02T05:04:05Z"; what cannot be read as it came.
+pub(crate) fn until(time: &str, now: Timestamp) -> String {
+    let Ok(timestamp) = time.parse::<Timestamp>() else {
+        return format!("until {}", escape(time));
+    };
+    let seconds = timestamp.as_second().saturating_sub(now.as_second());
+    let end = timestamp.strftime("%Y-%m-%dT%H:%M:%SZ");
+    format!("for {}, until {end}", span(seconds.unsigned_abs()))
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 

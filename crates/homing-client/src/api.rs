@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use homing_api::{
-    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, PruneRequest, Pruned,
-    ReleaseRequest, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source,
+    ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, PauseRequest, Pauses, PruneRequest,
+    Pruned, ReleaseRequest, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source,
     StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification,
     VerifyRequest, VersionInfo, Why, format_wait, routes,
 };
@@ -153,6 +153,32 @@ impl Client {
         let path = routes::with_id(routes::SOURCE_RELEASE, source);
         self.ask(Method::POST, &path, Payload::json(request)?, None)
             .await
+    }
+
+    /// `POST /v1/pause`, or `POST /v1/sources/{id}/pause` for one source; `length`: until somebody resumes when `None`.
+    pub async fn pause(
+        &self,
+        source: Option<&str>,
+        length: Option<Duration>,
+    ) -> Result<Pauses, ClientError> {
+        let path = source.map_or_else(
+            || routes::PAUSE.to_owned(),
+            |source| routes::with_id(routes::SOURCE_PAUSE, source),
+        );
+        let request = PauseRequest {
+            length: length.map(format_wait),
+        };
+        self.ask(Method::POST, &path, Payload::json(&request)?, QUICK)
+            .await
+    }
+
+    /// `POST /v1/resume`, or `POST /v1/sources/{id}/resume` for one source.
+    pub async fn resume(&self, source: Option<&str>) -> Result<Pauses, ClientError> {
+        let path = source.map_or_else(
+            || routes::RESUME.to_owned(),
+            |source| routes::with_id(routes::SOURCE_RESUME, source),
+        );
+        self.ask(Method::POST, &path, Payload::Nothing, QUICK).await
     }
 
     /// `GET /v1/conflicts`.

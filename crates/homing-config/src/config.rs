@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use homing_core::{IdError, ItemKey, Policy, SourceId, TargetId};
+use homing_core::{Cron, IdError, ItemKey, Policy, SourceId, TargetId};
+use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use crate::broken::Broken;
@@ -50,6 +51,8 @@ pub struct DaemonConfig {
     pub shutdown_grace: Duration,
     /// How long history is kept.
     pub keep_history: Duration,
+    /// Where times of day hold; `None`: the zone of the system.
+    pub timezone: Option<TimeZone>,
     /// A filter for the log, not yet judged.
     pub log: String,
 }
@@ -95,12 +98,18 @@ pub struct SourceConfig {
     pub include: Vec<String>,
     /// Patterns in gitignore syntax, not yet judged.
     pub exclude: Vec<String>,
-    /// The interval; `None`: by hand only.
+    /// The interval; `None`: by [`SourceConfig::cron`], or by hand only.
     pub every: Option<Duration>,
+    /// The times of its turns; never beside an interval.
+    pub cron: Option<Cron>,
+    /// Where those times hold; `None`: as `[daemon]` says.
+    pub timezone: Option<TimeZone>,
     /// See [`AtStart`].
     pub at_start: AtStart,
     /// `None`: three intervals.
     pub stale_after: Option<Duration>,
+    /// Whether a change in the root starts a run.
+    pub watch: bool,
     /// 0 to 1000; lower wins.
     pub priority: u16,
     /// See [`PushMode`].

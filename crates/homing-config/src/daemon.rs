@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::DaemonConfig;
-use crate::section::{Section, duration, number, text};
+use crate::section::{Section, duration, number, text, time_zone};
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
@@ -15,6 +15,7 @@ const KEYS: &[&str] = &[
     "run_timeout",
     "shutdown_grace",
     "keep_history",
+    "timezone",
     "log",
 ];
 const LATER: &[&str] = &["per_host"];
@@ -42,6 +43,7 @@ pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> D
         run_timeout: section.get_or_default("run_timeout", duration(second)),
         shutdown_grace: section.get_or_default("shutdown_grace", duration(Duration::ZERO)),
         keep_history: section.get_or_default("keep_history", duration(second)),
+        timezone: section.get("timezone", time_zone).map(|zone| zone.value),
         log: section.get_or_default("log", text),
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Complaints;
@@ -283,6 +284,17 @@ pub(crate) fn size(value: &DeValue<'_>) -> Result<u64, ValueError> {
         ));
     }
     Ok(bytes)
+}
+
+/// Reads the name of a time zone.
+pub(crate) fn time_zone(value: &DeValue<'_>) -> Result<TimeZone, ValueError> {
+    let name = text(value)?;
+    TimeZone::get(&name).ok().ok_or_else(|| {
+        ValueError::new(
+            format!("`{}` is no time zone", name.escape_debug()),
+            "write a name such as \"Europe/Berlin\" or \"UTC\"",
+        )
+    })
 }
 
 /// Reads one of some words; those of `later` are for a later version.

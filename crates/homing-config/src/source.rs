@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use homing_core::{ItemKey, Policy, SourceId};
+use homing_core::{Cron, ItemKey, Policy, SourceId};
 
 use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
-use crate::section::{Section, boolean, duration, number, size, text, word};
+use crate::section::{Section, boolean, duration, number, size, text, time_zone, word};
 use crate::values::{ValueError, expand_path};
 use crate::{Env, Locations};
 
@@ -17,8 +17,11 @@ const KEYS: &[&str] = &[
     "include",
     "exclude",
     "every",
+    "cron",
+    "timezone",
     "at_start",
     "stale_after",
+    "watch",
     "priority",
     "push",
     "on_conflict",
@@ -27,7 +30,7 @@ const KEYS: &[&str] = &[
     "max_files",
     "enabled",
 ];
-const LATER: &[&str] = &["url", "ref", "watch", "cron", "token", "signature"];
+const LATER: &[&str] = &["url", "ref", "token", "signature"];
 const LATER_KINDS: &[&str] = &[
     "http",
     "github",
@@ -83,6 +86,22 @@ pub(crate) fn read(
             Some("make stale_after at least as long as every".to_owned()),
         );
     }
+    let cron = section.get("cron", |value| cron(&text(value)?));
+    if let (Some(_), Some(cron)) = (&every, &cron) {
+        section.complain(
+            cron.span.clone(),
+            format!("`{id}` has both every and cron"),
+            Some("keep one of them".to_owned()),
+        );
+    }
+    let timezone = section.get("timezone", time_zone);
+    if let (None, Some(timezone)) = (&cron, &timezone) {
+        section.complain(
+            timezone.span.clone(),
+            format!("timezone says nothing without cron, and `{id}` has none"),
+            Some("remove it, or add for example cron = \"0 */6 * * *\"".to_owned()),
+        );
+    }
     let policies = [Policy::Ask, Policy::Ours, Policy::Theirs, Policy::Union]
         .map(|policy| (policy.as_str(), policy));
     let config = SourceConfig {
@@ -96,6 +115,8 @@ pub(crate) fn read(
         include: section.plain_texts("include"),
         exclude: section.plain_texts("exclude"),
         every: every.map(|every| every.value),
+        cron: cron.map(|cron| cron.value),
+        timezone: timezone.map(|timezone| timezone.value),
         at_start: section.get_or_default(
             "at_start",
             word(
@@ -108,6 +129,7 @@ pub(crate) fn read(
             ),
         ),
         stale_after: stale_after.map(|stale_after| stale_after.value),
+        watch: section.get_or_default("watch", boolean),
         priority: u16::try_from(section.get_or_default("priority", number(0, 1000)))
             .expect("it is at most 1000"),
         push: section.get_or_default(
@@ -134,6 +156,15 @@ pub(crate) fn read(
         id,
         config,
         root_span: root?.span,
+    })
+}
+
+fn cron(text: &str) -> Result<Cron, ValueError> {
+    Cron::parse(text).map_err(|error| {
+        ValueError::new(
+            format!("`{}`: {error}", text.escape_debug()),
+            "write minute, hour, day of month, month and day of week, for example \"0 */6 * * *\"",
+        )
     })
 }
 

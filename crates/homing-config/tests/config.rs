@@ -12,7 +12,8 @@ use homing_config::{
     AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Env, Layout, Locations,
     PushMode, SourceConfig, SourceKind, TargetConfig,
 };
-use homing_core::{ItemKey, Policy, SourceId, TargetId};
+use homing_core::{Cron, ItemKey, Policy, SourceId, TargetId};
+use jiff::tz::TimeZone;
 
 struct Home {
     dir: tempfile::TempDir,
@@ -170,6 +171,7 @@ allow_active = [".mcp.json"]
             run_timeout: Duration::from_mins(150),
             shutdown_grace: Duration::ZERO,
             keep_history: Duration::from_hours(7 * 24),
+            timezone: None,
             log: "debug".to_owned(),
         },
         sources: BTreeMap::from([(
@@ -182,8 +184,11 @@ allow_active = [".mcp.json"]
                 include: vec!["**/*.md".to_owned()],
                 exclude: vec!["x".to_owned()],
                 every: Some(Duration::from_mins(15)),
+                cron: None,
+                timezone: None,
                 at_start: AtStart::Never,
                 stale_after: Some(Duration::from_hours(1)),
+                watch: false,
                 priority: 0,
                 push: PushMode::Direct,
                 on_conflict: Policy::Union,
@@ -220,6 +225,7 @@ fn the_example_is_valid_and_names_every_key() {
         "run_timeout",
         "shutdown_grace",
         "keep_history",
+        "timezone",
         "log",
         "kind",
         "root",
@@ -227,8 +233,10 @@ fn the_example_is_valid_and_names_every_key() {
         "include",
         "exclude",
         "every",
+        "cron",
         "at_start",
         "stale_after",
+        "watch",
         "priority",
         "push",
         "on_conflict",
@@ -304,6 +312,56 @@ fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn times_of_day_are_read_with_their_zone() {
+    let text = format!(
+        "[daemon]\ntimezone = \"Europe/Berlin\"\n{TEAM}cron = \"30 2 * * MON\"\ntimezone = \"Asia/Tokyo\"\nwatch = true\n"
+    );
+    let config = Home::new().parse(&text).unwrap();
+    let zone = |zone: &Option<TimeZone>| zone.as_ref().unwrap().iana_name().unwrap().to_owned();
+    assert_eq!(zone(&config.daemon.timezone), "Europe/Berlin");
+    let team = &config.sources[&source("team")];
+    assert_eq!(zone(&team.timezone), "Asia/Tokyo");
+    assert_eq!(team.cron, Some(Cron::parse("30 2 * * MON").unwrap()));
+    assert!(team.watch && team.every.is_none());
+}
+
+#[test]
+fn times_of_day_that_are_none_are_told() {
+    for (lines, complaint) in [
+        (
+            "every = \"1h\"\ncron = \"0 * * * *\"\n",
+            "5:8: `team` has both every and cron [keep one of them]",
+        ),
+        (
+            "cron = \"0 25 * * *\"\n",
+            "4:8: cron: `0 25 * * *`: it cannot be read as a cron pattern",
+        ),
+        (
+            "cron = \"0 0 */6 * * *\"\n",
+            "4:8: cron: `0 0 */6 * * *`: a cron pattern has five fields, and this has 6",
+        ),
+        (
+            "cron = \"0 0 30 2 *\"\n",
+            "4:8: cron: `0 0 30 2 *`: no day fits this pattern",
+        ),
+        (
+            "cron = \"0 * * * *\"\ntimezone = \"Europe/Brelin\"\n",
+            "5:12: timezone: `Europe/Brelin` is no time zone",
+        ),
+        (
+            "every = \"1h\"\ntimezone = \"UTC\"\n",
+            "5:12: timezone says nothing without cron",
+        ),
+    ] {
+        let found = wrong(&format!("{TEAM}{lines}"));
+        assert!(
+            found.len() == 1 && found[0].starts_with(complaint),
+            "{lines:?}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn malformed_text_is_told_with_its_place() {
     for (text, place) in [
         ("[daemon\n", "1:"),
@@ -364,14 +422,6 @@ fn what_belongs_to_later_versions_says_so() {
         ("[daemon]\nper_host = 8\n", "`per_host` in [daemon]"),
         ("[webhook]\nlisten = \"x\"\n", "`webhook` in the file"),
         ("[[notify]]\ndesktop = true\n", "`notify` in the file"),
-        (
-            &format!("{TEAM}watch = true\n"),
-            "`watch` in [sources.team]",
-        ),
-        (
-            &format!("{TEAM}cron = \"0 * * * *\"\n"),
-            "`cron` in [sources.team]",
-        ),
         (
             &format!("{TEAM}token = {{ env = \"T\" }}\n"),
             "`token` in [sources.team]",

@@ -4,6 +4,7 @@
 //! sides and their base to agree; *order* makes a plan safe to carry out one operation after the other.
 
 mod conflict;
+mod cron;
 mod error;
 mod fold;
 mod guard;
@@ -16,8 +17,10 @@ mod merge;
 mod order;
 mod plan;
 mod side;
+mod watch;
 
 pub use conflict::{ConflictKind, Policy, UnknownWord};
+pub use cron::{Cron, CronError};
 pub use error::{Problem, ProblemKind, SideError};
 pub use guard::{GUARD, Guard, GuardVerdict};
 pub use hash::{ContentHash, Hasher, ParseHashError};
@@ -34,3 +37,4 @@ pub use side::{
     BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted,
     ListRequest, Operation, Outcome, Progress, Recovered, RootIdentity, Scope, Side,
 };
+pub use watch::{Listener, Notice, Watch};

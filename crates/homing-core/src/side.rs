@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::{ContentHash, Identity, Item, ItemKey, ItemState, Manifest, SideError, Version};
+use crate::{
+    ContentHash, Identity, Item, ItemKey, ItemState, Listener, Manifest, SideError, Version, Watch,
+};
 
 /// A boxed future, so that `Side` can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -282,4 +284,12 @@ pub trait Side: Send + Sync {
         interrupted: Vec<Interrupted>,
         contents: Arc<dyn Contents>,
     ) -> BoxFuture<'_, Result<Vec<Recovered>, SideError>>;
+
+    /// Begins to watch the whole side; `None` when it cannot tell by itself that something changed.
+    fn watch(
+        &self,
+        _listener: Listener,
+    ) -> BoxFuture<'_, Result<Option<Arc<dyn Watch>>, SideError>> {
+        Box::pin(async { Ok(None) })
+    }
 }

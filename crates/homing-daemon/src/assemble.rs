@@ -11,6 +11,7 @@ use homing_config::{
 use homing_core::{ContentHash, SideError};
 use homing_engine as engine;
 use homing_side_dir::{DirOptions, DirSide, Limits};
+use jiff::tz::TimeZone;
 
 /// Builds every side, and with them what the engine is told.
 ///
@@ -29,13 +30,14 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
             Box::new(problem.with_hint("mend it and restart homingd"))
         }
     };
+    let timezone = config.daemon.timezone.as_ref();
     let sources = config
         .sources
         .iter()
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                source(config).map_err(in_section(format!("sources.{id}")))?,
+                source(config, timezone).map_err(in_section(format!("sources.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -78,7 +80,10 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
     problem
 }
 
-fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
+fn source(
+    config: &SourceConfig,
+    timezone: Option<&TimeZone>,
+) -> Result<engine::SourceSpec, SideError> {
     let SourceKind::Dir { root } = &config.kind;
     let origin = DirSide::new(DirOptions {
         root: root.clone(),
@@ -104,15 +109,26 @@ fn source(config: &SourceConfig) -> Result<engine::SourceSpec, SideError> {
         on_conflict: config.on_conflict,
         max_file_size: config.max_file_size,
         selection: selection(config),
-        every: config.every,
+        cadence: cadence(config, timezone),
         at_start: match config.at_start {
             AtStart::Due => engine::AtStart::Due,
             AtStart::Always => engine::AtStart::Always,
             AtStart::Never => engine::AtStart::Never,
         },
         stale_after: config.stale_after,
+        watch: config.watch,
         enabled: config.enabled,
     })
+}
+
+fn cadence(config: &SourceConfig, timezone: Option<&TimeZone>) -> Option<engine::Cadence> {
+    match &config.cron {
+        Some(pattern) => Some(engine::Cadence::Cron {
+            pattern: pattern.clone(),
+            zone: config.timezone.as_ref().or(timezone).cloned(),
+        }),
+        None => config.every.map(engine::Cadence::Every),
+    }
 }
 
 fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
@@ -198,7 +214,10 @@ mod tests {
             (source.url.as_str(), source.kind.as_str()),
             ("/somewhere/a", "dir")
         );
-        assert_eq!(source.every, Some(std::time::Duration::from_mins(15)));
+        assert_eq!(
+            source.cadence,
+            Some(engine::Cadence::Every(std::time::Duration::from_mins(15)))
+        );
         let target = specs.targets.values().next().unwrap();
         assert_eq!(
             (target.layout, target.deletions),

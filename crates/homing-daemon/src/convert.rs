@@ -104,8 +104,29 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         last_attempt: status.last_attempt.map(time),
         last_success: status.last_success.map(time),
         next_due: status.next_due.map(time),
+        paused: status.paused.map(pause),
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
+    }
+}
+
+/// Returns a pause as the interface tells it.
+pub(crate) fn pause(pause: engine::Pause) -> wire::Pause {
+    wire::Pause {
+        since: time(pause.since),
+        until: pause.until.map(time),
+    }
+}
+
+/// Returns everything that is paused as the interface tells it.
+pub(crate) fn pauses(report: engine::PauseReport) -> wire::Pauses {
+    wire::Pauses {
+        all: report.all.map(pause),
+        sources: report
+            .sources
+            .into_iter()
+            .map(|(source, paused)| (source.to_string(), pause(paused)))
+            .collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Identity, Serving, Shared, router};
 use crate::lock::Lock;
-use crate::schedule::{Pump, Schedule};
+use crate::schedule::{Pump, Schedule, Tempo};
 use crate::signal::Signals;
 use crate::socket::Socket;
 use crate::start::StartError;
@@ -92,6 +92,7 @@ struct Syncing {
     store: Store,
     sources: std::collections::BTreeMap<homing_core::SourceId, bool>,
     keep_history: Duration,
+    tempo: Tempo,
     schedule: Option<Schedule>,
 }
 
@@ -115,6 +116,7 @@ impl Running {
             .iter()
             .map(|(id, spec)| (id.clone(), spec.enabled))
             .collect();
+        let tempo = Tempo::of(&specs);
         let engine = Engine::start_telling(specs, store.clone(), events.clone())
             .await
             .map_err(|error| StartError::system("the engine could not start", error))?;
@@ -125,6 +127,7 @@ impl Running {
             store,
             sources,
             keep_history,
+            tempo,
             schedule: None,
         })))
     }
@@ -152,6 +155,7 @@ impl Running {
             syncing.store.clone(),
             syncing.keep_history,
             tasks.clone(),
+            syncing.tempo,
             Timestamp::now(),
         );
         let schedule = Schedule::start(pump)

@@ -1,14 +1,15 @@
-//! The pump: asks once a second whose turn has come.
+//! The pump: asks the engine whose turn has come, when the clock ticks and when something changed.
 //!
 //! `tokio-cron-scheduler` is the clock only. What is due is the engine's to say, from wall-clock times in the database,
 //! so a suspended machine or a restart loses no turn.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use homing_engine::{Engine, EngineError, RunRequest, Trigger, Verb};
+use homing_engine::{Cadence, Engine, EngineError, RunRequest, Specs, Verb};
 use homing_store::Store;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::tasks::Tasks;
@@ -18,23 +19,33 @@ const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// The first sweep waits until the daemon has caught up with its sources.
 const FIRST_SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
+/// Sources with a shorter interval want a clock that ticks every second.
+const SHORT: Duration = Duration::from_secs(30);
+/// The pause between two groups of sources that begin together.
+const SPREAD_PAUSE: Duration = Duration::from_secs(1);
+/// So many sources begin together when many are due at once, after a start or a night's sleep; a tenth of them when
+/// there are very many, so that a thousand have had their turn within a minute.
+const TOGETHER: usize = 4;
+const SPREAD: usize = 10;
+
 /// The clock, running.
 pub(crate) struct Schedule {
     scheduler: JobScheduler,
 }
 
 impl Schedule {
-    /// Submits what is due now, and from then on looks every second.
+    /// Submits what is due now, and from then on whatever the clock or the engine says that it may be time for.
     pub(crate) async fn start(pump: Pump) -> Result<Self, JobSchedulerError> {
-        pump.submit_due(Timestamp::now(), Trigger::Startup);
         let scheduler = JobScheduler::new().await?;
-        let pump = Arc::new(pump);
-        let job = Job::new_async("* * * * * *", move |_, _| {
-            let pump = Arc::clone(&pump);
-            Box::pin(async move { pump.tick(Timestamp::now()) })
-        })?;
-        scheduler.add(job).await?;
+        let ticks = Arc::new(Notify::new());
+        let clock = Arc::clone(&ticks);
+        let pattern = pump.tempo.pattern();
+        scheduler
+            .add(Job::new(pattern, move |_, _| clock.notify_one())?)
+            .await?;
         scheduler.start().await?;
+        let tasks = pump.tasks.clone();
+        tasks.spawn(async move { pump.run(&ticks).await });
         Ok(Self { scheduler })
     }
 
@@ -46,13 +57,60 @@ impl Schedule {
     }
 }
 
+/// How often the clock ticks.
+///
+/// Each tick costs some wake-ups of the processor, so nobody is asked every second for turns that come every hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tempo {
+    /// Every second.
+    Fast,
+    /// Every five seconds.
+    Calm,
+}
+
+impl Tempo {
+    /// Returns what the shortest interval asks for; a time of day has a minute.
+    pub(crate) fn of(specs: &Specs) -> Self {
+        let is_short = |cadence: &Cadence| match cadence {
+            Cadence::Every(every) => *every < SHORT,
+            Cadence::Cron { .. } => false,
+        };
+        let mut cadences = specs
+            .sources
+            .values()
+            .filter_map(|spec| spec.cadence.as_ref());
+        if cadences.any(is_short) {
+            Self::Fast
+        } else {
+            Self::Calm
+        }
+    }
+
+    fn pattern(self) -> &'static str {
+        match self {
+            Self::Fast => "* * * * * *",
+            Self::Calm => "*/5 * * * * *",
+        }
+    }
+
+    /// Returns how late a tick is when the machine must have slept.
+    fn slept(self) -> SignedDuration {
+        match self {
+            Self::Fast => SignedDuration::from_secs(5),
+            Self::Calm => SignedDuration::from_secs(15),
+        }
+    }
+}
+
 /// What happens at every tick.
 pub(crate) struct Pump {
     engine: Engine,
     store: Store,
     keep_history: Duration,
     tasks: Tasks,
+    tempo: Tempo,
     next_sweep: Mutex<Timestamp>,
+    last_tick: Mutex<Timestamp>,
 }
 
 impl Pump {
@@ -62,6 +120,7 @@ impl Pump {
         store: Store,
         keep_history: Duration,
         tasks: Tasks,
+        tempo: Tempo,
         now: Timestamp,
     ) -> Self {
         let next_sweep = Mutex::new(later(now, FIRST_SWEEP_AFTER));
@@ -70,43 +129,73 @@ impl Pump {
             store,
             keep_history,
             tasks,
+            tempo,
             next_sweep,
+            last_tick: Mutex::new(now),
         }
     }
 
-    fn tick(&self, now: Timestamp) {
-        if self.tasks.stopping().is_cancelled() {
-            return;
+    /// Ticks until the daemon stops.
+    async fn run(&self, ticks: &Notify) {
+        let stopping = self.tasks.stopping().clone();
+        loop {
+            let more = self.tick(Timestamp::now());
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = ticks.notified() => {}
+                () = self.engine.turns_changed() => {}
+                () = tokio::time::sleep(SPREAD_PAUSE), if more => {}
+            }
         }
-        self.submit_due(now, Trigger::Schedule);
+    }
+
+    /// Does what it is time for; tells whether more is due already.
+    fn tick(&self, now: Timestamp) -> bool {
+        if self.tasks.stopping().is_cancelled() {
+            return false;
+        }
+        if self.slept(now) {
+            tracing::info!("the machine slept; what came due meanwhile runs once");
+            self.engine.woke(now);
+        }
         if self.sweep_is_due(now) {
             self.sweep(now);
         }
+        self.submit_due(now)
     }
 
-    fn submit_due(&self, now: Timestamp, trigger: Trigger) {
-        for source in self.engine.due(now) {
-            match self
-                .engine
-                .submit(&source, RunRequest::new(Verb::Sync, trigger))
-            {
-                Ok(run) => tracing::debug!(%source, %run, "its turn has come"),
+    /// Tells whether nobody looked for so long that the machine must have slept.
+    fn slept(&self, now: Timestamp) -> bool {
+        let mut last = lock(&self.last_tick);
+        let since = std::mem::replace(&mut *last, now);
+        now.duration_since(since) > self.tempo.slept()
+    }
+
+    /// Submits what is due, no more at once than keeps the machine quiet; tells whether some has to wait.
+    fn submit_due(&self, now: Timestamp) -> bool {
+        let turns = self.engine.due(now);
+        let together = turns.len().div_ceil(SPREAD).max(TOGETHER);
+        let more = turns.len() > together;
+        for turn in turns.into_iter().take(together) {
+            let request = RunRequest::new(Verb::Sync, turn.trigger);
+            match self.engine.submit(&turn.source, request) {
+                Ok(run) => tracing::debug!(source = %turn.source, %run, "its turn has come"),
                 // It runs already, or was switched off since: the next turn will tell.
                 Err(
                     EngineError::Busy { .. }
                     | EngineError::Disabled { .. }
                     | EngineError::ShuttingDown,
                 ) => {}
-                Err(error) => tracing::warn!(%source, %error, "the run could not be queued"),
+                Err(error) => {
+                    tracing::warn!(source = %turn.source, %error, "the run could not be queued");
+                }
             }
         }
+        more
     }
 
     fn sweep_is_due(&self, now: Timestamp) -> bool {
-        let mut next = self
-            .next_sweep
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut next = lock(&self.next_sweep);
         let due = is_due(*next, now);
         if due {
             *next = later(now, SWEEP_EVERY);
@@ -131,92 +220,13 @@ fn is_due(next: Timestamp, now: Timestamp) -> bool {
     now >= next || next.duration_since(now) > SWEEP_EVERY
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
     now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use homing_core::RunId;
-    use homing_engine::{Settings, Specs};
-    use homing_store::{RunRow, StoreOptions};
-
-    use super::*;
-
-    fn old_run() -> RunRow {
-        RunRow {
-            id: RunId(1),
-            source: None,
-            target: None,
-            verb: "sync".to_owned(),
-            trigger: "manual".to_owned(),
-            status: "success".to_owned(),
-            started_at: "2020-01-02T03:04:05Z".parse().unwrap(),
-            synced: 1,
-            cached: 0,
-            failed: 0,
-            removed: 0,
-            bytes: 0,
-            requests: 0,
-            error_kind: None,
-            error_message: None,
-            duration_ms: 1,
-            phases: Vec::new(),
-            plan_digest: None,
-            problems: Vec::new(),
-            boot_id: "b".to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn the_pump_sweeps_when_it_is_time_and_not_before() {
-        let home = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreOptions {
-            data_dir: home.path().to_owned(),
-        })
-        .unwrap();
-        store
-            .write(|writer| writer.begin_run(&old_run()))
-            .await
-            .unwrap();
-        let specs = Specs {
-            sources: BTreeMap::new(),
-            targets: BTreeMap::new(),
-            settings: Settings::default(),
-        };
-        let engine = Engine::start(specs, store.clone()).await.unwrap();
-        let tasks = Tasks::default();
-        let now = Timestamp::now();
-        let month = Duration::from_hours(24 * 30);
-        let pump = Pump::new(engine, store.clone(), month, tasks.clone(), now);
-        let is_kept = || async {
-            store
-                .read(|reader| reader.run(RunId(1)))
-                .await
-                .unwrap()
-                .is_some()
-        };
-
-        pump.tick(now);
-        assert!(tasks.finished(month).await);
-        assert!(is_kept().await, "it was swept at once");
-        pump.tick(later(now, FIRST_SWEEP_AFTER));
-        assert!(tasks.finished(month).await);
-        assert!(!is_kept().await, "it was not swept");
-    }
-
-    #[test]
-    fn a_sweep_is_due_at_its_time_and_after_the_clock_was_set_back() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let next = later(now, FIRST_SWEEP_AFTER);
-        assert!(!is_due(next, now));
-        assert!(is_due(next, next));
-        assert!(is_due(next, later(next, SWEEP_EVERY)));
-        let set_back = now
-            .saturating_sub(SignedDuration::from_hours(24 * 400))
-            .unwrap();
-        assert!(is_due(next, set_back));
-    }
-}
+mod tests;

@@ -86,6 +86,16 @@ impl Look<'_> {
         Ok(edits)
     }
 
+    /// Tells whether there is any edit or new file for the source; reads none of them.
+    pub(crate) async fn any(&self, spec: &TargetSpec) -> Result<bool, EngineError> {
+        let state = read_state(self.shared, self.target).await?;
+        if !self.edited(spec, &state).await?.is_empty() {
+            return Ok(true);
+        }
+        Ok(spec.new_files_to.as_ref() == Some(self.source)
+            && !self.new_files(spec, &state).await?.is_empty())
+    }
+
     /// Lists the source's published files that differ from what was taken in of them.
     async fn edited(&self, spec: &TargetSpec, state: &TargetState) -> Result<Found, EngineError> {
         let held: BTreeSet<&ItemKey> = state

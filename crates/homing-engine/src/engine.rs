@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use homing_core::{RunId, SourceId, TargetId};
-use homing_store::{RunFilter, Store};
+use homing_store::{RunFilter, SourceRow, SourceUpdate, Store};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,17 +18,18 @@ use crate::changes::{self, Changes};
 use crate::error::EngineError;
 use crate::events::Events;
 use crate::history;
+use crate::pause::Pauses;
 use crate::pipeline::plan::Consent;
 use crate::progress;
 use crate::recover;
-use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Verb};
+use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Turn, Verb};
 use crate::runs::{self, Run, Runs};
-use crate::schedule::Schedule;
-use crate::shared::Shared;
+use crate::schedule::{Due, Schedule};
+use crate::shared::{Shared, locked};
 use crate::source::SourceActor;
-use crate::spec::{PushMode, Specs};
+use crate::spec::{AtStart, PushMode, Specs};
 use crate::target::{PublishRequest, Published, TargetActor};
-use crate::words;
+use crate::{watching, words};
 
 /// The engine. Clones are handles of the same one.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl Engine {
             })
             .collect();
         let now = runs::now();
-        let (rows, last_runs, last, half_pushed) = store
+        let (rows, last_runs, last, half_pushed, pauses) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
                 let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
@@ -95,16 +96,22 @@ impl Engine {
                     );
                     rows.extend(writer.source(&id)?.map(|row| (id, row)));
                 }
-                Ok((rows, last_runs, writer.last_run_id()?, half_pushed))
+                let pauses = Pauses::read(writer, rows.keys())?;
+                Ok((rows, last_runs, writer.last_run_id()?, half_pushed, pauses))
             })
             .await?;
-        let sources = specs
+        let schedules: BTreeMap<&SourceId, Schedule> = specs
             .sources
             .iter()
-            .map(|(id, spec)| {
-                let schedule = Schedule::resume(rows.get(id), spec, now);
+            .map(|(id, spec)| (id, Schedule::resume(rows.get(id), id, spec, now)))
+            .collect();
+        keep_first_turns(&store, &specs, &schedules, &rows).await?;
+        let sources = schedules
+            .into_iter()
+            .map(|(id, schedule)| {
                 let last_run = last_runs.get(id).map(history::report);
-                let repairs = spec.enabled && half_pushed.contains(id);
+                let is_enabled = specs.sources.get(id).is_some_and(|spec| spec.enabled);
+                let repairs = is_enabled && half_pushed.contains(id);
                 (id.clone(), SourceActor::new(schedule, last_run, repairs))
             })
             .collect();
@@ -120,6 +127,9 @@ impl Engine {
             changes: Changes::default(),
             permits: Semaphore::new(specs.settings.max_runs.max(1)),
             boot_id,
+            pauses: Pauses::new(pauses),
+            waited: Mutex::new((now, Trigger::Startup)),
+            turns: Notify::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             sources,
@@ -141,6 +151,7 @@ impl Engine {
                 engine.repair(source.clone());
             }
         }
+        watching::begin(&engine.shared);
         Ok(engine)
     }
 
@@ -200,22 +211,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns the sources whose turn has come and that have nothing queued.
-    pub fn due(&self, now: Timestamp) -> Vec<SourceId> {
-        let due = |id: &SourceId, actor: &SourceActor| {
-            self.shared
-                .specs
-                .sources
-                .get(id)
-                .is_some_and(|spec| spec.enabled)
-                && actor.is_due(now)
-        };
-        self.shared
+    /// Returns the sources whose turn has come and that have nothing queued, the most overdue first.
+    pub fn due(&self, now: Timestamp) -> Vec<Turn> {
+        let shared = &self.shared;
+        let (waited_until, waited_for) = *locked(&shared.waited);
+        let mut turns: Vec<Turn> = shared
             .sources
             .iter()
-            .filter(|(id, actor)| due(id, actor))
-            .map(|(id, _)| id.clone())
-            .collect()
+            .filter_map(|(id, actor)| {
+                let spec = shared.specs.sources.get(id).filter(|spec| spec.enabled)?;
+                let due = actor.due(spec, now)?;
+                if shared.pauses.holds(id, now) {
+                    return None;
+                }
+                let (since, trigger) = match due {
+                    Due::Since(since) if shared.pauses.ended(id, since) > Some(waited_until) => {
+                        (since, Trigger::Resume)
+                    }
+                    Due::Since(since) if since <= waited_until => (since, waited_for),
+                    Due::Since(since) => (since, Trigger::Schedule),
+                    Due::Changed => (now, Trigger::Watch),
+                };
+                Some(Turn {
+                    source: id.clone(),
+                    since,
+                    trigger,
+                })
+            })
+            .collect();
+        turns.sort_by_key(|turn| turn.since);
+        turns
+    }
+
+    /// Waits until something other than the time may have given a source its turn: a change, or the end of a pause.
+    pub async fn turns_changed(&self) {
+        self.shared.turns.notified().await;
+    }
+
+    /// Says that nobody asked for turns for a while until `now`: the machine slept.
+    pub fn woke(&self, now: Timestamp) {
+        *locked(&self.shared.waited) = (now, Trigger::Resume);
     }
 
     /// Returns runs, newest first; those that have not ended come first. Without items.
@@ -448,6 +483,36 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
         run.fail(&error);
         run.finish();
     }
+}
+
+/// Keeps the first turns of sources that do not run at a start: else one that is started often would never have one.
+async fn keep_first_turns(
+    store: &Store,
+    specs: &Specs,
+    schedules: &BTreeMap<&SourceId, Schedule>,
+    rows: &BTreeMap<SourceId, SourceRow>,
+) -> Result<(), EngineError> {
+    let news: Vec<(SourceId, Option<Timestamp>)> = schedules
+        .iter()
+        .filter(|(id, _)| specs.sources[**id].at_start == AtStart::Never)
+        .map(|(id, schedule)| ((*id).clone(), schedule.next_due))
+        .filter(|(id, due)| rows.get(id).is_some_and(|row| row.next_due != *due))
+        .collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    store
+        .write(move |writer| {
+            news.into_iter().try_for_each(|(id, next_due)| {
+                let update = SourceUpdate {
+                    next_due: Some(next_due),
+                    ..SourceUpdate::default()
+                };
+                writer.update_source(&id, update)
+            })
+        })
+        .await?;
+    Ok(())
 }
 
 /// Returns the kernel's id of this boot; without one every start counts as a new boot, which is the careful side.

@@ -14,6 +14,7 @@ macro_rules! kill_point {
 }
 use kill_point;
 
+mod cadence;
 mod capture;
 mod catalog;
 mod changes;
@@ -25,6 +26,7 @@ mod events;
 mod filter;
 mod history;
 mod merging;
+mod pause;
 mod pipeline;
 mod progress;
 mod push;
@@ -42,21 +44,26 @@ mod spec;
 mod status;
 mod target;
 mod target_run;
+#[cfg(test)]
+mod testing;
 mod undo;
 mod verify;
 mod watch;
+mod watching;
 mod why;
 mod words;
 
+pub use cadence::Cadence;
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use events::{
     ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
 };
 pub use history::problem_word;
+pub use pause::{Pause, PauseReport};
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
     ModifiedItem, Resolution, RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State,
-    TargetStatus, Trigger, Verb, VerifyReport, WhyCandidate, WhyReport,
+    TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};

@@ -5,6 +5,8 @@ use std::time::Duration;
 use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
 use jiff::Timestamp;
 
+use crate::pause::Pause;
+
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
@@ -35,6 +37,21 @@ pub enum Trigger {
     Startup,
     /// Somebody asked.
     Manual,
+    /// Something changed.
+    Watch,
+    /// Its turn came while the machine slept, or in a pause.
+    Resume,
+}
+
+/// A source whose turn has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The source.
+    pub source: SourceId,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it has come only now.
+    pub trigger: Trigger,
 }
 
 /// Where a run is, or how it ended.
@@ -267,7 +284,7 @@ pub enum State {
 /// A condition of a source or target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// `Ready`, `Syncing`, `Stale`, `Stalled`, `Conflicted`, `Blocked`.
+    /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`.
     pub kind: &'static str,
     /// Whether it holds.
     pub holds: bool,
@@ -306,6 +323,8 @@ pub struct SourceStatus {
     pub last_success: Option<Timestamp>,
     /// The next one by schedule.
     pub next_due: Option<Timestamp>,
+    /// Its own pause.
+    pub paused: Option<Pause>,
     /// Open conflicts.
     pub conflicts: u64,
     /// The last run, without items.
@@ -340,6 +359,8 @@ pub struct EngineStatus {
     pub sources: Vec<SourceStatus>,
     /// Every configured target, by name.
     pub targets: Vec<TargetStatus>,
+    /// The pause of everything.
+    pub paused: Option<Pause>,
     /// Whether repairs after the last stop are done.
     pub recovered: bool,
     /// A database that was moved aside, until the rebuild is accepted.

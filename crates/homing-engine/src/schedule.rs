@@ -1,11 +1,12 @@
-//! When a source runs by itself: its interval, its failures, what a person must mend first.
+//! When a source runs by itself: its turns, its failures, what a person must mend first.
 
 use std::time::Duration;
 
-use homing_core::{RunId, SourceId};
+use homing_core::SourceId;
 use homing_store::SourceRow;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::cadence::{CRON_JITTER, Cadence, later};
 use crate::error::EngineError;
 use crate::report::RunStatus;
 use crate::spec::{AtStart, SourceSpec};
@@ -16,6 +17,12 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(30);
 /// The longest pause, unless the interval is longer.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
 
+/// The longest pause that a far side may ask for.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// So many intervals without a success make a source stale.
+const STALE_INTERVALS: u32 = 3;
+
 /// What a source's actor remembers of its attempts; the store keeps the same over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
@@ -25,52 +32,108 @@ pub(crate) struct Schedule {
     pub(crate) stalled: Option<String>,
     pub(crate) last_attempt: Option<Timestamp>,
     pub(crate) last_success: Option<Timestamp>,
+    /// Something changed since the last run began.
+    pub(crate) changed: bool,
+    /// When all that was planned: a clock that shows less was set back.
+    planned_at: Option<Timestamp>,
+    stale_at: Option<Timestamp>,
+}
+
+/// Why a source's turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It came then.
+    Since(Timestamp),
+    /// Something changed.
+    Changed,
 }
 
 impl Schedule {
     /// Goes on from what the store remembers. A source that is due, or was never synced, runs soon.
-    pub(crate) fn resume(row: Option<&SourceRow>, spec: &SourceSpec, now: Timestamp) -> Self {
+    pub(crate) fn resume(
+        row: Option<&SourceRow>,
+        id: &SourceId,
+        spec: &SourceSpec,
+        now: Timestamp,
+    ) -> Self {
         let mut schedule = row.map(Self::from).unwrap_or_default();
-        schedule.next_due = spec.every.map(|every| {
-            let planned = schedule
-                .next_due
-                .or_else(|| after(schedule.last_attempt?, every));
-            // A clock that was set back must not put the next turn off by more than the interval.
-            let planned = planned
-                .map(|planned| after(now, every).map_or(planned, |latest| planned.min(latest)));
-            match spec.at_start {
-                AtStart::Always => now,
-                AtStart::Due => planned.unwrap_or(now),
-                AtStart::Never => planned
-                    .filter(|planned| *planned > now)
-                    .or_else(|| after(now, every))
-                    .unwrap_or(now),
-            }
-        });
+        schedule.next_due = schedule.first_turn(id, spec, now);
+        // A clock that was set back while nobody looked must not put anything off for longer than it may be.
+        let wait = later(now, LONGEST_WAIT);
+        schedule.backoff_until = schedule.backoff_until.min(wait);
+        schedule.planned_at = Some(now);
+        schedule.plan_staleness(spec);
         schedule
     }
 
-    /// Tells whether the source's turn has come.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.next_due.is_some_and(|due| due <= now)
-            && self.backoff_until.is_none_or(|until| until <= now)
-            && self.stalled.is_none()
+    fn first_turn(&self, id: &SourceId, spec: &SourceSpec, now: Timestamp) -> Option<Timestamp> {
+        let Some(cadence) = &spec.cadence else {
+            // Nobody watched while the daemon was down.
+            let missed = spec.watch && spec.at_start == AtStart::Due;
+            return (missed || spec.at_start == AtStart::Always).then_some(now);
+        };
+        let latest = cadence.turn_after(id, now, now);
+        let planned = self
+            .next_due
+            .or_else(|| cadence.turn_after(id, self.last_attempt?, self.last_attempt?))
+            .map(|planned| latest.map_or(planned, |latest| planned.min(latest)));
+        match spec.at_start {
+            AtStart::Always => Some(now),
+            AtStart::Due if spec.watch => Some(now),
+            AtStart::Due => Some(planned.unwrap_or(now)),
+            AtStart::Never => planned.filter(|planned| *planned > now).or(latest),
+        }
     }
 
-    /// Takes in how a run ended.
+    /// Tells whether the source's turn has come, and why.
+    pub(crate) fn due(&mut self, spec: &SourceSpec, now: Timestamp) -> Option<Due> {
+        self.follow_clock(spec, now);
+        let waits = self.backoff_until.is_some_and(|until| until > now) || self.stalled.is_some();
+        if waits {
+            return None;
+        }
+        match self.next_due.filter(|due| *due <= now) {
+            Some(since) => Some(Due::Since(since)),
+            None => self.changed.then_some(Due::Changed),
+        }
+    }
+
+    /// Moves what was planned, when the clock was set back to before that: a pause of a minute stays a minute.
+    fn follow_clock(&mut self, spec: &SourceSpec, now: Timestamp) {
+        let Some(planned_at) = self.planned_at.filter(|planned_at| *planned_at > now) else {
+            return;
+        };
+        let back = planned_at.duration_since(now);
+        let move_back = |time: Timestamp| time.checked_sub(back).unwrap_or(now);
+        self.backoff_until = self.backoff_until.map(move_back);
+        self.next_due = match &spec.cadence {
+            Some(cadence @ Cadence::Cron { .. }) => self.next_due.map(|due| {
+                // The next turn is the one that was planned, unless more than one would be left out until then.
+                let second = |next| later(cadence.next(next)?, CRON_JITTER);
+                match cadence.next(now) {
+                    Some(next) if second(next).is_some_and(|second| second < due) => next,
+                    _ => due,
+                }
+            }),
+            _ => self.next_due.map(move_back),
+        };
+        self.planned_at = Some(now);
+    }
+
+    /// Takes in how a run ended that began at `started`.
     pub(crate) fn ended(
         &mut self,
         id: &SourceId,
-        run: RunId,
         spec: &SourceSpec,
+        started: Timestamp,
         status: RunStatus,
         error: Option<&EngineError>,
         now: Timestamp,
     ) {
         self.last_attempt = Some(now);
-        self.next_due = spec
-            .every
-            .and_then(|every| after(now, every.saturating_add(jitter(id, run, every))));
+        self.planned_at = Some(now);
+        let cadence = spec.cadence.as_ref();
+        self.next_due = cadence.and_then(|cadence| cadence.turn_after(id, started, now));
         match status {
             RunStatus::Success | RunStatus::Partial | RunStatus::Blocked => {
                 if status != RunStatus::Blocked {
@@ -82,12 +145,12 @@ impl Schedule {
             }
             RunStatus::Error => {
                 self.failures = self.failures.saturating_add(1);
-                let pause = error
-                    .and_then(EngineError::wait)
-                    .unwrap_or_else(|| backoff(self.failures, spec.every.unwrap_or_default()));
-                self.backoff_until = after(now, pause);
+                let interval = cadence.map(|cadence| cadence.interval(now));
+                let pause = backoff(self.failures, interval.unwrap_or_default());
+                let asked = error.and_then(EngineError::wait).unwrap_or_default();
+                self.backoff_until = later(now, pause.max(asked.min(LONGEST_WAIT)));
                 // A failed source is tried again after its pause, not only at its next turn.
-                if spec.every.is_some() {
+                if cadence.is_some() || spec.watch {
                     self.next_due = self.next_due.min(self.backoff_until).or(self.backoff_until);
                 }
                 self.stalled = error
@@ -99,20 +162,31 @@ impl Schedule {
             | RunStatus::Cancelled
             | RunStatus::Interrupted => {}
         }
+        self.plan_staleness(spec);
     }
 
     /// Tells whether the last success is too long ago.
     pub(crate) fn is_stale(&self, spec: &SourceSpec, now: Timestamp) -> bool {
-        let Some(limit) = spec
-            .stale_after
-            .or_else(|| spec.every.map(|every| every.saturating_mul(3)))
-        else {
-            return false;
-        };
-        match self.last_success {
-            Some(success) => after(success, limit).is_some_and(|stale| stale < now),
-            None => self.failures > 0,
+        match (self.last_success, self.stale_at) {
+            // The clock was set back since; how old the success is cannot be told.
+            (Some(success), _) if success > now => self.failures > 0,
+            (_, Some(stale_at)) => stale_at < now,
+            (Some(_), None) => false,
+            (None, None) => {
+                self.failures > 0 && (spec.stale_after.is_some() || spec.cadence.is_some())
+            }
         }
+    }
+
+    /// Works out when the last success will be too long ago: once for each run, for every status asks.
+    fn plan_staleness(&mut self, spec: &SourceSpec) {
+        self.stale_at = self.last_success.and_then(|success| {
+            if let Some(limit) = spec.stale_after {
+                return later(success, limit);
+            }
+            let cadence = spec.cadence.as_ref()?;
+            (0..STALE_INTERVALS).try_fold(success, |turn, _| cadence.next(turn))
+        });
     }
 }
 
@@ -126,48 +200,20 @@ impl From<&SourceRow> for Schedule {
             stalled: None,
             last_attempt: row.last_sync_time,
             last_success: row.last_success_time,
+            changed: false,
+            planned_at: None,
+            stale_at: None,
         }
     }
 }
 
 /// Returns the pause after the `failures`th failure in a row.
-fn backoff(failures: u32, every: Duration) -> Duration {
+fn backoff(failures: u32, interval: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     FIRST_BACKOFF
         .saturating_mul(1 << doublings)
-        .min(LONGEST_BACKOFF.max(every))
-}
-
-/// Returns up to a tenth of the interval, another one for every source and run, so that sources do not march in step.
-fn jitter(id: &SourceId, run: RunId, every: Duration) -> Duration {
-    let seed = homing_core::ContentHash::of(format!("{id} {run}").as_bytes());
-    let fraction = u32::from(u16::from_be_bytes([seed.as_bytes()[0], seed.as_bytes()[1]]));
-    every / 10 * fraction / u32::from(u16::MAX)
-}
-
-fn after(time: Timestamp, pause: Duration) -> Option<Timestamp> {
-    time.checked_add(SignedDuration::try_from(pause).ok()?).ok()
+        .min(LONGEST_BACKOFF.max(interval))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_doubles_up_to_a_quarter_of_an_hour_or_the_interval() {
-        let minutes = Duration::from_mins;
-        assert_eq!(backoff(1, minutes(5)), FIRST_BACKOFF);
-        assert_eq!(backoff(3, minutes(5)), minutes(2));
-        assert_eq!(backoff(40, minutes(5)), LONGEST_BACKOFF);
-        assert_eq!(backoff(40, minutes(60)), minutes(60));
-    }
-
-    #[test]
-    fn jitter_is_a_tenth_of_the_interval_at_most_and_differs() {
-        let every = Duration::from_mins(10);
-        let of = |id: &str| jitter(&id.parse().unwrap(), RunId(1), every);
-        assert!(of("a") <= every / 10);
-        assert!(of("b") <= every / 10);
-        assert_ne!(of("a"), of("b"));
-    }
-}
+mod tests;

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homing_core::{Contents, SourceId, TargetId};
 use homing_store::Store;
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::changes::Changes;
 use crate::error::EngineError;
 use crate::events::Events;
+use crate::pause::Pauses;
+use crate::report::Trigger;
 use crate::runs::Runs;
 use crate::source::SourceActor;
 use crate::spec::{SourceSpec, Specs, TargetSpec};
@@ -29,6 +32,11 @@ pub(crate) struct Shared {
     pub(crate) permits: Semaphore,
     /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.
     pub(crate) boot_id: String,
+    pub(crate) pauses: Pauses,
+    /// Until when turns came that the start, or a machine that slept, kept waiting; and which of the two.
+    pub(crate) waited: Mutex<(Timestamp, Trigger)>,
+    /// Told when something other than the time may have given a source its turn.
+    pub(crate) turns: Notify,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     pub(crate) sources: BTreeMap<SourceId, SourceActor>,

@@ -15,10 +15,12 @@ use crate::error::EngineError;
 use crate::recover;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run};
-use crate::schedule::Schedule;
+use crate::schedule::{Due, Schedule};
 use crate::shared::{Shared, locked};
 use crate::source_run::{Ended, SourceRun};
+use crate::spec::SourceSpec;
 use crate::target::Recovery;
+use crate::watching::Watching;
 
 /// Requests that may wait for one source.
 pub(crate) const QUEUE: usize = 8;
@@ -30,6 +32,7 @@ pub(crate) struct SourceActor {
     turn: TurnLock<Recovery>,
     waiting: Mutex<VecDeque<(RunRequest, Arc<Run>)>>,
     known: Mutex<Knowledge>,
+    pub(crate) watching: Watching,
 }
 
 /// What the actor remembers between runs.
@@ -73,13 +76,26 @@ impl SourceActor {
         locked(&self.known).clone()
     }
 
-    /// Tells whether the source's turn has come and nothing of it waits or is under way.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+    /// Returns why it is the source's turn, if it is, and nothing of it waits or is under way.
+    pub(crate) fn due(&self, spec: &SourceSpec, now: Timestamp) -> Option<Due> {
         if !locked(&self.waiting).is_empty() {
-            return false;
+            return None;
         }
-        let known = locked(&self.known);
-        known.current.is_none() && known.schedule.is_due(now)
+        let mut known = locked(&self.known);
+        if known.current.is_some() {
+            return None;
+        }
+        known.schedule.due(spec, now)
+    }
+
+    /// Gives the source its turn: something changed in it, or in a target that it takes edits from.
+    pub(crate) fn something_changed(&self) {
+        locked(&self.known).schedule.changed = true;
+    }
+
+    /// Lets the source have its turn in spite of its failures: its origin is there again.
+    pub(crate) fn came_back(&self) {
+        locked(&self.known).schedule.backoff_until = None;
     }
 
     /// Takes the source for work that must not meet a run.
@@ -158,7 +174,14 @@ impl SourceActor {
         let (Some(request), Ok((spec, _))) = (self.leave_queue(&run), shared.source(&id)) else {
             return;
         };
-        locked(&self.known).current = Some(Arc::clone(&run));
+        {
+            let mut known = locked(&self.known);
+            known.current = Some(Arc::clone(&run));
+            // What changes from now on is another run's, unless this one looks at a part only.
+            if request.filter.is_empty() && matches!(request.verb, Verb::Pull | Verb::Sync) {
+                known.schedule.changed = false;
+            }
+        }
         run.begin();
         changes::look(&shared);
         let source_run = SourceRun::new(&shared, &id, spec, &run, request);
@@ -196,9 +219,14 @@ impl SourceActor {
             // A turn that the daemon's own end cut short is still owed.
             if !(report.status == RunStatus::Cancelled && shared.stopping.is_cancelled()) {
                 let error = ended.error.as_ref();
-                known
-                    .schedule
-                    .ended(id, run.id, spec, report.status, error, runs::now());
+                known.schedule.ended(
+                    id,
+                    spec,
+                    report.started_at,
+                    report.status,
+                    error,
+                    runs::now(),
+                );
             }
             // One that was cancelled in the queue has seen nothing.
             if known.is_under_way(run) {
@@ -224,9 +252,13 @@ impl SourceActor {
                 items: Vec::new(),
                 ..report
             });
+            if known.schedule.changed {
+                shared.turns.notify_one();
+            }
         }
         shared.runs.remove(run.id);
         run.announce();
+        self.watching.run_ended();
     }
 }
 

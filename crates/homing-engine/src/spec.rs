@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use homing_core::{Policy, Side, SourceId, TargetId};
 
+use crate::cadence::Cadence;
+
 /// Everything that is configured, as the engine needs it.
 #[derive(Clone, Debug)]
 pub struct Specs {
@@ -84,12 +86,14 @@ pub struct SourceSpec {
     pub max_file_size: u64,
     /// Fingerprint of the place (url, ref, path), a slash, and that of the filters.
     pub selection: String,
-    /// The interval of its schedule; `None`: by hand only.
-    pub every: Option<Duration>,
+    /// When its turns come; `None`: by hand only, or when something changes.
+    pub cadence: Option<Cadence>,
     /// See [`AtStart`].
     pub at_start: AtStart,
     /// Stale when the last success is older; `None`: three intervals.
     pub stale_after: Option<Duration>,
+    /// Whether a change in the origin starts a run.
+    pub watch: bool,
     /// Disabled sources publish nothing.
     pub enabled: bool,
 }

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::pause::{Pause, PauseReport};
 use crate::report::{Condition, EngineStatus, RunStatus, SourceStatus, State, TargetStatus};
 use crate::runs;
 use crate::source;
-use crate::spec::SourceSpec;
+use crate::spec::{PushMode, SourceSpec};
+use crate::watching::Trouble;
 
 /// What the store knows, in one snapshot.
 struct Stored {
@@ -25,12 +27,13 @@ impl Engine {
     pub async fn status(&self) -> Result<EngineStatus, EngineError> {
         let stored = self.stored().await?;
         let now = runs::now();
+        let paused = self.shared.pauses.report(now);
         let sources = self
             .shared
             .specs
             .sources
             .iter()
-            .map(|(id, spec)| self.source_status(id, spec, &stored, now))
+            .map(|(id, spec)| self.source_status(id, spec, &stored, &paused, now))
             .collect();
         let targets = self
             .shared
@@ -79,6 +82,7 @@ impl Engine {
         Ok(EngineStatus {
             sources,
             targets,
+            paused: paused.all,
             recovered,
             quarantined,
         })
@@ -118,11 +122,40 @@ impl Engine {
         Ok(stored)
     }
 
+    /// Returns why changes of a source, or edits in its targets, are found at its next turn only.
+    fn unwatched(&self, id: &SourceId, spec: &SourceSpec) -> Option<Trouble> {
+        let until = match spec.cadence {
+            Some(_) => "until then it is looked at when its turn comes",
+            None => "until then it is looked at every few minutes",
+        };
+        let own = self.shared.source(id).ok()?.1.watching.trouble();
+        let targets = self.shared.targets_of(id);
+        let of_target = targets
+            .iter()
+            .filter(|_| spec.push != PushMode::Never)
+            .find_map(|id| Some((id, self.shared.target(id).ok()?.1.watching.trouble()?)));
+        match (own, of_target) {
+            (Some(trouble), _) => Some(Trouble {
+                message: format!("it is not watched: {}; {until}", trouble.message),
+                ..trouble
+            }),
+            (None, Some((target, trouble))) => Some(Trouble {
+                message: format!(
+                    "target `{target}` is not watched: {}; {until}",
+                    trouble.message
+                ),
+                ..trouble
+            }),
+            (None, None) => None,
+        }
+    }
+
     fn source_status(
         &self,
         id: &SourceId,
         spec: &SourceSpec,
         stored: &Stored,
+        paused: &PauseReport,
         now: Timestamp,
     ) -> SourceStatus {
         let known = self
@@ -164,12 +197,20 @@ impl Engine {
             enabled: spec.enabled,
             priority: spec.priority,
             states: or_synced(states),
-            conditions: conditions(spec, &known, conflicts, now),
+            conditions: conditions(
+                spec,
+                &known,
+                conflicts,
+                pause_of(id, paused),
+                self.unwatched(id, spec),
+                now,
+            ),
             revision: row.and_then(|row| row.revision.clone()),
             files: files as u64,
             last_attempt: known.schedule.last_attempt,
             last_success: known.schedule.last_success,
             next_due: known.schedule.next_due,
+            paused: paused.sources.get(id).copied(),
             conflicts,
             last_run: known.last_run,
             current_run: known.current.map(|run| run.report()),
@@ -179,6 +220,13 @@ impl Engine {
 
 fn count(conflicts: &[ConflictRow], of: impl Fn(&ConflictRow) -> bool) -> u64 {
     conflicts.iter().filter(|row| of(row)).count() as u64
+}
+
+/// Returns the pause of a source, or of everything, that ends last.
+fn pause_of(id: &SourceId, paused: &PauseReport) -> Option<Pause> {
+    let both = paused.sources.get(id).into_iter().chain(&paused.all);
+    both.copied()
+        .max_by_key(|pause| pause.until.unwrap_or(Timestamp::MAX))
 }
 
 fn or_synced(states: Vec<State>) -> Vec<State> {
@@ -193,6 +241,8 @@ fn conditions(
     spec: &SourceSpec,
     known: &source::Knowledge,
     conflicts: u64,
+    pause: Option<Pause>,
+    unwatched: Option<Trouble>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let schedule = &known.schedule;
@@ -226,6 +276,19 @@ fn conditions(
         told(error),
         schedule.last_success,
     )];
+    if let Some(pause) = pause {
+        let message = match pause.until {
+            Some(until) => format!("nothing runs by itself until {until}"),
+            None => "nothing runs by itself until `homing resume`".to_owned(),
+        };
+        conditions.push(condition(
+            "Paused",
+            true,
+            "ByHand",
+            message,
+            Some(pause.since),
+        ));
+    }
     if let Some(run) = &known.current {
         let since = Some(run.report().started_at);
         conditions.push(condition(
@@ -256,6 +319,16 @@ fn conditions(
             "NeedsAPerson",
             stalled.clone(),
             schedule.last_attempt,
+        ));
+    }
+    if let Some(trouble) = unwatched {
+        let since = Some(trouble.since);
+        conditions.push(condition(
+            "Unwatched",
+            true,
+            "CannotWatch",
+            trouble.message,
+            since,
         ));
     }
     if conflicts > 0 {

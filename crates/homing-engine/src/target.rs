@@ -16,6 +16,7 @@ use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::TargetSpec;
 use crate::target_run::{TargetRun, Told};
+use crate::watching::Watching;
 
 /// What a run wants of a publish.
 pub(crate) struct PublishRequest {
@@ -65,6 +66,7 @@ pub(crate) struct TargetActor {
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
     known: Mutex<Knowledge>,
     told: Mutex<Told>,
+    pub(crate) watching: Watching,
 }
 
 /// Whether what a killed process left in the target was repaired.
@@ -133,6 +135,7 @@ impl TargetActor {
             .into_iter()
             .unzip();
         let answers = self.publish_for(shared, id, &requests, &mut turn).await;
+        self.watching.run_ended();
         for (sender, answer) in senders.into_iter().zip(answers) {
             // The run may have been ended by a time limit meanwhile.
             sender.send(answer).ok();

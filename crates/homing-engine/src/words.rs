@@ -47,7 +47,13 @@ words!(Verb {
     Verify = "verify",
 });
 
-words!(Trigger { Schedule = "schedule", Startup = "startup", Manual = "manual" });
+words!(Trigger {
+    Schedule = "schedule",
+    Startup = "startup",
+    Manual = "manual",
+    Watch = "watch",
+    Resume = "resume",
+});
 
 words!(RunStatus {
     Queued = "queued",

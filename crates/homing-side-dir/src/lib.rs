@@ -28,14 +28,15 @@ mod scan;
 mod selection;
 mod signature;
 mod walk;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use homing_core::{
-    BoxFuture, Contents, FetchRequest, Interrupted, ItemKey, ListRequest, Manifest, Operation,
-    Outcome, Progress, Recovered, Scope, Side, SideError,
+    BoxFuture, Contents, FetchRequest, Interrupted, ItemKey, ListRequest, Listener, Manifest,
+    Operation, Outcome, Progress, Recovered, Scope, Side, SideError, Watch,
 };
 
 use crate::below::Root;
@@ -201,6 +202,19 @@ impl Side for DirSide {
             blocking(move |cancel| inner.recover(&interrupted, &contents, cancel))
                 .await
                 .unwrap_or(Err(SideError::Cancelled))
+        })
+    }
+
+    fn watch(
+        &self,
+        listener: Listener,
+    ) -> BoxFuture<'_, Result<Option<Arc<dyn Watch>>, SideError>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            blocking(move |_| watch::watch(inner, listener))
+                .await
+                .unwrap_or(Err(SideError::Cancelled))
+                .map(Some)
         })
     }
 }

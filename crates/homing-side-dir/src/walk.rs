@@ -183,7 +183,7 @@ enum Entry {
 }
 
 /// Tells whether a name is one of `Operation::temporary_name`, or the same with what this crate appends.
-fn is_own_temporary(name: &[u8]) -> bool {
+pub(crate) fn is_own_temporary(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b".homing-") else {
         return false;
     };

@@ -10,6 +10,7 @@ use homing_api::{
 use homing_config::{
     AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SourceKind,
 };
+use jiff::tz::TimeZone;
 
 use crate::arguments::ConfigCommand;
 use crate::context::Context;
@@ -135,6 +136,7 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             run_timeout_ms: millis(daemon.run_timeout),
             shutdown_grace_ms: millis(daemon.shutdown_grace),
             keep_history_ms: millis(daemon.keep_history),
+            timezone: zone(daemon.timezone.as_ref()),
             log: daemon.log.clone(),
         },
         sources: config
@@ -150,6 +152,9 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                     include: source.include.clone(),
                     exclude: source.exclude.clone(),
                     every_ms: source.every.map(millis),
+                    cron: source.cron.as_ref().map(ToString::to_string),
+                    timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
+                        .filter(|_| source.cron.is_some()),
                     at_start: match source.at_start {
                         AtStart::Due => "due",
                         AtStart::Always => "always",
@@ -157,6 +162,7 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                     }
                     .to_owned(),
                     stale_after_ms: source.stale_after.map(millis),
+                    watch: source.watch,
                     priority: source.priority,
                     push: match source.push {
                         PushMode::Never => "never",
@@ -195,8 +201,21 @@ fn shown(config: &Config, locations: &Locations) -> ConfigShown {
     }
 }
 
+fn zone(zone: Option<&TimeZone>) -> Option<String> {
+    zone?.iana_name().map(str::to_owned)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the interval of a source that has no other times.
+fn every(source: &SourceShown) -> String {
+    match (source.every_ms, &source.cron) {
+        (Some(every), _) => setting(every),
+        (None, Some(_)) => String::new(),
+        (None, None) => "by hand only".to_owned(),
+    }
 }
 
 fn render(shown: &ConfigShown) -> String {
@@ -218,6 +237,7 @@ fn render(shown: &ConfigShown) -> String {
             ("run_timeout", setting(daemon.run_timeout_ms)),
             ("shutdown_grace", setting(daemon.shutdown_grace_ms)),
             ("keep_history", setting(daemon.keep_history_ms)),
+            ("timezone", daemon.timezone.clone().unwrap_or_default()),
             ("log", daemon.log.clone()),
         ],
     );
@@ -230,17 +250,15 @@ fn render(shown: &ConfigShown) -> String {
                 ("path", source.path.clone().unwrap_or_default()),
                 ("include", source.include.join(", ")),
                 ("exclude", source.exclude.join(", ")),
-                (
-                    "every",
-                    source
-                        .every_ms
-                        .map_or_else(|| "by hand only".to_owned(), setting),
-                ),
+                ("every", every(source)),
+                ("cron", source.cron.clone().unwrap_or_default()),
+                ("timezone", source.timezone.clone().unwrap_or_default()),
                 ("at_start", source.at_start.clone()),
                 (
                     "stale_after",
                     source.stale_after_ms.map(setting).unwrap_or_default(),
                 ),
+                ("watch", source.watch.to_string()),
                 ("priority", source.priority.to_string()),
                 ("push", source.push.clone()),
                 ("on_conflict", source.on_conflict.clone()),
@@ -302,8 +320,9 @@ mod tests {
         path           plugins
         include        **/*.md
         exclude        **/README.md
-        every          6h
+        cron           0 */6 * * *
         at_start       due
+        watch          false
         priority       100
         push           never
         on_conflict    ask
@@ -317,6 +336,7 @@ mod tests {
         root           /nowhere/home/team/agents
         every          15m
         at_start       due
+        watch          false
         priority       50
         push           direct
         on_conflict    ask

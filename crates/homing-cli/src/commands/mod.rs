@@ -8,8 +8,10 @@ mod diff;
 mod events;
 mod history;
 mod man;
+mod pause;
 mod release;
 mod resolve;
+mod resume;
 mod run;
 mod status;
 mod sync;
@@ -52,6 +54,8 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Why(args) => why::run(args, context).await,
+        Command::Pause(args) => pause::run(args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
         Command::Completions(_) | Command::Man(_) | Command::Config(_) | Command::Version => {
             unreachable!("they were carried out above")

@@ -14,10 +14,17 @@ use crate::error::CliError;
 use crate::output::{RED, Report, Screen, YELLOW};
 use crate::runs::{of_failure, problems_of};
 use crate::table::{Table, plain};
-use crate::text::{count, escape, relative};
+use crate::text::{count, escape, relative, until};
 
 /// Conditions that belong beside the states; the others repeat a state or are the rule.
-const SHOWN: &[&str] = &["Syncing", "Stale", "Stalled", "Blocked"];
+const SHOWN: &[&str] = &[
+    "Paused",
+    "Syncing",
+    "Stale",
+    "Stalled",
+    "Unwatched",
+    "Blocked",
+];
 
 /// Shows every source and target.
 pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, CliError> {
@@ -47,7 +54,7 @@ fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
 }
 
 fn render(status: &Status, now: Timestamp, screen: Screen) -> String {
-    let mut text = daemon_trouble(status, screen);
+    let mut text = daemon_trouble(status, now, screen);
     if !status.sources.is_empty() {
         text.push_str(&sources(&status.sources, now, screen));
         text.push('\n');
@@ -78,7 +85,7 @@ fn render(status: &Status, now: Timestamp, screen: Screen) -> String {
 }
 
 /// Returns what is wrong with the daemon as a whole.
-fn daemon_trouble(status: &Status, screen: Screen) -> String {
+fn daemon_trouble(status: &Status, now: Timestamp, screen: Screen) -> String {
     let mut text = String::new();
     let conditions = &status.daemon.conditions;
     let named: Vec<&Condition> = conditions
@@ -102,6 +109,13 @@ fn daemon_trouble(status: &Status, screen: Screen) -> String {
         let said = "the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`";
         text.push_str(&screen.warning(&format!("{said}: {moved}")));
     }
+    if let Some(pause) = &status.daemon.paused {
+        let end = pause
+            .until
+            .as_ref()
+            .map_or_else(|| "until `homing resume`".to_owned(), |end| until(end, now));
+        text.push_str(&screen.warning(&format!("everything is paused {end}")));
+    }
     if !status.daemon.recovered {
         text.push_str(&screen.warning("repairs after the last stop are under way"));
     }
@@ -123,14 +137,28 @@ fn sources(sources: &[Source], now: Timestamp, screen: Screen) -> String {
             state(source),
             plain(source.files.to_string()),
             plain(time(&source.last_success, "never")),
-            plain(if source.enabled {
-                time(&source.next_due, "by hand")
-            } else {
-                "-".to_owned()
-            }),
+            plain(next(source, now)),
         ]);
     }
     table.render()
+}
+
+/// Returns when the source runs by itself next.
+fn next(source: &Source, now: Timestamp) -> String {
+    let paused = source
+        .conditions
+        .iter()
+        .any(|condition| condition.kind == "Paused" && condition.status);
+    match (&source.next_due, &source.paused) {
+        _ if !source.enabled => "-".to_owned(),
+        (_, Some(pause)) if pause.until.is_some() => {
+            let end = pause.until.as_deref().unwrap_or_default();
+            format!("paused, {}", relative(end, now))
+        }
+        _ if paused => "paused".to_owned(),
+        (Some(due), _) => relative(due, now),
+        (None, _) => "by hand".to_owned(),
+    }
 }
 
 fn state(source: &Source) -> (String, Style) {
@@ -218,7 +246,7 @@ fn trouble(status: &Status, screen: Screen) -> String {
 
 #[cfg(test)]
 mod tests {
-    use homing_api::{Daemon, ProblemKind, Run};
+    use homing_api::{Daemon, Pause, ProblemKind, Run};
 
     use super::*;
     use crate::runs::tests::{failure, run};
@@ -248,6 +276,7 @@ mod tests {
             last_attempt: Some("2026-01-02T03:00:00.000Z".to_owned()),
             last_success: Some("2026-01-02T03:00:00.000Z".to_owned()),
             next_due: Some("2026-01-02T03:15:00.000Z".to_owned()),
+            paused: None,
             last_run: None,
             current_run: None,
         }
@@ -272,6 +301,7 @@ mod tests {
                 data_dir: "/d".to_owned(),
                 recovered: true,
                 quarantined: None,
+                paused: None,
                 conditions: Vec::new(),
             },
             sources: vec![
@@ -347,6 +377,33 @@ mod tests {
           caused by: No such file or directory
           hint: mount it
         3 sources, 1 target, 2 conflicts (see `homing conflicts`); homingd 0.1.0, started 3h ago
+        ");
+    }
+
+    #[test]
+    fn a_pause_is_told_with_its_end() {
+        let mut status = status();
+        status.daemon.paused = Some(Pause {
+            since: "2026-01-02T03:00:00.000Z".to_owned(),
+            until: None,
+        });
+        for source in &mut status.sources {
+            source.conditions.push(condition("Paused", true));
+        }
+        status.sources[1].paused = Some(Pause {
+            since: "2026-01-02T03:00:00.000Z".to_owned(),
+            until: Some("2026-01-02T05:05:00.000Z".to_owned()),
+        });
+        insta::assert_snapshot!(shown(&status), @r"
+        warning: everything is paused until `homing resume`
+        SOURCE     STATE                   FILES  LAST SUCCESS  NEXT
+        community  synced, paused            120  5m ago        paused
+        team       modified, held, paused    120  5m ago        paused, in 2h
+
+        TARGET  STATE   FILES  FROM             PATH
+        claude  synced    140  team, community  /home/u/.claude/agents
+
+        2 sources, 1 target, 0 conflicts; homingd 0.1.0, started 3h ago
         ");
     }
 

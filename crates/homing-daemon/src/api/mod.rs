@@ -7,8 +7,10 @@ mod events;
 mod extract;
 mod guard;
 mod health;
+mod pause;
 mod release;
 mod resolve;
+mod resume;
 mod runs;
 mod shutdown;
 mod sources;
@@ -104,6 +106,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::SOURCE_RUNS, post(runs::start))
         .route(routes::SOURCE_DIFF, get(diff::show))
         .route(routes::SOURCE_RELEASE, post(release::release))
+        .route(routes::SOURCE_PAUSE, post(pause::source))
+        .route(routes::SOURCE_RESUME, post(resume::source))
+        .route(routes::PAUSE, post(pause::all))
+        .route(routes::RESUME, post(resume::all))
         .route(routes::RUNS, get(runs::list).post(runs::start_many))
         .route(routes::RUN, get(runs::show).delete(runs::cancel))
         .route(routes::RUN_UNDO, post(undo::undo))

@@ -45,6 +45,7 @@ pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
         });
     }
     daemon.quarantined = status.quarantined;
+    daemon.paused = status.paused.map(convert::pause);
     Ok(Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
@@ -83,6 +84,7 @@ fn daemon(api: &Api) -> Daemon {
         data_dir: identity.data_dir.display().to_string(),
         recovered: true,
         quarantined: None,
+        paused: None,
         conditions: Vec::new(),
     }
 }

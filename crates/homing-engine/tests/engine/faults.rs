@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use homing_core::{ConflictKind, SideError, UnknownReason};
 use homing_engine::{
-    Deletions, EngineError, ItemAction, RunRequest, RunStatus, State, Trigger, Verb as Do,
+    Cadence, Deletions, EngineError, ItemAction, RunRequest, RunStatus, State, Trigger, Verb as Do,
 };
 use jiff::{SignedDuration, Timestamp};
 use testkit::Verb;
 
 use crate::memory::{Memory, not_found, permanent, storage};
-use crate::world::{key, source};
+use crate::world::{key, names, source};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -92,7 +92,8 @@ async fn each_kind_of_failure_is_told_by_its_name_and_tried_again_when_it_makes_
         (permanent(), "permanent", false, Some((0, 1))),
     ];
     for (error, kind, hinted, again) in cases {
-        let mut memory = Memory::with(|spec| spec.every = Some(Duration::from_mins(15)));
+        let mut memory =
+            Memory::with(|spec| spec.cadence = Some(Cadence::Every(Duration::from_mins(15))));
         memory.up.memory.put("a.md", b"a");
         let engine = memory.ready().await;
         memory.up.memory.fail_next(Verb::List, None, error);
@@ -115,7 +116,7 @@ async fn each_kind_of_failure_is_told_by_its_name_and_tried_again_when_it_makes_
                     engine.due(later(not_yet)).is_empty(),
                     "{kind} is tried too soon"
                 );
-                assert_eq!(engine.due(later(then)), [source("up")], "{kind}");
+                assert_eq!(names(engine.due(later(then))), [source("up")], "{kind}");
             }
             None => assert!(
                 engine.due(later(10_000)).is_empty(),
@@ -125,7 +126,7 @@ async fn each_kind_of_failure_is_told_by_its_name_and_tried_again_when_it_makes_
         assert_eq!(stalled, again.is_none(), "{kind}");
         memory.world.sync_well("up").await;
         assert_eq!(
-            engine.due(later(20)),
+            names(engine.due(later(20))),
             [source("up")],
             "a person's run passes every pause"
         );

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use homing_engine::{EngineError, RunRequest, RunStatus, Trigger, Verb};
+use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb};
 
-use crate::world::{World, source};
+use crate::world::{World, names, source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_requests_that_wait_become_one_and_pull_and_push_become_a_sync() {
@@ -82,11 +82,13 @@ async fn an_engine_that_stops_takes_no_more_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_was_never_synced_is_due_at_once_and_then_after_its_interval() {
     let mut world = World::empty();
-    world.source("up", |spec| spec.every = Some(Duration::from_mins(15)));
+    world.source("up", |spec| {
+        spec.cadence = Some(Cadence::Every(Duration::from_mins(15)));
+    });
     world.write("up/a.md", "a\n");
     let engine = world.engine().await;
     let now = jiff::Timestamp::now();
-    assert_eq!(engine.due(now), [source("up")]);
+    assert_eq!(names(engine.due(now)), [source("up")]);
     let run = engine
         .submit(
             &source("up"),
@@ -96,13 +98,15 @@ async fn a_source_that_was_never_synced_is_due_at_once_and_then_after_its_interv
     assert_eq!(engine.wait(run).await.unwrap().status, RunStatus::Success);
     assert!(engine.due(jiff::Timestamp::now()).is_empty());
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900 + 91);
-    assert_eq!(engine.due(later), [source("up")]);
+    assert_eq!(names(engine.due(later)), [source("up")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_source_backs_off_and_comes_back() {
     let mut world = World::empty();
-    world.source("up", |spec| spec.every = Some(Duration::from_mins(15)));
+    world.source("up", |spec| {
+        spec.cadence = Some(Cadence::Every(Duration::from_mins(15)));
+    });
     std::fs::remove_dir(world.path("up")).unwrap();
     let run = world
         .run("up", RunRequest::new(Verb::Sync, Trigger::Schedule))
@@ -113,7 +117,7 @@ async fn a_failing_source_backs_off_and_comes_back() {
     let now = jiff::Timestamp::now();
     assert!(engine.due(now).is_empty());
     assert_eq!(
-        engine.due(now + jiff::SignedDuration::from_secs(31)),
+        names(engine.due(now + jiff::SignedDuration::from_secs(31))),
         [source("up")],
         "sooner than its interval"
     );

@@ -1,10 +1,11 @@
 //! A world whose sides are in memory, where a test decides what goes wrong and when.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use homing_core::{
-    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ListRequest, Manifest, Operation,
-    Outcome, Progress, Recovered, Side, SideError,
+    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ListRequest, Listener, Manifest,
+    Notice, Operation, Outcome, Progress, Recovered, Side, SideError, Watch,
 };
 use homing_engine::{Engine, PushMode, SourceSpec};
 use homing_store::{RunFilter, Store, StoreOptions};
@@ -19,6 +20,9 @@ type Hook = Arc<dyn Fn(Verb, &MemorySide) -> BoxFuture<'static, ()> + Send + Syn
 pub(crate) struct Accompanied {
     pub(crate) memory: MemorySide,
     before: Mutex<Option<Hook>>,
+    watched: Mutex<Vec<Listener>>,
+    unwatchable: Mutex<Option<SideError>>,
+    replaced: Arc<AtomicBool>,
 }
 
 impl Accompanied {
@@ -26,7 +30,32 @@ impl Accompanied {
         Arc::new(Self {
             memory: MemorySide::new(capabilities),
             before: Mutex::default(),
+            watched: Mutex::default(),
+            unwatchable: Mutex::default(),
+            replaced: Arc::default(),
         })
+    }
+
+    /// Returns how often somebody began to watch.
+    pub(crate) fn watches(&self) -> usize {
+        self.watched.lock().unwrap().len()
+    }
+
+    /// Tells whoever watches last.
+    pub(crate) fn tell(&self, notice: Notice) {
+        let listener = self.watched.lock().unwrap().last().cloned().unwrap();
+        listener(notice);
+    }
+
+    /// Loses the watch, and fails the next one.
+    pub(crate) fn lose(&self, next: SideError) {
+        *self.unwatchable.lock().unwrap() = Some(next);
+        self.tell(Notice::Lost(crate::memory::not_found()));
+    }
+
+    /// Says that another place was put where the watched one was.
+    pub(crate) fn replace(&self) {
+        self.replaced.store(true, Ordering::SeqCst);
     }
 
     /// Calls `hook` before every call from now on.
@@ -135,6 +164,30 @@ impl Side for Accompanied {
             self.accompany(Verb::Recover).await;
             self.memory.recover(interrupted, contents).await
         })
+    }
+
+    fn watch(
+        &self,
+        listener: Listener,
+    ) -> BoxFuture<'_, Result<Option<Arc<dyn Watch>>, SideError>> {
+        Box::pin(async move {
+            self.watched.lock().unwrap().push(listener);
+            match self.unwatchable.lock().unwrap().take() {
+                Some(error) => Err(error),
+                None => Ok(Some(
+                    Arc::new(Watched(Arc::clone(&self.replaced))) as Arc<dyn Watch>
+                )),
+            }
+        })
+    }
+}
+
+/// A watch of a side in memory.
+struct Watched(Arc<AtomicBool>);
+
+impl Watch for Watched {
+    fn is_current(&self) -> bool {
+        !self.0.swap(false, Ordering::SeqCst)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homing_core::RunId;
-use homing_engine::{EngineError, RunRequest, RunStatus, Trigger, Verb as Do};
+use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb as Do};
 use jiff::Timestamp;
 use testkit::Verb;
 
@@ -19,7 +19,8 @@ fn only(filter: &str) -> RunRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_requests_wait_for_a_source_and_the_ninth_is_refused() {
-    let mut memory = Memory::with(|spec| spec.every = Some(Duration::from_mins(15)));
+    let mut memory =
+        Memory::with(|spec| spec.cadence = Some(Cadence::Every(Duration::from_mins(15))));
     memory.up.memory.put("a.md", b"a");
     let engine = memory.ready().await;
     let gate = memory.up.gate(Verb::List);
@@ -83,7 +84,8 @@ async fn a_scheduled_request_that_a_person_joins_becomes_a_persons_and_pull_with
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_run_says_so_and_does_not_start_again_before_its_next_turn() {
-    let mut memory = Memory::with(|spec| spec.every = Some(Duration::from_mins(15)));
+    let mut memory =
+        Memory::with(|spec| spec.cadence = Some(Cadence::Every(Duration::from_mins(15))));
     memory.up.memory.put("a.md", b"a");
     let engine = memory.ready().await;
     let gate = memory.up.gate(Verb::List);

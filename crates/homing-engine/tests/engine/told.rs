@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use homing_core::ContentHash;
 use homing_engine::{
-    AtStart, Deletions, DiffReport, EngineError, ItemAction, RunRequest, RunStatus, SourceStatus,
-    Trigger, Verb as Do,
+    AtStart, Cadence, Deletions, DiffReport, EngineError, ItemAction, RunRequest, RunStatus,
+    SourceStatus, Trigger, Verb as Do,
 };
 use jiff::{SignedDuration, Timestamp};
 use testkit::Verb;
 
 use crate::memory::{Memory, not_found, permanent};
-use crate::world::{World, source};
+use crate::world::{World, names, source};
 
 /// Returns what a diff tells: where (target or origin), path and action.
 fn told(diff: &DiffReport) -> BTreeSet<(&'static str, String, &'static str)> {
@@ -388,7 +388,7 @@ async fn what_is_due_at_the_start_is_as_the_source_says() {
     ];
     for (at_start, first, again) in cases {
         let mut memory = Memory::with(|spec| {
-            spec.every = Some(minutes(15));
+            spec.cadence = Some(Cadence::Every(minutes(15)));
             spec.at_start = at_start;
         });
         memory.up.memory.put("a.md", b"a");
@@ -398,7 +398,7 @@ async fn what_is_due_at_the_start_is_as_the_source_says() {
             usize::from(first),
             "{at_start:?}"
         );
-        assert_eq!(engine.due(after(16)), [source("up")], "{at_start:?}");
+        assert_eq!(names(engine.due(after(16))), [source("up")], "{at_start:?}");
         drop(engine);
         let scheduled = RunRequest::new(Do::Sync, Trigger::Schedule);
         memory.world.run("up", scheduled).await.unwrap();
@@ -409,6 +409,6 @@ async fn what_is_due_at_the_start_is_as_the_source_says() {
             usize::from(again),
             "{at_start:?}"
         );
-        assert_eq!(engine.due(after(18)), [source("up")], "{at_start:?}");
+        assert_eq!(names(engine.due(after(18))), [source("up")], "{at_start:?}");
     }
 }

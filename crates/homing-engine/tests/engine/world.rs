@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use homing_core::{ItemKey, Policy, SourceId, TargetId};
 use homing_engine::{
     AtStart, ConflictReport, Deletions, Engine, EngineError, Layout, PushMode, RunReport,
-    RunRequest, RunStatus, Settings, SourceSpec, Specs, TargetSpec, Trigger, Verb,
+    RunRequest, RunStatus, Settings, SourceSpec, Specs, TargetSpec, Trigger, Turn, Verb,
 };
 use homing_side_dir::{DirOptions, DirSide, Limits};
 use homing_store::{Store, StoreOptions};
@@ -62,9 +62,10 @@ impl World {
             on_conflict: Policy::Ask,
             max_file_size: u64::MAX,
             selection: "all".into(),
-            every: None,
+            cadence: None,
             at_start: AtStart::Due,
             stale_after: None,
+            watch: false,
             enabled: true,
         };
         change(&mut spec);
@@ -215,6 +216,11 @@ pub(crate) fn source(name: &str) -> SourceId {
 
 pub(crate) fn target(name: &str) -> TargetId {
     name.parse().unwrap()
+}
+
+/// Returns whose turn has come.
+pub(crate) fn names(turns: Vec<Turn>) -> Vec<SourceId> {
+    turns.into_iter().map(|turn| turn.source).collect()
 }
 
 pub(crate) fn key(path: &str) -> ItemKey {

@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+
+use homing_core::{Policy, RunId, SourceId};
+use homing_engine::{AtStart, Cadence, PushMode, RunStatus, Settings, SourceSpec, Specs, Trigger};
+use homing_side_dir::{DirOptions, DirSide};
+use homing_store::{RunRow, StoreOptions};
+use tempfile::TempDir;
+
+use super::*;
+
+fn old_run() -> RunRow {
+    RunRow {
+        id: RunId(1),
+        source: None,
+        target: None,
+        verb: "sync".to_owned(),
+        trigger: "manual".to_owned(),
+        status: "success".to_owned(),
+        started_at: "2020-01-02T03:04:05Z".parse().unwrap(),
+        synced: 1,
+        cached: 0,
+        failed: 0,
+        removed: 0,
+        bytes: 0,
+        requests: 0,
+        error_kind: None,
+        error_message: None,
+        duration_ms: 1,
+        phases: Vec::new(),
+        plan_digest: None,
+        problems: Vec::new(),
+        boot_id: "b".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_pump_sweeps_when_it_is_time_and_not_before() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(StoreOptions {
+        data_dir: home.path().to_owned(),
+    })
+    .unwrap();
+    store
+        .write(|writer| writer.begin_run(&old_run()))
+        .await
+        .unwrap();
+    let specs = Specs {
+        sources: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        settings: Settings::default(),
+    };
+    let engine = Engine::start(specs, store.clone()).await.unwrap();
+    let tasks = Tasks::default();
+    let now = Timestamp::now();
+    let month = Duration::from_hours(24 * 30);
+    let pump = Pump::new(
+        engine,
+        store.clone(),
+        month,
+        tasks.clone(),
+        Tempo::Fast,
+        now,
+    );
+    let is_kept = || async {
+        store
+            .read(|reader| reader.run(RunId(1)))
+            .await
+            .unwrap()
+            .is_some()
+    };
+
+    pump.tick(now);
+    assert!(tasks.finished(month).await);
+    assert!(is_kept().await, "it was swept at once");
+    pump.tick(later(now, FIRST_SWEEP_AFTER));
+    assert!(tasks.finished(month).await);
+    assert!(!is_kept().await, "it was not swept");
+}
+
+#[test]
+fn a_sweep_is_due_at_its_time_and_after_the_clock_was_set_back() {
+    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let next = later(now, FIRST_SWEEP_AFTER);
+    assert!(!is_due(next, now));
+    assert!(is_due(next, next));
+    assert!(is_due(next, later(next, SWEEP_EVERY)));
+    let set_back = now
+        .saturating_sub(SignedDuration::from_hours(24 * 400))
+        .unwrap();
+    assert!(is_due(next, set_back));
+}
+
+/// A pump over some sources that were never synced, each in an empty directory of its own.
+struct World {
+    home: TempDir,
+    engine: Engine,
+    pump: Pump,
+}
+
+impl World {
+    async fn new(sources: usize, now: Timestamp) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreOptions {
+            data_dir: home.path().join("data"),
+        })
+        .unwrap();
+        let sources = (0..sources)
+            .map(|number| {
+                let root = home.path().join(number.to_string());
+                std::fs::create_dir(&root).unwrap();
+                drop(std::fs::File::create(root.join("a.md")).unwrap());
+                (format!("s{number}").parse().unwrap(), spec(root))
+            })
+            .collect();
+        let specs = Specs {
+            sources,
+            targets: BTreeMap::new(),
+            settings: Settings::default(),
+        };
+        let engine = Engine::start(specs, store.clone()).await.unwrap();
+        let month = Duration::from_hours(24 * 30);
+        let pump = Pump::new(
+            engine.clone(),
+            store,
+            month,
+            Tasks::default(),
+            Tempo::Fast,
+            now,
+        );
+        Self { home, engine, pump }
+    }
+
+    /// Ticks once, waits for the runs that this began, and returns whose they are and why.
+    async fn tick(&self, now: Timestamp) -> Vec<(SourceId, Trigger)> {
+        let before = self.runs().await;
+        self.pump.tick(now);
+        let mut begun = Vec::new();
+        for (run, source, trigger) in self.runs().await {
+            if !before.iter().any(|(known, ..)| *known == run) {
+                let ended = self.engine.wait(run).await.unwrap();
+                assert_eq!(ended.status, RunStatus::Success);
+                begun.push((source, trigger));
+            }
+        }
+        begun
+    }
+
+    async fn runs(&self) -> Vec<(RunId, SourceId, Trigger)> {
+        let runs = self.engine.history(None, None, None, 1000).await.unwrap();
+        runs.into_iter()
+            .map(|run| (run.id, run.source.unwrap(), run.trigger))
+            .collect()
+    }
+}
+
+fn spec(root: std::path::PathBuf) -> SourceSpec {
+    let options = DirOptions {
+        root,
+        ..DirOptions::default()
+    };
+    SourceSpec {
+        kind: "dir".to_owned(),
+        url: options.root.display().to_string(),
+        origin: Arc::new(DirSide::new(options).unwrap()),
+        priority: 100,
+        push: PushMode::Never,
+        on_conflict: Policy::Ask,
+        max_file_size: u64::MAX,
+        selection: "all/".to_owned(),
+        cadence: Some(Cadence::Every(Duration::from_mins(15))),
+        at_start: AtStart::Due,
+        stale_after: None,
+        watch: false,
+        enabled: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_and_a_wake_up_are_spread_out_and_each_source_runs_once() {
+    let start = Timestamp::now();
+    let world = World::new(10, start).await;
+    let mut begun = Vec::new();
+    for second in 0..4 {
+        let turns = world
+            .tick(later(start, SignedDuration::from_secs(second)))
+            .await;
+        assert!(turns.len() <= TOGETHER, "{turns:?}");
+        begun.extend(turns);
+    }
+    let names: std::collections::BTreeSet<_> = begun.iter().map(|turn| &turn.0).collect();
+    assert_eq!((begun.len(), names.len()), (10, 10), "{begun:?}");
+    assert!(begun.iter().all(|turn| turn.1 == Trigger::Startup));
+
+    let night = later(Timestamp::now(), SignedDuration::from_hours(8));
+    let woken = world.tick(night).await;
+    assert_eq!(woken.len(), TOGETHER);
+    assert!(woken.iter().all(|turn| turn.1 == Trigger::Resume));
+    drop(world.home);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_is_no_sleep() {
+    let now = Timestamp::now();
+    let world = World::new(0, now).await;
+    assert!(!world.pump.slept(later(now, SignedDuration::from_secs(1))));
+    assert!(!world.pump.slept(later(now, SignedDuration::from_hours(-1))));
+    assert!(
+        !world
+            .pump
+            .slept(later(now, SignedDuration::from_secs(-3595)))
+    );
+    assert!(world.pump.slept(now));
+}
+
+#[test]
+fn the_clock_ticks_as_fast_as_the_shortest_interval_asks() {
+    let specs = |intervals: &[u64]| Specs {
+        sources: intervals
+            .iter()
+            .map(|seconds| {
+                let cadence = Some(Cadence::Every(Duration::from_secs(*seconds)));
+                let spec = SourceSpec {
+                    cadence,
+                    ..spec("/nowhere".into())
+                };
+                (format!("s{seconds}").parse().unwrap(), spec)
+            })
+            .collect(),
+        targets: BTreeMap::new(),
+        settings: Settings::default(),
+    };
+    assert_eq!(Tempo::of(&specs(&[])), Tempo::Calm);
+    assert_eq!(Tempo::of(&specs(&[60, 3600])), Tempo::Calm);
+    assert_eq!(Tempo::of(&specs(&[60, 10])), Tempo::Fast);
+}
