@@ -132,6 +132,23 @@ fn of_commands_that_need_no_daemon() -> TestResult {
     hold(&home, "config_check", &["config", "check"], 0)?;
     hold(&home, "config_path", &["config", "path"], 0)?;
     hold(&home, "config_show", &["config", "show"], 0)?;
+    hold(&home, "source_list", &["source", "list"], 0)?;
+    hold(&home, "source_show", &["source", "show", "team"], 0)?;
+    hold(&home, "source_check", &["source", "check", "team"], 0)?;
+    hold(&home, "source_disable", &["source", "disable", "team"], 0)?;
+    hold(&home, "source_enable", &["source", "enable", "team"], 0)?;
+    hold(&home, "target_list", &["target", "list"], 0)?;
+    hold(&home, "target_show", &["target", "show", "agents"], 0)?;
+    let add = [
+        "target", "add", "other", "--path", "~/other", "--from", "team",
+    ];
+    hold(&home, "target_add", &add, 0)?;
+    hold(&home, "target_remove", &["target", "remove", "other"], 0)?;
+    home.make_origin("more")?.write("more.md", "x\n")?;
+    let more = home.origin("more").path("").display().to_string();
+    let add = ["source", "add", "more", "--root", &more];
+    hold(&home, "source_add", &add, 0)?;
+    hold(&home, "source_remove", &["source", "remove", "more"], 0)?;
     hold(&home, "completions", &["completions", "fish"], 0)?;
     hold(&home, "man", &["man", "pages"], 0)?;
     home.configure("[sources.team]\nkind = \"dri\"\n")?;

@@ -23,6 +23,9 @@ pub struct ConfigPaths {
     pub config: String,
     /// Whether it is there.
     pub exists: bool,
+    /// The drop-ins, in the order in which they are laid over it.
+    #[serde(default)]
+    pub drop_ins: Vec<String>,
     /// Where the state is kept.
     pub data_dir: String,
     /// The daemon's socket.
@@ -36,7 +39,7 @@ pub struct ConfigCheck {
     pub config: String,
     /// Whether it is valid.
     pub valid: bool,
-    /// What is wrong, in the order of the file.
+    /// What is wrong, in the order of the files.
     #[serde(default)]
     pub diagnostics: Vec<ConfigDiagnostic>,
 }
@@ -44,6 +47,9 @@ pub struct ConfigCheck {
 /// One thing that is wrong in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigDiagnostic {
+    /// The file: the configuration itself or a drop-in; absent when it is about neither's text.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The line, from 1; absent when it is about the whole file.
     #[serde(default)]
     pub line: Option<usize>,

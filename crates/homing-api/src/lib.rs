@@ -6,6 +6,7 @@
 mod config;
 mod conflict;
 mod diff;
+mod edit;
 mod event;
 mod pause;
 mod problem;
@@ -28,6 +29,10 @@ pub use conflict::{
 pub use diff::{
     Candidate, Diff, DiffQuery, Diffs, Drift, Drifted, Modified, Verification, Verifications,
     VerifyRequest, Why, WhyQuery,
+};
+pub use edit::{
+    CheckRequest, ConfigEdit, FileEdit, SourceCheck, SourceChecks, SourceEntries, SourceEntry,
+    TargetEntries, TargetEntry, WithdrawQuery,
 };
 pub use event::{
     Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,

@@ -8,9 +8,11 @@ pub const STATUS: &str = "/v1/status";
 pub const HEALTH: &str = "/v1/health";
 /// `POST`, no body: 202 with `{}`.
 pub const SHUTDOWN: &str = "/v1/shutdown";
+/// `POST`, no body: what is in force now and was not before.
+pub const RELOAD: &str = "/v1/reload";
 /// `GET`: [`crate::Sources`].
 pub const SOURCES: &str = "/v1/sources";
-/// `GET`: [`crate::Source`].
+/// `GET`: [`crate::Source`]. `DELETE` [`crate::WithdrawQuery`]: the finished [`crate::Run`].
 pub const SOURCE: &str = "/v1/sources/{id}";
 /// `POST` [`crate::RunRequest`] `?wait=`: the [`crate::Run`], 200 when it has ended, else 202.
 pub const SOURCE_RUNS: &str = "/v1/sources/{id}/runs";
@@ -26,6 +28,9 @@ pub const SOURCE_RESUME: &str = "/v1/sources/{id}/resume";
 pub const PAUSE: &str = "/v1/pause";
 /// `POST`, no body: [`crate::Pauses`]. Ends every pause.
 pub const RESUME: &str = "/v1/resume";
+/// `POST`, no body: the finished [`crate::Run`]. The source's files leave the targets, and it takes no part until the
+/// configuration is loaded anew.
+pub const SOURCE_WITHDRAW: &str = "/v1/sources/{id}/withdraw";
 /// `GET` [`crate::RunsQuery`]: [`crate::Runs`]. `POST` [`crate::ManyRunsRequest`] `?wait=`: [`crate::StartedRuns`].
 pub const RUNS: &str = "/v1/runs";
 /// `GET` `?wait=`: [`crate::Run`] with items, once it has ended or the time has passed. `DELETE`: cancels it, 202 with

@@ -1,14 +1,21 @@
 //! What can be typed.
 
+mod sections;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use homing_config::parse_duration;
 
+pub(crate) use sections::{
+    AddSourceArgs, AddTargetArgs, CheckSourcesArgs, RemoveSourceArgs, RemoveTargetArgs,
+    SourceCommand, SourceNamesArgs, TargetCommand,
+};
+
 /// Keeps what AI agents live on in step with where it comes from.
 ///
-/// Speaks to homingd, which must be running for all but `config` and `version`.
+/// Speaks to homingd, which must be running for all but `config`, `source`, `target` and `version`.
 #[derive(Debug, Parser)]
 #[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -97,6 +104,12 @@ pub(crate) enum Command {
     ///
     /// Without a NAME: every pause.
     Resume(ResumeArgs),
+    /// List, show, add, remove, switch or check sources in the configuration
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// List, show, add or remove targets in the configuration
+    #[command(subcommand)]
+    Target(TargetCommand),
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
@@ -345,6 +358,8 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Tell where the configuration, the state and the socket are
     Path,
+    /// Print the JSON schema of the configuration, for editors
+    Schema,
     /// Show the configuration with its defaults filled in
     Show,
 }

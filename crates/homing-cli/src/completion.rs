@@ -57,9 +57,11 @@ fn named(command: &[String], argument: &str) -> Option<Named> {
     match (command.as_slice(), argument) {
         (["source" | "target", "add"], "name" | "names") => None,
         (["run", ..], "id") | (["undo"], "run") => Some(Named::Run),
-        (["target", ..] | ["verify"], "name" | "names") => Some(Named::Target),
+        (["source", "add"], "target") | (["target", ..] | ["verify"], "name" | "names") => {
+            Some(Named::Target)
+        }
         (["status" | "conflicts" | "resolve"], "name" | "names") => Some(Named::Either),
-        (_, "name" | "names") => Some(Named::Source),
+        (["target", "add"], "from" | "new_files_to") | (_, "name" | "names") => Some(Named::Source),
         _ => None,
     }
 }
@@ -227,6 +229,10 @@ mod tests {
             "pause Source",
             "resume Source",
             "verify Target",
+            "source show Source",
+            "source enable Source",
+            "source check Source",
+            "target remove Target",
         ] {
             assert!(
                 completed.iter().any(|found| found == expected),
@@ -239,6 +245,7 @@ mod tests {
     fn a_new_source_has_no_name_to_complete() {
         let path = |words: [&str; 2]| words.map(ToOwned::to_owned);
         assert_eq!(named(&path(["source", "add"]), "name"), None);
+        assert_eq!(named(&path(["target", "add"]), "from"), Some(Named::Source));
         assert_eq!(
             named(&path(["source", "remove"]), "name"),
             Some(Named::Source)

@@ -1,10 +1,10 @@
 //! What every command needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use homing_api::{Problem, ProblemKind};
 use homing_client::Client;
-use homing_config::{Env, Locations};
+use homing_config::{EditError, Env, Locations, Section};
 use jiff::Timestamp;
 
 use crate::arguments::Globals;
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) quiet: bool,
     /// The time at which the command began.
     pub(crate) now: Timestamp,
+    /// Whether questions may be asked, if somebody is there.
+    pub(crate) may_ask: bool,
 }
 
 impl Context {
@@ -47,6 +49,7 @@ impl Context {
             json: globals.json,
             quiet: globals.quiet,
             now: Timestamp::now(),
+            may_ask: !globals.json && !globals.quiet,
         })
     }
 
@@ -73,7 +76,7 @@ impl Context {
     }
 
     /// Returns a path that was typed as an absolute one.
-    pub(crate) fn absolute(&self, path: &std::path::Path) -> PathBuf {
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         let mut absolute = PathBuf::new();
         for component in self.env.current_dir.join(path).components() {
             match component {
@@ -86,6 +89,29 @@ impl Context {
         }
         absolute
     }
+
+    /// Returns a path that was typed as the configuration has it: absolute, or in the home directory.
+    pub(crate) fn written_path(&self, typed: &str) -> String {
+        if typed == "~" || typed.starts_with("~/") {
+            return typed.to_owned();
+        }
+        let absolute = self.absolute(Path::new(typed));
+        let home = self.env.home.as_deref();
+        match home.and_then(|home| absolute.strip_prefix(home).ok()) {
+            Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+            Some(below) => format!("~/{}", below.display()),
+            None => absolute.display().to_string(),
+        }
+    }
+}
+
+/// Returns the error for a name that no section of the configuration has.
+pub(crate) fn unknown_section(section: Section, name: &str, names: &[&str]) -> CliError {
+    EditError::Unknown {
+        section: section.title(name),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+    .into()
 }
 
 /// Returns the error for a name that no source or target has; `known` are those that they have.

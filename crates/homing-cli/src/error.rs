@@ -5,7 +5,7 @@ use std::io;
 use clap::error::ErrorKind;
 use homing_api::{Exit, Problem, ProblemKind};
 use homing_client::ClientError;
-use homing_config::ConfigError;
+use homing_config::{ConfigError, EditError};
 
 /// Why a command did not do its work.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) enum CliError {
     Client(ClientError),
     /// There is no valid configuration.
     Config(ConfigError),
+    /// The configuration was not edited.
+    Edit(Box<EditError>),
     /// Something else.
     Own(Box<Problem>),
 }
@@ -24,6 +26,9 @@ impl CliError {
         match self {
             Self::Client(error) => error.exit(),
             Self::Config(_) => Exit::Config,
+            Self::Edit(error) => of_edit(error).kind.exit(),
+            // The word is the client's own; see `ClientError::kind`.
+            Self::Own(problem) if problem.kind.as_str() == "not-running" => Exit::Unreachable,
             Self::Own(problem) => problem.kind.exit(),
         }
     }
@@ -41,18 +46,69 @@ impl CliError {
                 problem
             }
             Self::Config(error) => of_config(error),
+            Self::Edit(error) => of_edit(error),
         };
         problem.with_some_hint()
     }
+
+    /// Returns what is wrong with the configuration, with its lines and a caret below each place.
+    pub(crate) fn report(&self) -> Option<String> {
+        let error = match self {
+            Self::Config(error) => error,
+            Self::Edit(error) => match error.as_ref() {
+                EditError::Invalid(error) | EditError::Unreadable(error) => error,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        matches!(error, ConfigError::Invalid { .. }).then(|| error.report())
+    }
+}
+
+fn of_edit(error: &EditError) -> Problem {
+    let kind = match error {
+        EditError::Unreadable(inner) | EditError::Invalid(inner) => {
+            let mut problem = of_config(inner);
+            let detail = std::mem::replace(&mut problem.detail, error.to_string());
+            if !matches!(inner, ConfigError::Invalid { .. }) {
+                problem.causes.insert(0, detail);
+            }
+            return problem;
+        }
+        EditError::Exists { .. } => ProblemKind::Rejected,
+        EditError::Unknown { section, .. } if section.starts_with("[targets.") => {
+            ProblemKind::UnknownTarget
+        }
+        EditError::Unknown { .. } => ProblemKind::UnknownSource,
+        EditError::Busy { .. } | EditError::Changed => ProblemKind::Busy,
+        EditError::Write { source, .. } if is_refusal(source) => ProblemKind::Forbidden,
+        EditError::Write { .. } => ProblemKind::Storage,
+    };
+    let mut problem = Problem::new(kind, error.to_string());
+    if let EditError::Write {
+        source, written, ..
+    } = error
+    {
+        problem.causes.push(source.to_string());
+        let written = written
+            .iter()
+            .map(|path| format!("`{}` is written already", path.display()));
+        problem.causes.extend(written);
+    }
+    problem.hint = error.hint();
+    problem
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 fn of_config(error: &ConfigError) -> Problem {
     let mut problem = match error {
-        ConfigError::Invalid { path, diagnostics } => {
-            let causes = diagnostics
-                .iter()
-                .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
-                .collect();
+        ConfigError::Invalid { diagnostics } => {
+            let causes = diagnostics.iter().map(ToString::to_string).collect();
             Problem::new(ProblemKind::ConfigInvalid, "the configuration is not valid")
                 .with_causes(causes)
         }
@@ -75,6 +131,12 @@ impl From<ClientError> for CliError {
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<EditError> for CliError {
+    fn from(error: EditError) -> Self {
+        Self::Edit(Box::new(error))
     }
 }
 

@@ -194,11 +194,15 @@ impl Output {
         if self.json {
             return self.report(&Report::new(&problem, "").ending(error.exit()));
         }
-        print(
-            io::stderr(),
-            self.err.problem(&problem).as_bytes(),
-            error.exit(),
-        )
+        let mut text = self.err.problem(&problem);
+        if let Some(report) = error.report() {
+            // The places with their lines and hints say more than the causes would.
+            text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
+            for line in report.lines() {
+                writeln!(text, "  {}", escape(line)).expect("a String takes all");
+            }
+        }
+        print(io::stderr(), text.as_bytes(), error.exit())
     }
 }
 

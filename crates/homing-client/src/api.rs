@@ -7,7 +7,7 @@ use homing_api::{
     ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, PauseRequest, Pauses, PruneRequest,
     Pruned, ReleaseRequest, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source,
     StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification,
-    VerifyRequest, VersionInfo, Why, format_wait, routes,
+    VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait, routes,
 };
 use hyper::Method;
 
@@ -57,6 +57,32 @@ impl Client {
             QUICK,
         )
         .await
+    }
+
+    /// `DELETE /v1/sources/{id}`. Takes as long as the run does.
+    pub async fn remove_source(
+        &self,
+        source: &str,
+        query: &WithdrawQuery,
+    ) -> Result<Run, ClientError> {
+        let flag = |set: bool| set.then_some("true");
+        let pairs = [("keep", flag(query.keep)), ("purge", flag(query.purge))];
+        let path = routes::with_query(&routes::with_id(routes::SOURCE, source), &pairs);
+        self.ask(Method::DELETE, &path, Payload::Nothing, None)
+            .await
+    }
+
+    /// `POST /v1/sources/{id}/withdraw`. Takes as long as the run does.
+    pub async fn withdraw(&self, source: &str) -> Result<Run, ClientError> {
+        let path = routes::with_id(routes::SOURCE_WITHDRAW, source);
+        self.ask(Method::POST, &path, Payload::Nothing, None).await
+    }
+
+    /// `POST /v1/reload`, of which only the success matters.
+    pub async fn load_configuration(&self) -> Result<(), ClientError> {
+        self.ask::<serde_json::Value>(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
+            .await
+            .map(drop)
     }
 
     /// `GET /v1/targets`.

@@ -11,17 +11,21 @@ use homing_core::{Cron, IdError, ItemKey, Policy, SourceId, TargetId};
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
-use crate::broken::Broken;
 use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
 use crate::target::{KnownSources, TargetRead};
-use crate::{ConfigError, Env, Locations, daemon, file, places, source, target};
+use crate::texts::Texts;
+use crate::{ConfigError, Env, Locations, daemon, places, source, target};
 
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
 
-const DEFAULTS: &str = include_str!("../../../config/default.toml");
+/// The JSON schema of the configuration, for editors.
+pub const SCHEMA: &str = include_str!("../../../config/schema.json");
+
+/// What holds for keys that are not given.
+pub(crate) const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// A valid configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,66 +166,56 @@ pub struct TargetConfig {
 }
 
 impl Config {
-    /// Reads and judges the whole file; one that nobody named and that does not exist is empty.
+    /// Reads and judges the whole file with its drop-ins; one that nobody named and that does not exist is empty.
     ///
     /// Looks at the file system to see which directories are the same, and writes nothing.
     pub fn load(locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
-        let text = match file::read(&locations.config_file, env.uid)? {
-            Some(text) => text,
-            None if locations.config_file_named => {
-                return Err(ConfigError::Missing {
-                    path: locations.config_file.clone(),
-                });
-            }
-            None => String::new(),
-        };
-        Self::parse(&text, locations, env)
+        let config_file = &locations.config_file;
+        let texts = Texts::read(config_file, locations.config_file_named, env.uid)?;
+        Self::judge(&texts, locations, env)
     }
 
-    /// Judges a text as if it were the file.
+    /// Judges a text as if it were the file, and there were no drop-ins.
     pub fn parse(text: &str, locations: &Locations, env: &Env) -> Result<Self, ConfigError> {
+        Self::judge(&Texts::only(&locations.config_file, text), locations, env)
+    }
+
+    /// Judges texts as if they were the file and its drop-ins.
+    pub(crate) fn judge(
+        texts: &Texts,
+        locations: &Locations,
+        env: &Env,
+    ) -> Result<Self, ConfigError> {
         let complaints = RefCell::default();
-        let config = read(text, locations, env, &complaints);
-        let diagnostics = complaints.into_inner().locate(text);
+        let config = read(texts, locations, env, &complaints);
+        let diagnostics = complaints.into_inner().locate(texts);
         match config {
             Some(config) if diagnostics.is_empty() => Ok(config),
-            _ => Err(ConfigError::Invalid {
-                path: locations.config_file.clone(),
-                diagnostics,
-            }),
+            _ => Err(ConfigError::Invalid { diagnostics }),
         }
     }
 }
 
 /// Reads what can be read; all that is wrong is among the complaints, and `None` comes only with one.
 fn read(
-    text: &str,
+    texts: &Texts,
     locations: &Locations,
     env: &Env,
     complaints: &RefCell<Complaints>,
 ) -> Option<Config> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
-    let broken = Broken::find(text, errors.iter().map(place));
+    let document = texts.document();
+    if !document.is_whole && texts.files().len() > 1 {
+        complaints.borrow_mut().expect_gaps();
+    }
     let config = judge(
-        document.get_ref(),
-        errors.is_empty(),
+        &document.table,
+        document.is_whole,
         locations,
         env,
         complaints,
     );
-    if errors.is_empty() {
-        return Some(config);
-    }
-    let mut complaints = complaints.borrow_mut();
-    // What stands in one table with a mistake in the syntax would be judged wrongly.
-    complaints.forget(|span| broken.has(span.start));
-    for error in &errors {
-        if !broken.is_consequence(place(error).start) {
-            complaints.add(place(error), error.message(), None);
-        }
-    }
-    None
+    texts.complain(&document, &mut complaints.borrow_mut());
+    document.is_whole.then_some(config)
 }
 
 /// Judges what was read. `whole`: that is everything that the file says.

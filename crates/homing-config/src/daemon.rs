@@ -7,7 +7,8 @@ use crate::section::{Section, duration, number, text, time_zone};
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
-const KEYS: &[&str] = &[
+/// What may stand in it.
+pub(crate) const KEYS: &[&str] = &[
     "data_dir",
     "socket",
     "max_runs",

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::texts::{TextFile, Texts};
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -34,11 +36,9 @@ pub enum ConfigError {
         hint: String,
     },
     /// Its contents are not valid.
-    #[error("{}", headline(path, diagnostics))]
+    #[error("{}", headline(diagnostics))]
     Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, in the order of the file; at least one.
+        /// What is wrong, in the order of the files; at least one.
         diagnostics: Vec<Diagnostic>,
     },
     /// There is no home directory, so nobody knows where the file would be.
@@ -64,40 +64,30 @@ impl ConfigError {
 
     /// Returns all that is wrong as text of several lines, each place with its line and a caret.
     pub fn report(&self) -> String {
-        let Self::Invalid { path, diagnostics } = self else {
+        let Self::Invalid { diagnostics } = self else {
             return self.to_string();
         };
-        let mut text = String::new();
-        for diagnostic in diagnostics {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&diagnostic.render(&path.display().to_string()));
-        }
-        text
+        let rendered: Vec<String> = diagnostics.iter().map(Diagnostic::render).collect();
+        rendered.join("\n")
     }
 }
 
-fn headline(path: &std::path::Path, diagnostics: &[Diagnostic]) -> String {
+fn headline(diagnostics: &[Diagnostic]) -> String {
     let Some(first) = diagnostics.first() else {
-        return format!("{} is not valid", path.display());
+        return "the configuration is not valid".to_owned();
     };
-    let mut text = format!(
-        "{}:{}:{}: {}",
-        path.display(),
-        first.line,
-        first.column,
-        first.message
-    );
+    let mut text = first.to_string();
     if diagnostics.len() > 1 {
         write!(text, " (and {} more)", diagnostics.len() - 1).expect("a String takes all");
     }
     text
 }
 
-/// One thing that is wrong in the file.
+/// One thing that is wrong in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// The file.
+    pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
     /// The column, from 1, in characters.
@@ -114,7 +104,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// Returns it as text of several lines: place and message, the line with a caret below, the hint.
-    pub fn render(&self, file: &str) -> String {
+    pub fn render(&self) -> String {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let snippet: String = self
@@ -122,7 +112,7 @@ impl Diagnostic {
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let mut text = format!("{file}:{}:{}: {}\n", self.line, self.column, self.message);
+        let mut text = format!("{self}\n");
         let hint = self
             .hint
             .as_deref()
@@ -140,13 +130,17 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+        let (file, message) = (self.file.display(), &self.message);
+        write!(f, "{file}:{}:{}: {message}", self.line, self.column)
     }
 }
 
 /// Collects what is wrong while the file is read.
 #[derive(Debug, Default)]
-pub(crate) struct Complaints(Vec<(Range<usize>, String, Option<String>)>);
+pub(crate) struct Complaints {
+    found: Vec<(Range<usize>, String, Option<String>)>,
+    gaps: bool,
+}
 
 impl Complaints {
     /// Adds one about the bytes of `span`.
@@ -156,30 +150,50 @@ impl Complaints {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.push((span, message.into(), hint));
+        self.found.push((span, message.into(), hint));
     }
 
     /// Forgets those about places that `are_vain`.
     pub(crate) fn forget(&mut self, are_vain: impl Fn(&Range<usize>) -> bool) {
-        self.0.retain(|(span, ..)| !are_vain(span));
+        self.found.retain(|(span, ..)| !are_vain(span));
     }
 
-    /// Returns them with lines and columns, in the order of the file.
-    pub(crate) fn locate(mut self, text: &str) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|(span, ..)| span.start);
-        self.0
+    /// Says that what one file lacks may stand in a part of another that could not be understood.
+    pub(crate) fn expect_gaps(&mut self) {
+        self.gaps = true;
+    }
+
+    /// Tells whether [`Complaints::expect_gaps`] was said.
+    pub(crate) fn are_gaps_expected(&self) -> bool {
+        self.gaps
+    }
+
+    /// Returns them with files, lines and columns, in the order of the files.
+    pub(crate) fn locate(mut self, texts: &Texts) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|(span, ..)| span.start);
+        self.found
             .into_iter()
-            .map(|(span, message, hint)| locate(text, span, message, hint))
+            .map(|(span, message, hint)| {
+                let (file, span) = texts.find(&span);
+                locate(file, span, message, hint)
+            })
             .collect()
     }
 }
 
-fn locate(text: &str, span: Range<usize>, message: String, hint: Option<String>) -> Diagnostic {
+fn locate(
+    file: &TextFile,
+    span: Range<usize>,
+    message: String,
+    hint: Option<String>,
+) -> Diagnostic {
+    let text = file.text.as_str();
     let start = text.floor_char_boundary(span.start.min(text.len()));
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let end = text.ceil_char_boundary(span.end.clamp(start, line_end));
     Diagnostic {
+        file: file.path.clone(),
         line: text[..line_start].matches('\n').count() + 1,
         column: text[line_start..start].chars().count() + 1,
         length: text[start..end].chars().count().max(1),
@@ -191,12 +205,16 @@ fn locate(text: &str, span: Range<usize>, message: String, hint: Option<String>)
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn only(text: &str, span: Range<usize>) -> Diagnostic {
         let mut complaints = Complaints::default();
         complaints.add(span, "wrong", Some("did you mean `right`?".to_owned()));
-        complaints.locate(text).remove(0)
+        complaints
+            .locate(&Texts::only(Path::new("c.toml"), text))
+            .remove(0)
     }
 
     #[test]
@@ -207,7 +225,7 @@ mod tests {
             (2, 5, 4)
         );
         assert_eq!(
-            diagnostic.render("c.toml"),
+            diagnostic.render(),
             "c.toml:2:5: wrong\n  |\n2 | ä = \"öö\"\n  |     ^^^^ did you mean `right`?"
         );
     }
@@ -222,10 +240,6 @@ mod tests {
 
     #[test]
     fn escapes_in_a_line_do_not_reach_the_terminal() {
-        assert!(
-            !only("a = \"\u{1b}[2J\"", 4..5)
-                .render("c.toml")
-                .contains('\u{1b}')
-        );
+        assert!(!only("a = \"\u{1b}[2J\"", 4..5).render().contains('\u{1b}'));
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the configuration file, if only the user could have written it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -40,18 +40,7 @@ pub(crate) fn read(path: &Path, uid: u32) -> Result<Option<String>, ConfigError>
             "name a file with --config".to_owned(),
         ));
     }
-    if metadata.uid() != uid && metadata.uid() != 0 {
-        return Err(refused(
-            format!("it belongs to another user (uid {})", metadata.uid()),
-            format!("make it yours: `chown {uid} {}`", path.display()),
-        ));
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return Err(refused(
-            format!("others may write it (mode {:03o})", metadata.mode() & 0o777),
-            format!("take that away: `chmod go-w {}`", path.display()),
-        ));
-    }
+    check_owner(path, &metadata, uid)?;
     let too_large = || {
         refused(
             "it is larger than 1 MiB".to_owned(),
@@ -76,6 +65,30 @@ pub(crate) fn read(path: &Path, uid: u32) -> Result<Option<String>, ConfigError>
             "save it as UTF-8".to_owned(),
         )
     })
+}
+
+/// Makes sure that a file or directory is the user's (or root's), and that others may not write it.
+pub(crate) fn check_owner(path: &Path, metadata: &Metadata, uid: u32) -> Result<(), ConfigError> {
+    let refused = |reason: String, hint: String| {
+        Err(ConfigError::Refused {
+            path: path.to_owned(),
+            reason,
+            hint,
+        })
+    };
+    if metadata.uid() != uid && metadata.uid() != 0 {
+        return refused(
+            format!("it belongs to another user (uid {})", metadata.uid()),
+            format!("make it yours: `chown {uid} {}`", path.display()),
+        );
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refused(
+            format!("others may write it (mode {:03o})", metadata.mode() & 0o777),
+            format!("take that away: `chmod go-w {}`", path.display()),
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

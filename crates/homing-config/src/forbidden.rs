@@ -96,6 +96,11 @@ impl Forbidden {
             OVER,
         ));
         own.push(guarded(
+            "Homing's configuration directory".to_owned(),
+            &locations.drop_in_dir(),
+            ALL,
+        ));
+        own.push(guarded(
             "Homing's socket".to_owned(),
             &locations.socket,
             OVER,

@@ -1,27 +1,33 @@
 //! Homing's configuration file.
 //!
 //! [`Env`] is the only place that reads environment variables. [`Locations`] says where things are, even while the
-//! file is not valid; [`Config::load`] reads and judges the whole file and reports all that is wrong with it.
+//! file is not valid; [`Config::load`] reads and judges the whole file with its
+//! drop-ins and reports all that is wrong with it.
 
 mod broken;
 mod config;
 mod daemon;
 mod diagnostic;
+mod edit;
 mod env;
 mod file;
 mod forbidden;
 mod locations;
 mod places;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod section;
 mod source;
 mod target;
+mod texts;
 mod values;
 
 pub use config::{
-    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SCHEMA, SourceConfig,
+    SourceKind, TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
+pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
 pub use env::Env;
 pub use locations::Locations;
-pub use values::{ValueError, parse_duration, parse_size};
+pub use values::{ValueError, parse_duration, parse_name, parse_size};

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
-
+use crate::texts::{Texts, drop_in_dir, drop_ins};
 use crate::values::expand_path;
-use crate::{ConfigError, Env, file};
+use crate::{ConfigError, Env};
 
 /// Where things are. Known even while the configuration is not valid, so that a client finds the daemon that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +57,16 @@ impl Locations {
             socket,
         })
     }
+
+    /// Returns the directory whose `*.toml` are laid over the configuration file, in the order of their names.
+    pub fn drop_in_dir(&self) -> PathBuf {
+        drop_in_dir(&self.config_file)
+    }
+
+    /// Returns the drop-ins in their order; none when their directory cannot be read or is not the user's.
+    pub fn drop_ins(&self, env: &Env) -> Vec<PathBuf> {
+        drop_ins(&self.drop_in_dir(), env.uid).unwrap_or_default()
+    }
 }
 
 /// Returns where the socket is unless the configuration says otherwise.
@@ -84,13 +93,11 @@ struct Hints {
 
 impl Hints {
     fn read(config_file: &Path, env: &Env) -> Self {
-        let Ok(Some(text)) = file::read(config_file, env.uid) else {
-            return Self::default();
-        };
-        let (document, _) = DeTable::parse_recoverable(&text);
+        let texts = Texts::read_leniently(config_file, env.uid);
+        let document = texts.document().table;
         let base = config_file.parent().unwrap_or(Path::new("/"));
         let path = |key: &str| {
-            let daemon = document.get_ref().get("daemon")?.get_ref().as_table()?;
+            let daemon = document.get("daemon")?.get_ref().as_table()?;
             expand_path(
                 daemon.get(key)?.get_ref().as_str()?,
                 base,

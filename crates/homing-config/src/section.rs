@@ -119,6 +119,9 @@ impl<'t> Section<'t> {
         read: impl Fn(&DeValue<'_>) -> Result<T, ValueError>,
     ) -> Option<Located<T>> {
         if self.table.is_none_or(|table| !table.contains_key(key)) {
+            if self.complaints.borrow().are_gaps_expected() {
+                return None;
+            }
             self.complain(
                 self.header.clone(),
                 format!("{} needs `{key}`", self.title),
@@ -156,15 +159,6 @@ impl<'t> Section<'t> {
             }
         }
         Some(texts)
-    }
-
-    /// Reads a list of texts that is empty unless given.
-    pub(crate) fn plain_texts(&self, key: &str) -> Vec<String> {
-        self.texts(key)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|text| text.value)
-            .collect()
     }
 
     /// Reads a table below; complains when it is something else.

@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use homing_core::{Cron, ItemKey, Policy, SourceId};
+use ignore::gitignore::GitignoreBuilder;
 
 use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
 use crate::section::{Section, boolean, duration, number, size, text, time_zone, word};
 use crate::values::{ValueError, expand_path};
 use crate::{Env, Locations};
 
-const KEYS: &[&str] = &[
+/// What may stand in it.
+pub(crate) const KEYS: &[&str] = &[
     "kind",
     "root",
     "path",
@@ -112,8 +114,8 @@ pub(crate) fn read(
                 .unwrap_or_default(),
         },
         path,
-        include: section.plain_texts("include"),
-        exclude: section.plain_texts("exclude"),
+        include: patterns(section, "include"),
+        exclude: patterns(section, "exclude"),
         every: every.map(|every| every.value),
         cron: cron.map(|cron| cron.value),
         timezone: timezone.map(|timezone| timezone.value),
@@ -166,6 +168,27 @@ fn cron(text: &str) -> Result<Cron, ValueError> {
             "write minute, hour, day of month, month and day of week, for example \"0 */6 * * *\"",
         )
     })
+}
+
+/// Reads a list of patterns in gitignore syntax; complains about malformed ones.
+fn patterns(section: &Section<'_>, key: &str) -> Vec<String> {
+    let patterns = section.texts(key).unwrap_or_default();
+    for pattern in &patterns {
+        let mut builder = GitignoreBuilder::new("");
+        // Git takes `a[` for a name; in a configuration it is a slip.
+        builder.allow_unclosed_class(false);
+        if let Err(error) = builder.add_line(None, &pattern.value) {
+            section.complain(
+                pattern.span.clone(),
+                format!(
+                    "{key} in {}: the pattern is malformed: {error}",
+                    section.title
+                ),
+                Some("write it as in a .gitignore, for example \"**/*.md\"".to_owned()),
+            );
+        }
+    }
+    patterns.into_iter().map(|pattern| pattern.value).collect()
 }
 
 /// Reads the path of a subdirectory below the root.

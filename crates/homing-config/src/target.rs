@@ -10,7 +10,8 @@ use crate::source::SourceRead;
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
-const KEYS: &[&str] = &[
+/// What may stand in it.
+pub(crate) const KEYS: &[&str] = &[
     "path",
     "from",
     "layout",

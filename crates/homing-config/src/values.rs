@@ -40,6 +40,23 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     Duration::try_from(duration).ok().ok_or_else(wrong)
 }
 
+/// Makes sure that a source or target may have this name.
+pub fn parse_name(text: &str) -> Result<String, ValueError> {
+    if text.starts_with('-') {
+        return Err(ValueError::new(
+            format!("`{}` begins with `-`, as options do", text.escape_debug()),
+            "begin a name with a letter or a digit",
+        ));
+    }
+    match text.parse::<homing_core::SourceId>() {
+        Ok(id) => Ok(id.to_string()),
+        Err(error) => Err(ValueError {
+            message: error.to_string().escape_debug().to_string(),
+            hint: None,
+        }),
+    }
+}
+
 /// Reads a size in bytes: `4096`, `512KiB`, `10MiB`, `1GiB`, `1TiB`, and `kB`, `MB`, `GB`, `TB` for powers of ten.
 pub fn parse_size(text: &str) -> Result<u64, ValueError> {
     let wrong = || {
@@ -152,6 +169,22 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_like_options_are_refused() {
+        assert_eq!(parse_name("team-2"), Ok("team-2".to_owned()));
+        for (text, told) in [
+            ("-x", "as options do"),
+            ("--", "as options do"),
+            ("A", "valid name"),
+            ("", "valid name"),
+        ] {
+            assert!(
+                parse_name(text).unwrap_err().message.contains(told),
+                "{text}"
+            );
         }
     }
 

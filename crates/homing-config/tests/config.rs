@@ -49,8 +49,12 @@ impl Home {
             .unwrap()
             .display()
             .to_string();
-        let shown =
-            |d: &homing_config::Diagnostic| format!("{d} [{}]", d.hint.as_deref().unwrap_or(""));
+        let file = format!("{}:", self.locations().config_file.display());
+        let shown = |d: &homing_config::Diagnostic| {
+            let told = d.to_string();
+            let told = told.strip_prefix(&file).unwrap();
+            format!("{told} [{}]", d.hint.as_deref().unwrap_or(""))
+        };
         diagnostics
             .iter()
             .map(|diagnostic| shown(diagnostic).replace(&home, "~"))
@@ -552,6 +556,22 @@ fn values_out_of_range_are_told() {
     ] {
         assert_eq!(wrong(&format!("[daemon]\n{line}\n")).len(), 1, "{line}");
     }
+}
+
+#[test]
+fn a_pattern_that_is_none_is_told_with_its_place() {
+    let found = wrong(&format!(
+        "{TEAM}include = [\"*.md\", \"a{{b\"]\nexclude = [\"a[\"]\n"
+    ));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("4:20: include in [sources.team]: the pattern is malformed"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("5:12: exclude in [sources.team]: the pattern is malformed"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ Options:
       --config FILE      Reads this configuration instead of the user's own
       --data-dir DIR     Keeps the database and contents there
       --check-store      Checks the database, prints what it finds, and ends
+      --check-sources    Lists the sources that standard input names (JSON, see `homing source check`), prints what
+                         it finds, and ends
       --restore-store FILE
                          Replaces the state by a backup (`-`: from standard input), and ends
       --json             Prints JSON, with --check-store or --restore-store
@@ -30,6 +32,8 @@ pub(crate) enum Action {
     Serve,
     /// Check the database.
     CheckStore,
+    /// Look at sources.
+    CheckSources,
     /// Replace the state by a backup.
     RestoreStore,
     /// Print the version.
@@ -84,6 +88,7 @@ impl Arguments {
                 }
                 "--json" if given.is_none() => parsed.json = true,
                 "--check-store" if given.is_none() => parsed.action = Action::CheckStore,
+                "--check-sources" if given.is_none() => parsed.action = Action::CheckSources,
                 "-V" | "--version" if given.is_none() => parsed.action = Action::Version,
                 "-h" | "--help" if given.is_none() => parsed.action = Action::Help,
                 _ => {
@@ -138,6 +143,10 @@ mod tests {
         assert_eq!(
             parse(&["--check-store"]).unwrap().action,
             Action::CheckStore
+        );
+        assert_eq!(
+            parse(&["--check-sources"]).unwrap().action,
+            Action::CheckSources
         );
         let restore = parse(&["--restore-store", "-", "--json"]).unwrap();
         assert_eq!(restore.action, Action::RestoreStore);

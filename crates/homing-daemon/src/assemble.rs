@@ -61,11 +61,9 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
 /// Returns what a client hears while the configuration is not valid.
 pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
     let mut problem = Box::new(Problem::new(ProblemKind::ConfigInvalid, error.to_string()));
-    if let ConfigError::Invalid { path, diagnostics } = error {
+    if let ConfigError::Invalid { diagnostics } = error {
         let further = diagnostics.iter().skip(1);
-        problem.causes = further
-            .map(|diagnostic| format!("{}:{diagnostic}", path.display()))
-            .collect();
+        problem.causes = further.map(ToString::to_string).collect();
     } else {
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
@@ -80,7 +78,8 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
     problem
 }
 
-fn source(
+/// Builds a source.
+pub(crate) fn source(
     config: &SourceConfig,
     timezone: Option<&TimeZone>,
 ) -> Result<engine::SourceSpec, SideError> {
@@ -222,19 +221,6 @@ mod tests {
         assert_eq!(
             (target.layout, target.deletions),
             (engine::Layout::Flat, engine::Deletions::Keep)
-        );
-    }
-
-    #[test]
-    fn a_pattern_that_is_none_names_its_section() {
-        let config =
-            parse("[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\ninclude = [\"a{b\"]\n");
-        let problem = specs(&config, Path::new("c.toml")).unwrap_err();
-        assert_eq!(problem.kind, ProblemKind::ConfigInvalid);
-        assert!(
-            problem.detail.starts_with("c.toml: [sources.a]: "),
-            "{}",
-            problem.detail
         );
     }
 

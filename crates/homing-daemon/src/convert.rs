@@ -200,7 +200,8 @@ fn version(version: Version) -> wire::Version {
     }
 }
 
-fn failure(failure: engine::Failure) -> wire::Failure {
+/// Returns a failure as the interface tells it.
+pub(crate) fn failure(failure: engine::Failure) -> wire::Failure {
     wire::Failure {
         kind: failure.kind.into(),
         message: failure.message,
@@ -226,7 +227,8 @@ fn states(states: Vec<engine::State>) -> Vec<wire::State> {
         .collect()
 }
 
-fn notice(problem: Problem) -> wire::Notice {
+/// Returns what a person should hear about as the interface tells it.
+pub(crate) fn notice(problem: Problem) -> wire::Notice {
     wire::Notice {
         kind: engine::problem_word(problem.kind).to_owned(),
         path: problem.path,

@@ -6,6 +6,7 @@ mod api;
 mod arguments;
 mod assemble;
 mod check;
+mod check_sources;
 mod convert;
 mod daemon;
 mod lock;
@@ -48,7 +49,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
     match arguments.action {
         Action::Help => return print(arguments::HELP),
         Action::Version => return print(concat!("homingd ", env!("CARGO_PKG_VERSION"), "\n")),
-        Action::Serve | Action::CheckStore | Action::RestoreStore => {}
+        Action::Serve | Action::CheckStore | Action::RestoreStore | Action::CheckSources => {}
     }
     let locations = Locations::find(
         arguments.config.as_deref(),
@@ -83,6 +84,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
                 restore::text(&restored)
             })
         }
+        Action::CheckSources => print(&check_sources::run(&locations, env)?),
         Action::Serve | Action::Help | Action::Version => serve(&locations, env),
     }
 }

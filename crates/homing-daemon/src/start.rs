@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use homing_config::ConfigError;
 use homing_store::StoreError;
 
 /// What keeps homingd from starting or from going on.
@@ -16,6 +17,9 @@ pub(crate) enum StartError {
         /// What is wrong with it.
         message: String,
     },
+    /// There is no valid configuration.
+    #[error("{0}")]
+    Config(Box<ConfigError>),
     /// Another daemon holds the data directory.
     #[error("another homingd{} holds {}", pid_note(*pid), path.display())]
     Held {
@@ -110,7 +114,7 @@ impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. } => 2,
-            Self::SocketPathTooLong { .. } => 5,
+            Self::Config(_) | Self::SocketPathTooLong { .. } => 5,
             Self::Unsafe { .. }
             | Self::Store {
                 source: StoreError::ReadOnly { .. },
@@ -135,6 +139,7 @@ impl StartError {
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Usage { .. } => "`homingd --help` lists what there is".to_owned(),
+            Self::Config(error) => error.hint()?,
             Self::Held { .. } => {
                 "use the one that runs (`homing status`), or give this one a data directory of its own with --data-dir".to_owned()
             }

@@ -134,6 +134,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             sources,
             targets,
+            withdrawn: Mutex::default(),
             specs,
         };
         let engine = Self {
@@ -159,7 +160,7 @@ impl Engine {
     pub fn submit(&self, source: &SourceId, request: RunRequest) -> Result<RunId, EngineError> {
         self.admit()?;
         let (spec, actor) = self.shared.source(source)?;
-        if !spec.enabled {
+        if !self.shared.is_live(source) {
             return Err(EngineError::Disabled(source.clone()));
         }
         if request.verb == Verb::Push && spec.push == PushMode::Never {
@@ -219,7 +220,11 @@ impl Engine {
             .sources
             .iter()
             .filter_map(|(id, actor)| {
-                let spec = shared.specs.sources.get(id).filter(|spec| spec.enabled)?;
+                let spec = shared
+                    .specs
+                    .sources
+                    .get(id)
+                    .filter(|_| shared.is_live(id))?;
                 let due = actor.due(spec, now)?;
                 if shared.pauses.holds(id, now) {
                     return None;

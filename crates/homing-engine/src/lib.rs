@@ -51,6 +51,7 @@ mod verify;
 mod watch;
 mod watching;
 mod why;
+mod withdraw;
 mod words;
 
 pub use cadence::Cadence;
@@ -67,3 +68,4 @@ pub use report::{
     TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};
+pub use withdraw::{Forget, Withdrawal};

@@ -1,6 +1,6 @@
 //! What all runs share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homing_core::{Contents, SourceId, TargetId};
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     pub(crate) sources: BTreeMap<SourceId, SourceActor>,
     pub(crate) targets: BTreeMap<TargetId, TargetActor>,
+    /// Sources that a person took out of service; see [`crate::Engine::withdraw`].
+    pub(crate) withdrawn: Mutex<BTreeSet<SourceId>>,
 }
 
 impl Shared {
@@ -58,6 +60,17 @@ impl Shared {
             (Some(spec), Some(actor)) => Ok((spec, actor)),
             _ => Err(EngineError::UnknownTarget(id.clone())),
         }
+    }
+
+    /// Tells whether a source takes part: it is configured, enabled and not withdrawn.
+    pub(crate) fn is_live(&self, id: &SourceId) -> bool {
+        let is_enabled = |spec: &SourceSpec| spec.enabled;
+        self.specs.sources.get(id).is_some_and(is_enabled) && !locked(&self.withdrawn).contains(id)
+    }
+
+    /// Lets a source take no part any more.
+    pub(crate) fn take_out_of_service(&self, id: &SourceId) {
+        locked(&self.withdrawn).insert(id.clone());
     }
 
     /// Returns the targets that a source publishes to, in name order.

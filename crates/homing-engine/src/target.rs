@@ -243,7 +243,7 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
         .from
         .iter()
         .filter_map(|source| Some((source.clone(), shared.specs.sources.get(source)?)))
-        .filter(|(_, source)| source.enabled)
+        .filter(|(id, _)| shared.is_live(id))
         .map(|(id, source)| (id, source.priority))
         .collect();
     let live: BTreeSet<SourceId> = sources.iter().map(|(source, _)| source.clone()).collect();
@@ -318,7 +318,7 @@ pub(crate) fn policies(shared: &Shared, spec: &TargetSpec) -> BTreeMap<SourceId,
             .specs
             .sources
             .get(id)
-            .filter(|source| source.enabled)?;
+            .filter(|_| shared.is_live(id))?;
         Some((id.clone(), source.on_conflict))
     };
     spec.from.iter().filter_map(live).collect()

@@ -26,6 +26,8 @@ enum Command {
     Test(commands::test::TestArgs),
     /// Check everything that a commit must pass
     Ci,
+    /// Write the files that are made from the code: the configuration's schema and reference
+    Generate(commands::generate::GenerateArgs),
     /// Measure against rsync and rclone and write docs/benchmarks.md
     Bench(commands::bench::BenchArgs),
     /// Measure line coverage and fail below the floor
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Test(args) => commands::test::run(&args),
         Command::Ci => commands::ci::run(),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Coverage(args) => commands::coverage::run(&args),
         Command::Crash(args) => commands::crash::run(&args),

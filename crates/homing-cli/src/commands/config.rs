@@ -8,7 +8,7 @@ use homing_api::{
     TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, Locations, PushMode, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SourceKind,
 };
 use jiff::tz::TimeZone;
 
@@ -22,7 +22,12 @@ use crate::text::{count, escape, setting, size_setting};
 pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, CliError> {
     match command {
         ConfigCommand::Check => Ok(check(context)),
-        ConfigCommand::Path => Ok(path(&context.locations)),
+        ConfigCommand::Path => Ok(path(&context.locations, &context.env)),
+        ConfigCommand::Schema => {
+            let schema: serde_json::Value =
+                serde_json::from_str(SCHEMA).expect("a test reads the schema");
+            Ok(Report::new(&schema, SCHEMA))
+        }
         ConfigCommand::Show => {
             let config = Config::load(&context.locations, &context.env)?;
             let shown = shown(&config, &context.locations);
@@ -69,9 +74,10 @@ fn check(context: &Context) -> Report {
 
 fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
     match error {
-        ConfigError::Invalid { diagnostics, .. } => diagnostics
+        ConfigError::Invalid { diagnostics } => diagnostics
             .iter()
             .map(|diagnostic| ConfigDiagnostic {
+                file: Some(diagnostic.file.display().to_string()),
                 line: Some(diagnostic.line),
                 column: Some(diagnostic.column),
                 message: diagnostic.message.clone(),
@@ -79,6 +85,7 @@ fn diagnostics(error: &ConfigError) -> Vec<ConfigDiagnostic> {
             })
             .collect(),
         other => vec![ConfigDiagnostic {
+            file: None,
             line: None,
             column: None,
             message: other.to_string(),
@@ -101,10 +108,15 @@ fn told(error: &ConfigError) -> String {
     text
 }
 
-fn path(locations: &Locations) -> Report {
+fn path(locations: &Locations, env: &Env) -> Report {
     let paths = ConfigPaths {
         config: locations.config_file.display().to_string(),
         exists: locations.config_file.exists(),
+        drop_ins: locations
+            .drop_ins(env)
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         data_dir: locations.data_dir.display().to_string(),
         socket: locations.socket.display().to_string(),
     };
@@ -113,18 +125,19 @@ fn path(locations: &Locations) -> Report {
     } else {
         " (does not exist)"
     };
-    let lines = [
-        ("config", &paths.config, missing),
-        ("data", &paths.data_dir, ""),
-        ("socket", &paths.socket, ""),
-    ];
-    let text = lines
-        .map(|(what, path, more)| format!("{what:<7} {}{more}\n", escape(path)))
-        .concat();
+    let mut lines = vec![("config", &paths.config, missing)];
+    lines.extend(paths.drop_ins.iter().map(|path| ("drop-in", path, "")));
+    lines.push(("data", &paths.data_dir, ""));
+    lines.push(("socket", &paths.socket, ""));
+    let mut text = String::new();
+    for (what, path, more) in lines {
+        writeln!(text, "{what:<7} {}{more}", escape(path)).expect("a String takes all");
+    }
     Report::new(&paths, text)
 }
 
-fn shown(config: &Config, locations: &Locations) -> ConfigShown {
+/// Returns the configuration with its defaults filled in.
+pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
     let daemon = &config.daemon;
     ConfigShown {
         config: locations.config_file.display().to_string(),
@@ -288,11 +301,32 @@ fn render(shown: &ConfigShown) -> String {
     text
 }
 
+/// Returns the part of the configuration as it is shown that is about one section, as in `sources.team`.
+pub(super) fn section(context: &Context, title: &str) -> Result<String, CliError> {
+    let config = Config::load(&context.locations, &context.env)?;
+    let text = render(&shown(&config, &context.locations));
+    let header = format!("[{title}]\n");
+    let section = text
+        .split("\n\n")
+        .find(|section| section.starts_with(&header));
+    Ok(section
+        .map(|section| format!("{}\n", section.trim_end()))
+        .unwrap_or_default())
+}
+
+/// Returns one more line in the form of a section.
+pub(super) fn field(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    format!("{key:<14} {}\n", escape(value))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use homing_config::{EXAMPLE, Env};
+    use homing_config::EXAMPLE;
 
     use super::*;
 

@@ -5,6 +5,7 @@ mod config;
 mod conflicts;
 mod db;
 mod diff;
+mod editing;
 mod events;
 mod history;
 mod man;
@@ -13,8 +14,10 @@ mod release;
 mod resolve;
 mod resume;
 mod run;
+mod source;
 mod status;
 mod sync;
+mod target;
 mod undo;
 mod verify;
 mod version;
@@ -33,6 +36,8 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Completions(args) => return completions::run(args, context),
         Command::Man(args) => return man::run(args, context),
         Command::Config(command) => return config::run(*command, context),
+        Command::Source(command) => return source::run(command, context).await,
+        Command::Target(command) => return target::run(command, context).await,
         Command::Db(DbCommand::Restore { file }) => return db::restore(file, context),
         Command::Version => return version::run(context).await,
         _ => {}
@@ -57,7 +62,12 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Pause(args) => pause::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
-        Command::Completions(_) | Command::Man(_) | Command::Config(_) | Command::Version => {
+        Command::Completions(_)
+        | Command::Man(_)
+        | Command::Config(_)
+        | Command::Source(_)
+        | Command::Target(_)
+        | Command::Version => {
             unreachable!("they were carried out above")
         }
     }?;

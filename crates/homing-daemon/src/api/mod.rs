@@ -21,6 +21,7 @@ mod undo;
 mod verify;
 mod version;
 mod why;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -102,7 +103,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::HEALTH, get(health::show))
         .route(routes::SHUTDOWN, post(shutdown::end))
         .route(routes::SOURCES, get(sources::list))
-        .route(routes::SOURCE, get(sources::show))
+        .route(routes::SOURCE, get(sources::show).delete(withdraw::remove))
         .route(routes::SOURCE_RUNS, post(runs::start))
         .route(routes::SOURCE_DIFF, get(diff::show))
         .route(routes::SOURCE_RELEASE, post(release::release))
@@ -110,6 +111,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::SOURCE_RESUME, post(resume::source))
         .route(routes::PAUSE, post(pause::all))
         .route(routes::RESUME, post(resume::all))
+        .route(routes::SOURCE_WITHDRAW, post(withdraw::withdraw))
         .route(routes::RUNS, get(runs::list).post(runs::start_many))
         .route(routes::RUN, get(runs::show).delete(runs::cancel))
         .route(routes::RUN_UNDO, post(undo::undo))

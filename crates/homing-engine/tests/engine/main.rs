@@ -21,4 +21,5 @@ mod selection;
 mod source;
 mod told;
 mod watch;
+mod withdraw;
 mod world;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::commands::generate::{self, GenerateArgs};
 use crate::commands::test::{self, TestArgs};
 use crate::shell::{cargo, run as run_visibly, say};
 use crate::tools::need_cargo_tool;
@@ -13,6 +14,7 @@ use crate::tools::need_cargo_tool;
 pub(crate) fn run() -> Result<()> {
     let begun = Instant::now();
     run_visibly(&mut cargo(["fmt", "--all", "--check"]))?;
+    generate::run(&GenerateArgs { check: true })?;
     check_dependencies()?;
     run_visibly(&mut cargo([
         "clippy",

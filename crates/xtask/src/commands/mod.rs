@@ -5,4 +5,5 @@ pub(crate) mod ci;
 pub(crate) mod coverage;
 pub(crate) mod crash;
 pub(crate) mod demo;
+pub(crate) mod generate;
 pub(crate) mod test;

@@ -1,0 +1,191 @@
+//! What can be typed about the sections of the configuration.
+
+use clap::{Args, Subcommand};
+use homing_config::{parse_duration, parse_name};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// List the configured sources
+    List,
+    /// Show how a source is configured, where, and how it is
+    Show(NameArgs),
+    /// Add a source to the configuration
+    ///
+    /// On a terminal, asks for what is missing. Looks at the directory first and tells what would come; nothing is
+    /// written when it cannot be read.
+    Add(Box<AddSourceArgs>),
+    /// Remove a source from the configuration; its files leave the targets
+    ///
+    /// Files that you edited stay and are yours. History stays unless --purge is given.
+    Remove(RemoveSourceArgs),
+    /// Switch sources on
+    Enable(SourceNamesArgs),
+    /// Switch sources off; their files leave the targets
+    Disable(SourceNamesArgs),
+    /// Look whether sources can be read, and what would come; writes nothing
+    Check(CheckSourcesArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TargetCommand {
+    /// List the configured targets
+    List,
+    /// Show how a target is configured, where, and how it is
+    Show(NameArgs),
+    /// Add a target to the configuration
+    Add(AddTargetArgs),
+    /// Remove a target from the configuration; its files stay where they are
+    Remove(RemoveTargetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// The name, as the configuration has it
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddSourceArgs {
+    /// The name of the new source: a-z, 0-9, `-` and `_`
+    #[arg(value_parser = parse_name)]
+    pub(crate) name: Option<String>,
+    /// What kind of place it is
+    #[arg(long, value_parser = ["dir"], default_value = "dir")]
+    pub(crate) kind: String,
+    /// The directory to sync from
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<String>,
+    /// Sync this often, for example 15m or 6h; without it only when you ask
+    #[arg(long, value_name = "TIME", conflicts_with = "cron", value_parser = interval)]
+    pub(crate) every: Option<String>,
+    /// Sync at these times: minute, hour, day of month, month, day of week
+    #[arg(long, value_name = "TIMES")]
+    pub(crate) cron: Option<String>,
+    /// Only this subdirectory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<String>,
+    /// Only files that match; gitignore syntax, may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// No files that match; gitignore syntax, may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// 0 to 1000; where two sources have the same file, the lower number wins
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) priority: Option<u16>,
+    /// Whether your edits in the targets go back
+    #[arg(long, value_name = "MODE", value_parser = ["never", "direct"])]
+    pub(crate) push: Option<String>,
+    /// What becomes of what both sides changed
+    #[arg(long, value_name = "POLICY", value_parser = ["ask", "ours", "theirs", "union"])]
+    pub(crate) on_conflict: Option<String>,
+    /// Publish it in this target, too; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target: Vec<String>,
+    /// Do not look at the directory first
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveSourceArgs {
+    /// The source
+    pub(crate) name: String,
+    /// Leave its files in the targets; they are yours then
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Forget its state and its history, too
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SourceNamesArgs {
+    /// The sources
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckSourcesArgs {
+    /// The sources; without one, all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddTargetArgs {
+    /// The name of the new target: a-z, 0-9, `-` and `_`
+    #[arg(value_parser = parse_name)]
+    pub(crate) name: String,
+    /// The directory to publish into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: String,
+    /// A source to publish; may be given several times
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(crate) from: Vec<String>,
+    /// tree: paths are kept; flat: file names only
+    #[arg(long, value_parser = ["tree", "flat"])]
+    pub(crate) layout: Option<String>,
+    /// What becomes of a published file that you delete
+    #[arg(long, value_parser = ["restore", "keep"])]
+    pub(crate) deletions: Option<String>,
+    /// The source that takes the files that you make there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) new_files_to: Option<String>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveTargetArgs {
+    /// The target
+    pub(crate) name: String,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Makes sure that a text is an interval, and keeps it as it was typed.
+fn interval(text: &str) -> Result<String, homing_config::ValueError> {
+    parse_duration(text).map(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn what_makes_no_sense_is_usage() {
+        for line in [
+            "homing source add -- -x --root d",
+            "homing source add -- --help",
+            "homing source add -x",
+            "homing source add Team --root d",
+            "homing source add team --root d --kind github",
+            "homing source add team --root d --every soon",
+            "homing source add team --root d --every 1h --cron x",
+            "homing source add team --root d --priority 1001",
+            "homing source add team --root d --push branch",
+            "homing source enable",
+            "homing source remove",
+            "homing target add t --path d",
+            "homing target add t --from team",
+        ] {
+            let error = Arguments::try_parse_from(line.split_whitespace()).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

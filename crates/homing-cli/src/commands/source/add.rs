@@ -1,0 +1,97 @@
+//! `homing source add`
+
+use homing_api::CheckRequest;
+use homing_config::{Edit, EditError, Section, Setting};
+
+use super::{ask, check};
+use crate::arguments::AddSourceArgs;
+use crate::commands::editing::{self, Told};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Report;
+use crate::text::quote;
+
+/// Adds a source to the configuration, after a look at it.
+pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Report, CliError> {
+    let known = Edit::begin(&context.locations, &context.env)?.names(Section::Target);
+    let answers = ask::complete(args, &known, context.may_ask)?;
+    let name = answers.name.as_str();
+    let root = context.written_path(&answers.root);
+    let settings = settings(args, root, answers.every.as_deref());
+    let change = |edit: &mut Edit| -> Result<(), EditError> {
+        edit.add(Section::Source, name, &settings)?;
+        for target in &answers.targets {
+            edit.push(Section::Target, target, "from", name)?;
+        }
+        Ok(())
+    };
+    editing::prepare(context, &change)?;
+    let mut told = Told {
+        headline: format!("added source `{name}`"),
+        next: Some(next(name, &answers.targets, &known)),
+        ..Told::default()
+    };
+    if !args.no_check {
+        let mut only = Edit::of_nothing(&context.locations, &context.env);
+        only.add(Section::Source, name, &settings)?;
+        let request = CheckRequest {
+            text: Some(only.text()),
+            sources: vec![name.to_owned()],
+        };
+        told.checks = check::ask(&request, context).await?.sources;
+        for check in &told.checks {
+            if let Some(problem) = check::problem(check) {
+                let hint = problem.hint.clone().unwrap_or_else(|| "mend it".to_owned());
+                let hint = format!("{hint}; or add it all the same with --no-check");
+                return Err(problem.with_hint(hint).into());
+            }
+            told.notes.push(check::told(check));
+            told.notes.extend(check::notices(check));
+        }
+    }
+    editing::finish(context, args.dry_run, &change, told).await
+}
+
+fn settings<'a>(
+    args: &'a AddSourceArgs,
+    root: String,
+    every: Option<&'a str>,
+) -> Vec<(&'static str, Setting)> {
+    let text = |text: &str| Setting::Text(text.to_owned());
+    let mut settings = vec![("kind", text(&args.kind)), ("root", Setting::Text(root))];
+    settings.extend(args.path.as_deref().map(|path| ("path", text(path))));
+    let lists = [("include", &args.include), ("exclude", &args.exclude)];
+    let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    settings.extend(given.map(|(key, list)| (key, Setting::Texts(list.clone()))));
+    let texts = [("every", every), ("cron", args.cron.as_deref())];
+    settings.extend(
+        texts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, text(value?)))),
+    );
+    let priority = args.priority.map(i64::from);
+    settings.extend(priority.map(|priority| ("priority", Setting::Number(priority))));
+    let texts = [
+        ("push", args.push.as_deref()),
+        ("on_conflict", args.on_conflict.as_deref()),
+    ];
+    settings.extend(
+        texts
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, text(value?)))),
+    );
+    settings
+}
+
+fn next(name: &str, targets: &[String], known: &[String]) -> String {
+    let name = quote(name);
+    match (targets.is_empty(), known.first()) {
+        (false, _) => format!("`homing sync {name}`"),
+        (true, None) => {
+            format!("publish it somewhere: `homing target add TARGET --path DIR --from {name}`")
+        }
+        (true, Some(_)) => format!(
+            "publish it somewhere: add \"{name}\" to `from` of a target, or `homing target add TARGET --path DIR --from {name}`"
+        ),
+    }
+}

@@ -1,0 +1,199 @@
+//! The file as types. They are only described, never filled: the readers judge better than a parser of types would.
+#![expect(dead_code, reason = "nothing but the schema is made of them")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+/// What a source or target may be called.
+const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,63}$";
+
+/// The configuration of Homing: `config.toml` and the drop-ins in `config.d`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Homing")]
+pub(super) struct Configuration {
+    /// The daemon as a whole.
+    daemon: Option<Daemon>,
+    /// The places to sync from, each under a name of a-z, 0-9, `-` and `_`.
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
+    sources: Option<BTreeMap<String, Source>>,
+    /// The places to publish to, each under a name of a-z, 0-9, `-` and `_`.
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
+    targets: Option<BTreeMap<String, Target>>,
+}
+
+/// `[daemon]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Daemon {
+    /// Where the state is kept.
+    data_dir: Option<Path>,
+    /// The daemon's socket.
+    socket: Option<Path>,
+    /// Where times of day hold, for example `Europe/Berlin`.
+    timezone: Option<String>,
+    /// Runs that move files at the same time.
+    #[schemars(range(min = 1, max = 256))]
+    max_runs: Option<i64>,
+    /// A run that does not move for this long is ended.
+    stall_timeout: Option<Duration>,
+    /// A run that takes this long is ended.
+    run_timeout: Option<Duration>,
+    /// How long a stop waits for runs under way.
+    shutdown_grace: Option<Duration>,
+    /// How long history is kept, and with it what `homing undo` can put back.
+    keep_history: Option<Duration>,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `homing_engine=debug`.
+    log: Option<String>,
+}
+
+/// `[sources.NAME]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Source {
+    /// What kind of place it is.
+    kind: Kind,
+    /// The directory to sync from.
+    root: Path,
+    /// Only this subdirectory of the root.
+    path: Option<String>,
+    /// Only files that match one of these; empty: all.
+    include: Option<Patterns>,
+    /// No files that match one of these.
+    exclude: Option<Patterns>,
+    /// The interval of its schedule.
+    every: Option<Duration>,
+    /// The times of its schedule, instead of an interval: minute, hour, day of month, month, day of week.
+    cron: Option<String>,
+    /// Where those times hold, for example `Europe/Berlin`.
+    timezone: Option<String>,
+    /// Whether a change in the root starts a run, beside the schedule.
+    watch: Option<bool>,
+    /// Whether it is synced when the daemon starts: if its turn has come, always, or never.
+    at_start: Option<AtStart>,
+    /// When it counts as stale.
+    stale_after: Option<Duration>,
+    /// Where two sources have the same file, the lower number wins.
+    #[schemars(range(min = 0, max = 1000))]
+    priority: Option<i64>,
+    /// Whether your edits in the targets go back: never, or directly into the root.
+    push: Option<Push>,
+    /// What becomes of lines that both sides changed: a conflict waits for you, your side wins, theirs wins, or both
+    /// are kept.
+    on_conflict: Option<OnConflict>,
+    /// Larger files are left out and reported.
+    max_file_size: Option<Size>,
+    /// A source that holds more in all is not synced.
+    max_total_size: Option<Size>,
+    /// A source with more files is not synced.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    max_files: Option<i64>,
+    /// Whether it takes part at all; a source that does not publishes nothing.
+    enabled: Option<bool>,
+}
+
+/// `[targets.NAME]`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Target {
+    /// The directory to publish into.
+    path: Path,
+    /// The sources to publish; their order is the last word between equal priorities.
+    #[schemars(length(min = 1))]
+    from: Vec<String>,
+    /// Whether the paths of the sources are kept, or the file names only.
+    layout: Option<Layout>,
+    /// Whether a published file that you delete comes back or stays away.
+    deletions: Option<Deletions>,
+    /// The source that takes the files that you make in the target; it must be in `from` and push.
+    new_files_to: Option<String>,
+    /// Names of files that a tool would run or obey and that may be published all the same.
+    allow_active: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Kind {
+    Dir,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum AtStart {
+    Due,
+    Always,
+    Never,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Push {
+    Never,
+    Direct,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum OnConflict {
+    Ask,
+    Ours,
+    Theirs,
+    Union,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Layout {
+    Tree,
+    Flat,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Deletions {
+    Restore,
+    Keep,
+}
+
+/// Describes a text with a form of its own.
+macro_rules! text {
+    ($($name:ident = { $($schema:tt)+ })+) => {
+        $(
+            struct $name;
+
+            impl JsonSchema for $name {
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).to_lowercase().into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    json_schema!({ $($schema)+ })
+                }
+            }
+        )+
+    };
+}
+
+text! {
+    Path = {
+        "type": "string",
+        "minLength": 1,
+        "description": "Absolute, or `~/…` in the home directory, or relative to the directory of `config.toml`."
+    }
+    Duration = {
+        "type": "string",
+        "examples": ["500ms", "60s", "15m", "6h", "90d", "2h 30m"],
+        "description": "A number with its unit, for example `60s`, `15m`, `6h`, `90d` or `2h 30m`. A day has 24 hours."
+    }
+    Size = {
+        "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$" }],
+        "examples": ["512KiB", "10MiB", "1GiB"],
+        "description": "Bytes, or a number with its unit, for example `512KiB`, `10MiB` or `1GiB`."
+    }
+    Patterns = {
+        "type": "array",
+        "items": { "type": "string" },
+        "description": "A list of patterns in the syntax of `.gitignore`, for example `[\"**/*.md\"]`."
+    }
+}

@@ -1,0 +1,130 @@
+//! `--check-sources`: looks at sources as they are, or would be, configured. Writes nothing, needs no daemon.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use homing_api::{CheckRequest, SourceCheck, SourceChecks};
+use homing_config::{Config, Env, Locations, SourceConfig};
+use homing_core::{ListRequest, Manifest, Progress, Scope};
+use homing_engine::EngineError;
+
+use crate::start::StartError;
+use crate::{assemble, convert};
+
+/// No request is longer.
+const MAX_REQUEST_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Reads the request from standard input and returns the answer, a JSON document.
+pub(crate) fn run(locations: &Locations, env: &Env) -> Result<String, StartError> {
+    let request = read_request(io::stdin())?;
+    let config = match &request.text {
+        Some(text) => Config::parse(text, locations, env),
+        None => Config::load(locations, env),
+    };
+    let config = config.map_err(|error| StartError::Config(Box::new(error)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::system("could not start", error))?;
+    let checks = runtime.block_on(check(&config, &request.sources))?;
+    let answer = serde_json::to_string(&checks)
+        .map_err(|error| StartError::system("the answer could not be written", error))?;
+    Ok(answer + "\n")
+}
+
+fn read_request(input: impl Read) -> Result<CheckRequest, StartError> {
+    let mut text = String::new();
+    input
+        .take(MAX_REQUEST_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| StartError::system("standard input could not be read", error))?;
+    serde_json::from_str(&text).map_err(|error| StartError::Usage {
+        message: format!("standard input does not say what to check: {error}"),
+    })
+}
+
+async fn check(config: &Config, wanted: &[String]) -> Result<SourceChecks, StartError> {
+    for name in wanted {
+        if !config.sources.keys().any(|id| id.as_str() == name) {
+            return Err(StartError::Usage {
+                message: format!("there is no source `{}`", name.escape_debug()),
+            });
+        }
+    }
+    let mut sources = Vec::new();
+    for (id, source) in &config.sources {
+        if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
+            sources.push(look(id.to_string(), source).await);
+        }
+    }
+    Ok(SourceChecks { sources })
+}
+
+/// Lists a source whole, as its first run would.
+async fn look(id: String, source: &SourceConfig) -> SourceCheck {
+    let request = ListRequest {
+        scope: Scope::Whole,
+        known: Arc::default(),
+        progress: Progress::default(),
+    };
+    let (place, listed) = match assemble::source(source, None) {
+        Ok(spec) => (spec.url.clone(), spec.origin.list(request).await),
+        Err(error) => (String::new(), Err(error)),
+    };
+    let (listed, error) = match listed {
+        Ok(listed) => (listed, None),
+        Err(error) => (
+            Manifest::default(),
+            Some(EngineError::Side(error).failure()),
+        ),
+    };
+    SourceCheck {
+        id,
+        place,
+        files: listed.items.len() as u64,
+        bytes: listed.items.values().map(|item| item.size).sum(),
+        problems: listed.problems.into_iter().map(convert::notice).collect(),
+        error: error.map(convert::failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_is_counted_and_a_missing_one_told() {
+        let home = tempfile::tempdir().unwrap();
+        let env = Env::with_home(home.path());
+        let locations = Locations::find(None, None, &env).unwrap();
+        fs::create_dir(home.path().join("a")).unwrap();
+        for name in ["one.md", "two.md", "three.txt"] {
+            fs::copy("Cargo.toml", home.path().join("a").join(name)).unwrap();
+        }
+        let text = "[sources.a]\nkind = \"dir\"\nroot = \"~/a\"\ninclude = [\"*.md\"]\n[sources.b]\nkind = \"dir\"\nroot = \"~/b\"\n";
+        let config = Config::parse(text, &locations, &env).unwrap();
+        let size = fs::metadata("Cargo.toml").unwrap().len();
+
+        let checks = check(&config, &[]).await.unwrap().sources;
+        assert_eq!((checks[0].files, checks[0].bytes), (2, 2 * size));
+        assert_eq!(checks[0].error, None);
+        let error = checks[1].error.as_ref().unwrap();
+        assert_eq!(error.kind.as_str(), "not-found");
+        assert!(checks[1].place.ends_with("/b"), "{checks:?}");
+
+        let only = check(&config, &["b".to_owned()]).await.unwrap().sources;
+        assert_eq!(only.len(), 1);
+        assert!(check(&config, &["c".to_owned()]).await.is_err());
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for text in ["", "{", "{\"commands\":[]}", "3"] {
+            let error = read_request(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, StartError::Usage { .. }), "{error:?}");
+        }
+        assert_eq!(read_request(&b"{}"[..]).unwrap(), CheckRequest::default());
+    }
+}
