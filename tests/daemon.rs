@@ -83,11 +83,11 @@ fn sigterm_lets_a_run_finish() -> TestResult {
 }
 
 #[test]
-fn sigint_ends_it_too_and_sighup_does_not() -> TestResult {
+fn sigint_ends_it_too_and_sighup_reloads() -> TestResult {
     let home = Home::with_one_source()?;
     let mut daemon = home.start()?;
     daemon.signal("HUP")?;
-    daemon.wait_for_line("SIGHUP")?;
+    daemon.wait_for_line("configuration reloaded")?;
     home.ok(&["status"])?;
     daemon.signal("INT")?;
     ensure!(daemon.wait()? == 0, "{}", daemon.log());

@@ -115,6 +115,7 @@ fn of_everyday_commands() -> TestResult {
 #[test]
 fn of_the_store() -> TestResult {
     let (home, daemon) = home_with_a_conflict()?;
+    hold(&home, "config_reload", &["config", "reload"], 0)?;
     hold(&home, "db_check", &["db", "check"], 0)?;
     hold(&home, "db_size", &["db", "size"], 0)?;
     hold(&home, "db_vacuum", &["db", "vacuum"], 0)?;

@@ -11,15 +11,18 @@ mod diff;
 mod events;
 mod guard;
 mod history;
+mod hooks;
 mod json;
 mod json_snapshots;
 #[cfg(feature = "failpoints")]
 mod kill;
+mod logs;
 mod man;
 mod names;
 mod pause;
 mod places;
 mod push;
+mod reload;
 mod resolve;
 mod run;
 mod schedule;

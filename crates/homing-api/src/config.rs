@@ -98,6 +98,9 @@ pub struct DaemonShown {
     pub timezone: Option<String>,
     /// The filter for the log.
     pub log: String,
+    /// `text` or `json`.
+    #[serde(default)]
+    pub log_format: String,
 }
 
 /// `[sources.NAME]`.
@@ -167,4 +170,10 @@ pub struct TargetShown {
     pub new_files_to: Option<String>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// How long that may take.
+    #[serde(default)]
+    pub hook_timeout_ms: u64,
 }

@@ -10,6 +10,7 @@ mod edit;
 mod event;
 mod pause;
 mod problem;
+mod reload;
 mod remedy;
 pub mod routes;
 mod run;
@@ -40,6 +41,7 @@ pub use event::{
 };
 pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
+pub use reload::{Changes, Reloaded};
 pub use run::{
     Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
     RunProgress, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger, Verb,

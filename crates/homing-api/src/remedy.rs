@@ -61,9 +61,7 @@ impl ProblemKind {
             }
             Self::Forbidden => "check who owns it and its permissions",
             Self::Internal => "look at the log of homingd; nothing that was recorded is lost",
-            Self::ConfigInvalid => {
-                "run `homing config check`, mend what it names and restart homingd"
-            }
+            Self::ConfigInvalid => "run `homing config check` and mend what it names",
         }
     }
 }

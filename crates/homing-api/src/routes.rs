@@ -8,7 +8,7 @@ pub const STATUS: &str = "/v1/status";
 pub const HEALTH: &str = "/v1/health";
 /// `POST`, no body: 202 with `{}`.
 pub const SHUTDOWN: &str = "/v1/shutdown";
-/// `POST`, no body: what is in force now and was not before.
+/// `POST`, no body: [`crate::Reloaded`].
 pub const RELOAD: &str = "/v1/reload";
 /// `GET`: [`crate::Sources`].
 pub const SOURCES: &str = "/v1/sources";

@@ -25,7 +25,7 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`, `ConfigInvalid`,
-    /// `StorageFailed`; more may come.
+    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`; more may come.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

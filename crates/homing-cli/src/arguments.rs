@@ -15,7 +15,8 @@ pub(crate) use sections::{
 
 /// Keeps what AI agents live on in step with where it comes from.
 ///
-/// Speaks to homingd, which must be running for all but `config`, `source`, `target` and `version`.
+/// Speaks to homingd, which must be running for all but `config` (save `config reload`), `source`, `target` and
+/// `version`.
 #[derive(Debug, Parser)]
 #[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -113,7 +114,7 @@ pub(crate) enum Command {
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
-    /// Look at the configuration; needs no daemon
+    /// Look at the configuration, and have it taken over; only `reload` needs a daemon
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show the versions of this program and of homingd
@@ -360,6 +361,8 @@ pub(crate) enum ConfigCommand {
     Path,
     /// Print the JSON schema of the configuration, for editors
     Schema,
+    /// Have homingd take the configuration over, new and changed commands included
+    Reload,
     /// Show the configuration with its defaults filled in
     Show,
 }

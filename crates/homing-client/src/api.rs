@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use homing_api::{
     ApiRange, Conflicts, ConflictsQuery, Diff, ManyRunsRequest, PauseRequest, Pauses, PruneRequest,
-    Pruned, ReleaseRequest, RequestVerb, ResolveRequest, ResolveWith, Run, Runs, RunsQuery, Source,
-    StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification,
-    VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait, routes,
+    Pruned, ReleaseRequest, Reloaded, RequestVerb, ResolveRequest, ResolveWith, Run, Runs,
+    RunsQuery, Source, StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets,
+    Vacuumed, Verification, VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait, routes,
 };
 use hyper::Method;
 
@@ -45,6 +45,12 @@ impl Client {
     /// `GET /v1/status`.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, routes::STATUS, Payload::Nothing, QUICK)
+            .await
+    }
+
+    /// `POST /v1/reload`.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.ask(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
             .await
     }
 

@@ -59,6 +59,31 @@ pub struct DaemonConfig {
     pub timezone: Option<TimeZone>,
     /// A filter for the log, not yet judged.
     pub log: String,
+    /// How the lines of the log are written.
+    pub log_format: LogFormat,
+}
+
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON document each.
+    Json,
+}
+
+impl LogFormat {
+    /// Every format with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// What kind of place a source is.
@@ -163,6 +188,10 @@ pub struct TargetConfig {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something: a program and its arguments; empty: nothing.
+    pub after: Vec<String>,
+    /// How long that may take.
+    pub hook_timeout: Duration,
 }
 
 impl Config {

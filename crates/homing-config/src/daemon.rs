@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::DaemonConfig;
-use crate::section::{Section, duration, number, text, time_zone};
+use crate::config::{DaemonConfig, LogFormat};
+use crate::section::{Section, duration, number, text, time_zone, word};
 use crate::values::expand_path;
 use crate::{Env, Locations};
 
@@ -18,6 +18,7 @@ pub(crate) const KEYS: &[&str] = &[
     "keep_history",
     "timezone",
     "log",
+    "log_format",
 ];
 const LATER: &[&str] = &["per_host"];
 const MAX_RUNS: u64 = 256;
@@ -46,5 +47,6 @@ pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> D
         keep_history: section.get_or_default("keep_history", duration(second)),
         timezone: section.get("timezone", time_zone).map(|zone| zone.value),
         log: section.get_or_default("log", text),
+        log_format: section.get_or_default("log_format", word(&LogFormat::WORDS, &[])),
     }
 }

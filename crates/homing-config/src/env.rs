@@ -1,6 +1,7 @@
 //! What the environment says: the only place that reads its variables.
 
 use std::env::{current_dir, var_os};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
@@ -24,13 +25,40 @@ pub struct Env {
     pub config_file: Option<PathBuf>,
     /// `HOMING_DATA_DIR`.
     pub data_dir_override: Option<PathBuf>,
+    /// `HOMING_LOG_FORMAT`.
+    pub log_format: Option<String>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// Where relative paths on the command line begin.
     pub current_dir: PathBuf,
     /// The user.
     pub uid: u32,
+    /// What commands of the user's find in their environment.
+    pub passed_on: Vec<(OsString, OsString)>,
 }
+
+/// The variables that commands of the user's find: what finds programs and files, the language, the desktop.
+const PASSED_ON: [&str; 19] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+];
 
 impl Env {
     /// Reads the environment of this process.
@@ -60,9 +88,16 @@ impl Env {
             user_runtime_dir: PathBuf::from(format!("/run/user/{uid}")),
             config_file: path("HOMING_CONFIG"),
             data_dir_override: path("HOMING_DATA_DIR"),
+            log_format: var_os("HOMING_LOG_FORMAT")
+                .filter(|value| !value.is_empty())
+                .map(|value| value.to_string_lossy().into_owned()),
             no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
+            passed_on: PASSED_ON
+                .into_iter()
+                .filter_map(|name| Some((OsString::from(name), var_os(name)?)))
+                .collect(),
         }
     }
 
@@ -79,9 +114,11 @@ impl Env {
             user_runtime_dir: home.join(".no-login-manager"),
             config_file: None,
             data_dir_override: None,
+            log_format: None,
             no_color: false,
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),
+            passed_on: Vec::new(),
         }
     }
 }

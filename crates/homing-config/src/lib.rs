@@ -5,6 +5,7 @@
 //! drop-ins and reports all that is wrong with it.
 
 mod broken;
+mod commands;
 mod config;
 mod daemon;
 mod diagnostic;
@@ -22,9 +23,10 @@ mod target;
 mod texts;
 mod values;
 
+pub use commands::Commands;
 pub use config::{
-    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, PushMode, SCHEMA, SourceConfig,
-    SourceKind, TargetConfig,
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, LogFormat, PushMode, SCHEMA,
+    SourceConfig, SourceKind, TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};

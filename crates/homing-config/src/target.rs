@@ -1,11 +1,13 @@
 //! `[targets.NAME]`.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use homing_core::{SourceId, TargetId};
 
+use crate::commands::command;
 use crate::config::{Deletions, Layout, PushMode, TargetConfig};
-use crate::section::{Located, Section, suggest, text, word};
+use crate::section::{Located, Section, duration, suggest, text, word};
 use crate::source::SourceRead;
 use crate::values::expand_path;
 use crate::{Env, Locations};
@@ -18,14 +20,12 @@ pub(crate) const KEYS: &[&str] = &[
     "deletions",
     "new_files_to",
     "allow_active",
-];
-const LATER: &[&str] = &[
-    "tool",
-    "include_kinds",
-    "on_finding",
     "after",
     "hook_timeout",
 ];
+const LATER: &[&str] = &["tool", "include_kinds", "on_finding"];
+
+const SHORTEST_HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A target and where its path is in the file.
 pub(crate) struct TargetRead {
@@ -70,6 +70,8 @@ pub(crate) fn read(
             );
         }
     }
+    let after = command(section, "after", env);
+    let hook_timeout = section.get_or_default("hook_timeout", duration(SHORTEST_HOOK_TIMEOUT));
     let layout = section.get_or_default(
         "layout",
         word(&[("tree", Layout::Tree), ("flat", Layout::Flat)], &[]),
@@ -90,6 +92,8 @@ pub(crate) fn read(
         deletions,
         new_files_to,
         allow_active: allow_active.into_iter().map(|name| name.value).collect(),
+        after,
+        hook_timeout,
     };
     Some(TargetRead {
         id,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use homing_config::{
     AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Env, Layout, Locations,
-    PushMode, SourceConfig, SourceKind, TargetConfig,
+    LogFormat, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{Cron, ItemKey, Policy, SourceId, TargetId};
 use jiff::tz::TimeZone;
@@ -138,6 +138,7 @@ run_timeout = "2h 30m"
 shutdown_grace = "0s"
 keep_history = "7d"
 log = "debug"
+log_format = "json"
 [sources.a]
 kind = "dir"
 root = "/mnt/a"
@@ -177,6 +178,7 @@ allow_active = [".mcp.json"]
             keep_history: Duration::from_hours(7 * 24),
             timezone: None,
             log: "debug".to_owned(),
+            log_format: LogFormat::Json,
         },
         sources: BTreeMap::from([(
             source("a"),
@@ -211,6 +213,8 @@ allow_active = [".mcp.json"]
                 deletions: Deletions::Keep,
                 new_files_to: Some(source("a")),
                 allow_active: vec![".mcp.json".to_owned()],
+                after: Vec::new(),
+                hook_timeout: Duration::from_secs(30),
             },
         )]),
     };
@@ -231,6 +235,9 @@ fn the_example_is_valid_and_names_every_key() {
         "keep_history",
         "timezone",
         "log",
+        "log_format",
+        "after",
+        "hook_timeout",
         "kind",
         "root",
         "path",

@@ -117,6 +117,8 @@ pub enum ProblemKind {
     Empty,
     /// Bytes that were found beside a half-done operation and kept.
     Rescued,
+    /// A command that was to run afterwards and did not do its work.
+    Hook,
 }
 
 /// Something that a person should hear about and that does not end a run.

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use homing_config::LogFormat;
+
 use crate::start::StartError;
 
 /// What `--help` prints.
@@ -12,16 +14,17 @@ homingd keeps the configured sources in step with their targets and answers `hom
 Usage: homingd [OPTIONS]
 
 Options:
-      --config FILE      Reads this configuration instead of the user's own
-      --data-dir DIR     Keeps the database and contents there
-      --check-store      Checks the database, prints what it finds, and ends
-      --check-sources    Lists the sources that standard input names (JSON, see `homing source check`), prints what
-                         it finds, and ends
+      --config FILE        Reads this configuration instead of the user's own
+      --data-dir DIR       Keeps the database and contents there
+      --log-format FORMAT  How log lines are written: text or json
+      --check-store        Checks the database, prints what it finds, and ends
+      --check-sources      Lists the sources that standard input names (JSON, see `homing source check`), prints
+                           what it finds, and ends
       --restore-store FILE
-                         Replaces the state by a backup (`-`: from standard input), and ends
-      --json             Prints JSON, with --check-store or --restore-store
-  -h, --help             Prints this help
-  -V, --version          Prints the version
+                           Replaces the state by a backup (`-`: from standard input), and ends
+      --json               Prints JSON, with --check-store or --restore-store
+  -h, --help               Prints this help
+  -V, --version            Prints the version
 ";
 
 /// What the process is to do.
@@ -51,6 +54,8 @@ pub(crate) struct Arguments {
     pub(crate) config: Option<PathBuf>,
     /// Another data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// How the log is written, whatever the configuration says.
+    pub(crate) log_format: Option<LogFormat>,
     /// The backup to restore; `-` is standard input.
     pub(crate) backup: PathBuf,
     /// Whether what is printed is JSON.
@@ -82,6 +87,10 @@ impl Arguments {
             match flag.as_str() {
                 "--config" => parsed.config = Some(value(given)?),
                 "--data-dir" => parsed.data_dir = Some(value(given)?),
+                "--log-format" => {
+                    let word = value(given)?.to_string_lossy().into_owned();
+                    parsed.log_format = Some(log_format(&flag, &word)?);
+                }
                 "--restore-store" => {
                     parsed.action = Action::RestoreStore;
                     parsed.backup = value(given)?;
@@ -100,6 +109,19 @@ impl Arguments {
         }
         Ok(parsed)
     }
+}
+
+/// Reads how the log is written; `name` says where it was given.
+pub(crate) fn log_format(name: &str, word: &str) -> Result<LogFormat, StartError> {
+    let known = LogFormat::WORDS.iter().find(|(known, _)| *known == word);
+    known
+        .map(|(_, format)| *format)
+        .ok_or_else(|| StartError::Usage {
+            message: format!(
+                "`{name}` is `text` or `json`, not `{}`",
+                word.escape_debug()
+            ),
+        })
 }
 
 /// Returns what follows the first `=`, byte for byte: a path need not be UTF-8.
@@ -125,14 +147,22 @@ mod tests {
             action: Action::Serve,
             config: Some("a=b.toml".into()),
             data_dir: Some("d".into()),
+            log_format: Some(LogFormat::Json),
             ..Arguments::default()
         };
         assert_eq!(
-            parse(&["--config", "a=b.toml", "--data-dir=d"]).unwrap(),
+            parse(&["--config", "a=b.toml", "--data-dir=d", "--log-format=json"]).unwrap(),
             both
         );
         assert_eq!(
-            parse(&["--config=a=b.toml", "--data-dir", "d"]).unwrap(),
+            parse(&[
+                "--config=a=b.toml",
+                "--data-dir",
+                "d",
+                "--log-format",
+                "json"
+            ])
+            .unwrap(),
             both
         );
     }
@@ -161,6 +191,7 @@ mod tests {
             &["--confg", "x"][..],
             &["--config"],
             &["--config="],
+            &["--log-format=xml"],
             &["--restore-store"],
             &["serve"],
             &["--version=1"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Layout, PushMode, SourceConfig, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
     TargetConfig,
 };
 use homing_core::{ContentHash, SideError};
@@ -13,10 +13,18 @@ use homing_engine as engine;
 use homing_side_dir::{DirOptions, DirSide, Limits};
 use jiff::tz::TimeZone;
 
+/// How an invalid configuration is mended.
+pub(crate) const MEND: &str =
+    "`homing config check` shows the place; homingd takes the file over as soon as it is valid";
+
 /// Builds every side, and with them what the engine is told.
 ///
 /// The problem tells what the configuration asks for that cannot be.
-pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs, Box<Problem>> {
+pub(crate) fn specs(
+    config: &Config,
+    config_file: &Path,
+    env: &Env,
+) -> Result<engine::Specs, Box<Problem>> {
     let settings = engine::Settings {
         max_runs: config.daemon.max_runs,
         stall_timeout: config.daemon.stall_timeout,
@@ -27,7 +35,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         move |error: SideError| {
             let detail = format!("{}: [{section}]: {error}", config_file.display());
             let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
-            Box::new(problem.with_hint("mend it and restart homingd"))
+            Box::new(problem.with_hint(MEND))
         }
     };
     let timezone = config.daemon.timezone.as_ref();
@@ -47,7 +55,7 @@ pub(crate) fn specs(config: &Config, config_file: &Path) -> Result<engine::Specs
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                target(config).map_err(in_section(format!("targets.{id}")))?,
+                target(config, env).map_err(in_section(format!("targets.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -71,10 +79,7 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
             cause = error.source();
         }
     }
-    problem.hint = Some(match error.hint() {
-        Some(hint) => format!("{hint}; then restart homingd"),
-        None => "`homing config check` shows the place; mend it and restart homingd".to_owned(),
-    });
+    problem.hint = Some(error.hint().unwrap_or_else(|| MEND.to_owned()));
     problem
 }
 
@@ -130,7 +135,7 @@ fn cadence(config: &SourceConfig, timezone: Option<&TimeZone>) -> Option<engine:
     }
 }
 
-fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
+fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideError> {
     let place = DirSide::new(DirOptions {
         root: config.path.clone(),
         limits: Limits::NONE,
@@ -151,6 +156,11 @@ fn target(config: &TargetConfig) -> Result<engine::TargetSpec, SideError> {
         },
         new_files_to: config.new_files_to.clone(),
         allow_active: config.allow_active.clone(),
+        hook: (!config.after.is_empty()).then(|| engine::Hook {
+            command: config.after.clone(),
+            timeout: config.hook_timeout,
+            environment: env.passed_on.clone(),
+        }),
     })
 }
 
@@ -185,7 +195,7 @@ fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
 
 #[cfg(test)]
 mod tests {
-    use homing_config::{Env, Locations};
+    use homing_config::Locations;
 
     use super::*;
 
@@ -200,9 +210,15 @@ mod tests {
     fn what_is_configured_reaches_the_engine() {
         let config = parse(
             "[daemon]\nmax_runs = 2\n[sources.a]\nkind = \"dir\"\nroot = \"/somewhere/a\"\npush = \"direct\"\npriority = 7\n\
-             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n",
+             every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n\
+             after = [\"notify-send\", \"a b\"]\nhook_timeout = \"5s\"\n",
         );
-        let specs = specs(&config, Path::new("c.toml")).unwrap();
+        let specs = specs(
+            &config,
+            Path::new("c.toml"),
+            &Env::with_home(Path::new("/h")),
+        )
+        .unwrap();
         assert_eq!(specs.settings.max_runs, 2);
         let source = specs.sources.values().next().unwrap();
         assert_eq!(
@@ -222,6 +238,9 @@ mod tests {
             (target.layout, target.deletions),
             (engine::Layout::Flat, engine::Deletions::Keep)
         );
+        let hook = target.hook.as_ref().unwrap();
+        assert_eq!(hook.command, ["notify-send", "a b"]);
+        assert_eq!(hook.timeout, std::time::Duration::from_secs(5));
     }
 
     #[test]

@@ -1,203 +1,125 @@
-//! The life of the daemon: lock, store, engine, socket, schedule, and the way back.
+//! The life of the daemon: lock, service, socket, schedule, reloads, and the way back.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
 
 use homing_api::Problem;
-use homing_config::{Config, Locations};
-use homing_engine::{Engine, Events, NoticeKind};
-use homing_store::{Store, StoreOptions};
+use homing_config::Locations;
+use homing_engine::{Events, NoticeKind};
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, Identity, Serving, Shared, router};
+use crate::api::{Identity, Live, Shared, router};
+use crate::config_watch::ConfigWatch;
+use crate::configuration::{Judged, Place};
 use crate::lock::Lock;
-use crate::schedule::{Pump, Schedule, Tempo};
-use crate::signal::Signals;
+use crate::service::{Cause, Service};
+use crate::signal::{Asked, Signals};
 use crate::socket::Socket;
 use crate::start::StartError;
 use crate::tasks::Tasks;
-use crate::{assemble, convert, server};
+use crate::{convert, log, server};
 
-/// How long answers under way may take once the runs have ended.
-const ANSWER_GRACE: Duration = Duration::from_secs(2);
+/// Clients' reloads that may wait; further ones wait at the door.
+const WAITING_RELOADS: usize = 8;
 
 /// Runs until a signal or a client ends it.
 ///
-/// `config` is the problem that clients hear when there is no valid one; nothing is synced then.
+/// `judged` is the problem that clients hear when there is no valid configuration; nothing is synced then.
 pub(crate) async fn run(
-    config: Result<Config, Box<Problem>>,
-    locations: &Locations,
+    place: Place,
+    judged: Result<Judged, Box<Problem>>,
+    log: log::Handle,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen()
         .map_err(|error| StartError::system("could not listen to signals", error))?;
+    let place = Arc::new(place);
+    let locations = &place.locations;
     let lock = Lock::take(&locations.data_dir)?;
-    let grace = config
-        .as_ref()
-        .map_or(Duration::ZERO, |config| config.daemon.shutdown_grace);
     let tasks = Tasks::default();
+    let mut watch = ConfigWatch::start(&locations.config_file, &tasks);
     let events = Events::default();
-    let mut running = match config
-        .and_then(|config| Ok((assemble::specs(&config, &locations.config_file)?, config)))
-    {
-        Ok((specs, config)) => Running::start(specs, &config, &tasks, &events).await?,
-        Err(problem) => {
-            tracing::error!(causes = ?problem.causes, "{}", problem.detail);
-            Running::without_configuration(problem)
-        }
-    };
+    let starting = Service::start(Arc::clone(&place), judged, log, tasks.clone(), &events);
+    let mut service = starting.await?;
     let socket = Socket::bind(&locations.socket, &lock)?;
     let path = socket.path().to_owned();
     let end = CancellationToken::new();
-    let api = Api::new(Shared {
-        engine: running.serving(),
+    let (reload, mut requests) = mpsc::channel(WAITING_RELOADS);
+    let live = Live::new(Shared {
+        engine: service.serving(),
+        conditions: service.conditions(),
         identity: identity(locations),
+        reload,
         events: events.clone(),
         end: end.clone(),
         stopping: tasks.stopping().clone(),
     });
-    let accepting = tasks.clone();
-    tasks.spawn(async move { server::serve(socket, router(api), accepting).await });
+    let (accepting, routes) = (tasks.clone(), router(live.clone()));
+    tasks.spawn(async move { server::serve(socket, routes, accepting).await });
     tracing::info!(socket = %path.display(), pid = std::process::id(), "ready");
-    running.begin_schedule(&tasks).await?;
+    service.begin_schedule().await?;
 
-    let signal = tokio::select! {
-        signal = signals.ended() => Some(signal),
-        () = end.cancelled() => None,
+    let signal = loop {
+        let (cause, answer) = tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::End(signal) => break Some(signal),
+                Asked::Reload => {
+                    tracing::info!("SIGHUP: the configuration is read again");
+                    (Cause::Asked, None)
+                }
+            },
+            () = end.cancelled() => break None,
+            Some(answer) = requests.recv() => (Cause::Asked, Some(answer)),
+            () = watch.changed() => (Cause::FileChanged, None),
+        };
+        let before = service.conditions();
+        let reloaded = service.reload(cause).await;
+        live.change(|shared| {
+            shared.engine = service.serving();
+            shared.conditions = service.conditions();
+        });
+        match &reloaded {
+            Ok(reloaded) if reloaded.is_empty() && service.conditions() == before => {}
+            Ok(_) => events.notice(
+                NoticeKind::ConfigReloaded,
+                None,
+                "another configuration is in force",
+            ),
+            Err(problem) => events.notice(NoticeKind::ConfigRejected, None, &problem.detail),
+        }
+        if let Some(answer) = answer {
+            // The client may have gone away.
+            answer.send(reloaded).ok();
+        }
     };
+    drop((requests, watch));
     tracing::info!(signal, "stopping: runs under way may finish");
     events.notice(NoticeKind::ShuttingDown, None, "homingd is shutting down");
-    tokio::select! {
-        () = drain(running, &tasks, grace) => {
+    let drained = service.drain();
+    tokio::pin!(drained);
+    let second = loop {
+        tokio::select! {
+            () = drained.as_mut() => break None,
+            asked = signals.next() => match asked {
+                Asked::End(second) => break Some(second),
+                Asked::Reload => {}
+            },
+        }
+    };
+    Ok(match second {
+        None => {
             tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-        second = signals.ended() => {
-            tracing::warn!("a second signal ends homingd at once; the next start repairs what was under way");
-            Ok(ExitCode::from(128 + second))
-        }
-    }
-    // The lock goes last, when nothing of this daemon can write any more.
-}
-
-/// What runs: with a valid configuration all of it, else nothing but the interface.
-enum Running {
-    Syncing(Box<Syncing>),
-    Waiting(Box<Problem>),
-}
-
-struct Syncing {
-    engine: Engine,
-    store: Store,
-    sources: std::collections::BTreeMap<homing_core::SourceId, bool>,
-    keep_history: Duration,
-    tempo: Tempo,
-    schedule: Option<Schedule>,
-}
-
-impl Running {
-    async fn start(
-        specs: homing_engine::Specs,
-        config: &Config,
-        tasks: &Tasks,
-        events: &Events,
-    ) -> Result<Self, StartError> {
-        let data_dir = config.daemon.data_dir.clone();
-        let store = open_store(&data_dir).await?;
-        if let Some(moved) = store.quarantined() {
-            tracing::error!(
-                moved = %moved.display(),
-                "the database was damaged and moved aside; nothing is deleted or pushed until the rebuild is accepted"
+        Some(second) => {
+            tracing::warn!(
+                "a second signal ends homingd at once; the next start repairs what was under way"
             );
+            ExitCode::from(128 + second)
         }
-        let sources = specs
-            .sources
-            .iter()
-            .map(|(id, spec)| (id.clone(), spec.enabled))
-            .collect();
-        let tempo = Tempo::of(&specs);
-        let engine = Engine::start_telling(specs, store.clone(), events.clone())
-            .await
-            .map_err(|error| StartError::system("the engine could not start", error))?;
-        tracing::debug!(tasks = ?tasks, "the engine runs");
-        let keep_history = config.daemon.keep_history;
-        Ok(Self::Syncing(Box::new(Syncing {
-            engine,
-            store,
-            sources,
-            keep_history,
-            tempo,
-            schedule: None,
-        })))
-    }
-
-    fn without_configuration(problem: Box<Problem>) -> Self {
-        Self::Waiting(problem)
-    }
-
-    fn serving(&self) -> Result<Serving, Box<Problem>> {
-        match self {
-            Self::Syncing(syncing) => Ok(Serving {
-                engine: syncing.engine.clone(),
-                sources: syncing.sources.clone(),
-            }),
-            Self::Waiting(problem) => Err(problem.clone()),
-        }
-    }
-
-    async fn begin_schedule(&mut self, tasks: &Tasks) -> Result<(), StartError> {
-        let Self::Syncing(syncing) = self else {
-            return Ok(());
-        };
-        let pump = Pump::new(
-            syncing.engine.clone(),
-            syncing.store.clone(),
-            syncing.keep_history,
-            tasks.clone(),
-            syncing.tempo,
-            Timestamp::now(),
-        );
-        let schedule = Schedule::start(pump)
-            .await
-            .map_err(|error| StartError::system("the schedule could not start", error))?;
-        syncing.schedule = Some(schedule);
-        Ok(())
-    }
-}
-
-/// Takes no new work, lets runs finish, closes the store.
-async fn drain(running: Running, tasks: &Tasks, grace: Duration) {
-    tasks.stop();
-    let Running::Syncing(syncing) = running else {
-        tasks.finished(ANSWER_GRACE).await;
-        return;
-    };
-    if let Some(schedule) = syncing.schedule {
-        schedule.stop().await;
-    }
-    syncing.engine.shutdown(grace).await;
-    if !tasks.finished(ANSWER_GRACE).await {
-        tracing::warn!("some connections did not end in time");
-    }
-    syncing.store.close().await;
-}
-
-async fn open_store(data_dir: &Path) -> Result<Store, StartError> {
-    let options = StoreOptions {
-        data_dir: data_dir.to_owned(),
-    };
-    match tokio::task::spawn_blocking(move || Store::open(options)).await {
-        Ok(Ok(store)) => Ok(store),
-        Ok(Err(source)) => Err(StartError::Store {
-            data_dir: data_dir.to_owned(),
-            source,
-        }),
-        Err(error) => Err(StartError::system(
-            "the database could not be opened",
-            error,
-        )),
-    }
+    })
+    // The lock goes last, when nothing of this daemon can write any more.
 }
 
 fn identity(locations: &Locations) -> Identity {

@@ -7,6 +7,9 @@ mod arguments;
 mod assemble;
 mod check;
 mod check_sources;
+mod condition;
+mod config_watch;
+mod configuration;
 mod convert;
 mod daemon;
 mod lock;
@@ -15,6 +18,7 @@ mod problem;
 mod restore;
 mod schedule;
 mod server;
+mod service;
 mod signal;
 mod socket;
 mod start;
@@ -25,10 +29,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use homing_api::{Problem, ProblemKind};
-use homing_config::{Config, Env, Locations};
+use homing_config::{Env, Locations};
 
 use crate::arguments::{Action, Arguments};
+use crate::configuration::Place;
 use crate::start::StartError;
 
 /// How long blocking work may take to notice that the daemon has ended.
@@ -85,7 +89,21 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
             })
         }
         Action::CheckSources => print(&check_sources::run(&locations, env)?),
-        Action::Serve | Action::Help | Action::Version => serve(&locations, env),
+        Action::Serve | Action::Help | Action::Version => {
+            let from_env = env.log_format.as_deref();
+            let from_env = from_env.map(|word| arguments::log_format("HOMING_LOG_FORMAT", word));
+            let log_format = match arguments.log_format {
+                Some(format) => Some(format),
+                None => from_env.transpose()?,
+            };
+            serve(Place {
+                log_format,
+                config: arguments.config,
+                data_dir: arguments.data_dir,
+                env: env.clone(),
+                locations,
+            })
+        }
     }
 }
 
@@ -94,25 +112,20 @@ fn json(document: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
 }
 
-fn serve(locations: &Locations, env: &Env) -> Result<ExitCode, StartError> {
-    let mut config = Config::load(locations, env).map_err(|error| assemble::config_problem(&error));
-    let filter = match &config {
-        Ok(valid) => log::filter(&valid.daemon.log).or_else(|error| {
-            let file = locations.config_file.display();
-            let detail =
-                format!("{file}: [daemon]: `log` is not a filter such as \"info\": {error}");
-            let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
-            config = Err(Box::new(problem.with_hint("mend it and restart homingd")));
-            log::filter("info")
-        }),
+fn serve(place: Place) -> Result<ExitCode, StartError> {
+    let judged = place.load(None);
+    let filter = match &judged {
+        Ok(judged) => Ok(judged.filter.clone()),
         Err(_) => log::filter("info"),
     };
-    log::start(filter.map_err(|error| StartError::system("could not begin to log", error))?);
+    let filter = filter.map_err(|error| StartError::system("could not begin to log", error))?;
+    let format = place.log_format(judged.as_ref().ok().map(|judged| &judged.config));
+    let log = log::start(filter, format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
-    let ended = runtime.block_on(daemon::run(config, locations));
+    let ended = runtime.block_on(daemon::run(place, judged, log));
     runtime.shutdown_timeout(LAST_GRACE);
     ended
 }

@@ -1,21 +1,62 @@
-//! Where log lines go: standard error, which a service manager keeps.
+//! Where log lines go: standard error, which a service manager keeps; as text or as JSON, a line each.
+
+mod line;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing_subscriber::EnvFilter;
+use homing_config::LogFormat;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use crate::log::line::Lines;
 
 /// Parts that say more than anybody wants to hear, unless they are asked for by name.
 const TALKATIVE: [&str; 2] = ["tokio_cron_scheduler", "rusqlite_migration"];
 
+/// Changes what is logged, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    json: Arc<AtomicBool>,
+}
+
+impl Handle {
+    /// Lets through from now on what `filter` does.
+    pub(crate) fn set_filter(&self, filter: EnvFilter) {
+        // It fails only when somebody else in this process logs (a test).
+        self.filter.reload(filter).unwrap_or_default();
+    }
+
+    /// Writes the next lines in another format.
+    pub(crate) fn set_format(&self, format: LogFormat) {
+        self.json
+            .store(format == LogFormat::Json, Ordering::Relaxed);
+    }
+}
+
 /// Begins to log what `filter` lets through. Does nothing when somebody logs already.
-pub(crate) fn start(filter: EnvFilter) {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+pub(crate) fn start(filter: EnvFilter, format: LogFormat) -> Handle {
+    let (filter, handle) = reload::Layer::new(filter);
+    let json = Arc::new(AtomicBool::new(format == LogFormat::Json));
+    let lines = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
+        .fmt_fields(JsonFields::new())
+        .event_format(Lines::new(Arc::clone(&json)));
     // A second daemon in one process (a test) logs where the first one does.
-    lines.try_init().unwrap_or_default();
+    Registry::default()
+        .with(filter)
+        .with(lines)
+        .try_init()
+        .unwrap_or_default();
+    Handle {
+        filter: handle,
+        json,
+    }
 }
 
 /// Parses a filter such as `info` or `homing_engine=debug,info`.

@@ -6,11 +6,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use homing_engine::{Cadence, Engine, EngineError, RunRequest, Specs, Verb};
+use homing_engine::{Engine, EngineError, RunRequest, Verb};
 use homing_store::Store;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
 
@@ -31,6 +32,7 @@ const SPREAD: usize = 10;
 /// The clock, running.
 pub(crate) struct Schedule {
     scheduler: JobScheduler,
+    end: CancellationToken,
 }
 
 impl Schedule {
@@ -45,12 +47,15 @@ impl Schedule {
             .await?;
         scheduler.start().await?;
         let tasks = pump.tasks.clone();
-        tasks.spawn(async move { pump.run(&ticks).await });
-        Ok(Self { scheduler })
+        let end = tasks.stopping().child_token();
+        let until = end.clone();
+        tasks.spawn(async move { pump.run(&ticks, &until).await });
+        Ok(Self { scheduler, end })
     }
 
     /// Stops the clock.
     pub(crate) async fn stop(mut self) {
+        self.end.cancel();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the schedule did not stop cleanly");
         }
@@ -70,16 +75,8 @@ pub(crate) enum Tempo {
 
 impl Tempo {
     /// Returns what the shortest interval asks for; a time of day has a minute.
-    pub(crate) fn of(specs: &Specs) -> Self {
-        let is_short = |cadence: &Cadence| match cadence {
-            Cadence::Every(every) => *every < SHORT,
-            Cadence::Cron { .. } => false,
-        };
-        let mut cadences = specs
-            .sources
-            .values()
-            .filter_map(|spec| spec.cadence.as_ref());
-        if cadences.any(is_short) {
+    pub(crate) fn of(mut intervals: impl Iterator<Item = Duration>) -> Self {
+        if intervals.any(|every| every < SHORT) {
             Self::Fast
         } else {
             Self::Calm
@@ -106,7 +103,6 @@ impl Tempo {
 pub(crate) struct Pump {
     engine: Engine,
     store: Store,
-    keep_history: Duration,
     tasks: Tasks,
     tempo: Tempo,
     next_sweep: Mutex<Timestamp>,
@@ -118,7 +114,6 @@ impl Pump {
     pub(crate) fn new(
         engine: Engine,
         store: Store,
-        keep_history: Duration,
         tasks: Tasks,
         tempo: Tempo,
         now: Timestamp,
@@ -127,7 +122,6 @@ impl Pump {
         Self {
             engine,
             store,
-            keep_history,
             tasks,
             tempo,
             next_sweep,
@@ -135,13 +129,12 @@ impl Pump {
         }
     }
 
-    /// Ticks until the daemon stops.
-    async fn run(&self, ticks: &Notify) {
-        let stopping = self.tasks.stopping().clone();
+    /// Ticks until that is to end.
+    async fn run(&self, ticks: &Notify, end: &CancellationToken) {
         loop {
             let more = self.tick(Timestamp::now());
             tokio::select! {
-                () = stopping.cancelled() => return,
+                () = end.cancelled() => return,
                 () = ticks.notified() => {}
                 () = self.engine.turns_changed() => {}
                 () = tokio::time::sleep(SPREAD_PAUSE), if more => {}
@@ -173,12 +166,13 @@ impl Pump {
 
     /// Submits what is due, no more at once than keeps the machine quiet; tells whether some has to wait.
     fn submit_due(&self, now: Timestamp) -> bool {
-        let turns = self.engine.due(now);
+        let engine = self.engine.newest();
+        let turns = engine.due(now);
         let together = turns.len().div_ceil(SPREAD).max(TOGETHER);
         let more = turns.len() > together;
         for turn in turns.into_iter().take(together) {
             let request = RunRequest::new(Verb::Sync, turn.trigger);
-            match self.engine.submit(&turn.source, request) {
+            match engine.submit(&turn.source, request) {
                 Ok(run) => tracing::debug!(source = %turn.source, %run, "its turn has come"),
                 // It runs already, or was switched off since: the next turn will tell.
                 Err(
@@ -204,7 +198,8 @@ impl Pump {
     }
 
     fn sweep(&self, now: Timestamp) {
-        let (store, keep_history) = (self.store.clone(), self.keep_history);
+        let keep_history = self.engine.newest().settings().keep_history;
+        let store = self.store.clone();
         self.tasks.spawn(async move {
             match store.sweep(keep_history, now).await {
                 Ok(report) => tracing::info!(?report, "old history and contents were swept"),

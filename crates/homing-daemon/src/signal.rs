@@ -4,6 +4,15 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The end; with the number of the signal.
+    End(u8),
+    /// To take the configuration over.
+    Reload,
+}
+
 /// The signals that homingd listens to.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -22,16 +31,12 @@ impl Signals {
         })
     }
 
-    /// Waits until the process is asked to end, and returns the number of the signal that asked.
-    pub(crate) async fn ended(&mut self) -> u8 {
-        loop {
-            tokio::select! {
-                Some(()) = self.terminate.recv() => return 15,
-                Some(()) = self.interrupt.recv() => return 2,
-                Some(()) = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP is ignored: restart homingd for it to read its configuration again");
-                }
-            }
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End(15),
+            _ = self.interrupt.recv() => Asked::End(2),
+            _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 }

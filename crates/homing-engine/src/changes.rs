@@ -56,14 +56,11 @@ pub(crate) fn look(shared: &Arc<Shared>) {
     if shared.changes.is_looking.swap(true, Ordering::SeqCst) {
         return;
     }
-    let engine = Engine {
-        shared: Arc::clone(shared),
-    };
-    shared.tasks.spawn(async move {
-        let changes = &engine.shared.changes;
+    let shared = Arc::clone(shared);
+    shared.tasks.clone().spawn(async move {
+        let changes = &shared.changes;
         loop {
             while changes.is_due.load(Ordering::SeqCst) {
-                let shared = &engine.shared;
                 tokio::select! {
                     () = shared.events.heard() => {}
                     () = tokio::time::sleep(UNHEARD) => {}
@@ -71,6 +68,10 @@ pub(crate) fn look(shared: &Arc<Shared>) {
                 }
                 changes.is_due.store(false, Ordering::SeqCst);
                 let began = Instant::now();
+                // What is configured may be other than when it was asked for.
+                let engine = Engine {
+                    shared: shared.newest(),
+                };
                 tell(&engine).await;
                 let pause = PAUSE.max(began.elapsed() * SHARE);
                 tokio::select! {
@@ -141,7 +142,10 @@ fn compare(before: &Seen, after: &Seen) -> Vec<Event> {
             .map(|target| Event::Target(Box::new(target.clone()))),
     );
     events.extend(conflicts(&before.conflicts, &after.conflicts).map(Event::Conflicts));
-    let daemon = |status: &EngineStatus| (status.recovered, status.quarantined.clone());
+    let daemon = |status: &EngineStatus| {
+        let quarantined = status.quarantined.clone();
+        (status.recovered, quarantined, status.paused)
+    };
     events.extend((daemon(old) != daemon(&after.status)).then_some(Event::Daemon));
     events
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use homing_core::{RunId, SourceId, TargetId};
-use homing_store::{RunFilter, SourceRow, SourceUpdate, Store};
+use homing_core::{ProblemKind, RunId, SourceId, TargetId};
+use homing_store::{RunFilter, SourceUpdate, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::changes::{self, Changes};
 use crate::error::EngineError;
@@ -22,13 +23,14 @@ use crate::pause::Pauses;
 use crate::pipeline::plan::Consent;
 use crate::progress;
 use crate::recover;
+use crate::reload::{KnownSource, Registration, register};
 use crate::report::{ConflictReport, RunReport, RunRequest, RunStatus, Trigger, Turn, Verb};
 use crate::runs::{self, Run, Runs};
-use crate::schedule::{Due, Schedule};
-use crate::shared::{Shared, locked};
+use crate::schedule::Due;
+use crate::shared::{Actors, Shared, locked};
 use crate::source::SourceActor;
-use crate::spec::{AtStart, PushMode, Specs};
-use crate::target::{PublishRequest, Published, TargetActor};
+use crate::spec::{AtStart, PushMode, Settings, Specs};
+use crate::target::{PublishRequest, Published};
 use crate::{watching, words};
 
 /// The engine. Clones are handles of the same one.
@@ -53,92 +55,57 @@ impl Engine {
         events: Events,
     ) -> Result<Self, EngineError> {
         let boot_id = boot_id();
-        let configured: Vec<_> = specs
-            .sources
-            .iter()
-            .map(|(id, spec)| {
-                (
-                    id.clone(),
-                    spec.kind.clone(),
-                    spec.url.clone(),
-                    spec.enabled,
-                )
-            })
-            .collect();
+        let configured = Registration::of(&specs, |_| true);
         let now = runs::now();
-        let (rows, last_runs, last, half_pushed, pauses) = store
+        let (known, last, half_pushed, pauses) = store
             .write(move |writer| {
                 writer.interrupt_running(now)?;
                 let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
-                let mut rows = BTreeMap::new();
-                let mut last_runs = BTreeMap::new();
-                for (id, kind, url, enabled) in configured {
-                    let known = writer.source(&id)?;
-                    if known
-                        .as_ref()
-                        .is_none_or(|row| row.kind != kind || row.url != url)
-                    {
-                        writer.register_source(&id, &kind, &url)?;
-                    }
-                    if known.as_ref().is_none_or(|row| row.enabled != enabled) {
-                        writer.set_enabled(&id, enabled)?;
-                    }
-                    let filter = RunFilter {
-                        source: Some(id.clone()),
-                        limit: 1,
-                        ..RunFilter::default()
-                    };
-                    last_runs.extend(
-                        writer
-                            .runs(filter)?
-                            .into_iter()
-                            .map(|run| (id.clone(), run)),
-                    );
-                    rows.extend(writer.source(&id)?.map(|row| (id, row)));
-                }
-                let pauses = Pauses::read(writer, rows.keys())?;
-                Ok((rows, last_runs, writer.last_run_id()?, half_pushed, pauses))
+                let known = register(writer, configured)?;
+                let pauses = Pauses::read(writer, known.keys())?;
+                Ok((known, writer.last_run_id()?, half_pushed, pauses))
             })
             .await?;
-        let schedules: BTreeMap<&SourceId, Schedule> = specs
+        let mut actors = Actors::default();
+        let sources: BTreeMap<SourceId, Arc<SourceActor>> = specs
             .sources
             .iter()
-            .map(|(id, spec)| (id, Schedule::resume(rows.get(id), id, spec, now)))
-            .collect();
-        keep_first_turns(&store, &specs, &schedules, &rows).await?;
-        let sources = schedules
-            .into_iter()
-            .map(|(id, schedule)| {
-                let last_run = last_runs.get(id).map(history::report);
-                let is_enabled = specs.sources.get(id).is_some_and(|spec| spec.enabled);
-                let repairs = is_enabled && half_pushed.contains(id);
-                (id.clone(), SourceActor::new(schedule, last_run, repairs))
+            .map(|(id, spec)| {
+                let repairs = spec.enabled && half_pushed.contains(id);
+                let actor = actors.source(id, known.get(id), spec, repairs, now);
+                (id.clone(), actor)
             })
             .collect();
+        keep_first_turns(&store, &specs, &sources, &known).await?;
         let targets = specs
             .targets
             .keys()
-            .map(|id| (id.clone(), TargetActor::default()))
+            .map(|id| (id.clone(), actors.target(id)))
             .collect();
+        let stopping = CancellationToken::new();
         let shared = Shared {
             store,
-            runs: Runs::after(last, events.clone()),
+            runs: Arc::new(Runs::after(last, events.clone())),
             events,
-            changes: Changes::default(),
-            permits: Semaphore::new(specs.settings.max_runs.max(1)),
+            changes: Arc::default(),
+            permits: Arc::new(Semaphore::new(specs.settings.max_runs.max(1))),
             boot_id,
-            pauses: Pauses::new(pauses),
-            waited: Mutex::new((now, Trigger::Startup)),
-            turns: Notify::new(),
+            pauses: Arc::new(Pauses::new(pauses)),
+            waited: Arc::new(Mutex::new((now, Trigger::Startup))),
+            turns: Arc::new(Notify::new()),
+            watches: stopping.child_token(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
+            ending: CancellationToken::new(),
             sources,
             targets,
             withdrawn: Mutex::default(),
             specs,
+            actors: Arc::new(Mutex::new(actors)),
+            newest: Arc::default(),
         };
         let engine = Self {
-            shared: Arc::new(shared),
+            shared: shared.into_force(),
         };
         Changes::begin(&engine).await?;
         let shared = Arc::clone(&engine.shared);
@@ -175,11 +142,13 @@ impl Engine {
         let (run, new) = actor.enqueue(&self.shared, source, request)?;
         if new {
             let (shared, id, run) = (Arc::clone(&self.shared), source.clone(), Arc::clone(&run));
-            self.shared.tasks.spawn(async move {
+            let span = run.span();
+            let execution = async move {
                 if let Ok((_, actor)) = shared.source(&id) {
                     actor.execute(Arc::clone(&shared), id.clone(), run).await;
                 }
-            });
+            };
+            self.shared.tasks.spawn(execution.instrument(span));
         }
         Ok(run.id)
     }
@@ -210,6 +179,11 @@ impl Engine {
             .ok_or(EngineError::UnknownRun(run))?;
         run.cancel.cancel();
         Ok(())
+    }
+
+    /// Returns the settings that this handle goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.specs.settings
     }
 
     /// Returns the sources whose turn has come and that have nothing queued, the most overdue first.
@@ -374,6 +348,7 @@ impl Engine {
             for run in self.shared.runs.all() {
                 run.cancel.cancel();
             }
+            self.shared.ending.cancel();
             self.shared.tasks.wait().await;
         }
     }
@@ -426,7 +401,8 @@ impl Engine {
         work: impl Future<Output = Result<Published, EngineError>> + Send + 'static,
     ) {
         let shared = Arc::clone(&self.shared);
-        self.shared.tasks.spawn(async move {
+        let span = run.span();
+        let execution = async move {
             if is_at_start(&run) {
                 run.begin_quietly();
             } else {
@@ -445,7 +421,8 @@ impl Engine {
             shared.runs.remove(run.id);
             run.announce();
             changes::look(&shared);
-        });
+        };
+        self.shared.tasks.spawn(execution.instrument(span));
     }
 }
 
@@ -478,7 +455,11 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     // A daemon that starts and finds everything in place has nothing to tell.
     let idle = report.verb == Verb::Publish
         && report.error.is_none()
-        && counts.synced + counts.removed == 0;
+        && counts.synced + counts.removed == 0
+        && report
+            .problems
+            .iter()
+            .all(|problem| problem.kind != ProblemKind::Hook);
     if idle {
         return;
     }
@@ -494,14 +475,17 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
 async fn keep_first_turns(
     store: &Store,
     specs: &Specs,
-    schedules: &BTreeMap<&SourceId, Schedule>,
-    rows: &BTreeMap<SourceId, SourceRow>,
+    actors: &BTreeMap<SourceId, Arc<SourceActor>>,
+    known: &BTreeMap<SourceId, KnownSource>,
 ) -> Result<(), EngineError> {
-    let news: Vec<(SourceId, Option<Timestamp>)> = schedules
+    let news: Vec<(SourceId, Option<Timestamp>)> = actors
         .iter()
-        .filter(|(id, _)| specs.sources[**id].at_start == AtStart::Never)
-        .map(|(id, schedule)| ((*id).clone(), schedule.next_due))
-        .filter(|(id, due)| rows.get(id).is_some_and(|row| row.next_due != *due))
+        .filter(|(id, _)| specs.sources[*id].at_start == AtStart::Never)
+        .map(|(id, actor)| (id.clone(), actor.knowledge().schedule.next_due))
+        .filter(|(id, due)| {
+            let known = known.get(id);
+            known.is_some_and(|known| known.next_due() != *due)
+        })
         .collect();
     if news.is_empty() {
         return Ok(());

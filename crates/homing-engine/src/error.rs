@@ -215,9 +215,7 @@ impl EngineError {
                 "give the path of a published file, or one relative to a target"
             }
             Self::Busy(..) => "wait for them, or cancel one with `homing run cancel ID`",
-            Self::Disabled(_) => {
-                "set `enabled = true` in its section of config.toml and restart homingd"
-            }
+            Self::Disabled(_) => "set `enabled = true` in its section of config.toml",
             Self::ShuttingDown => "try again when homingd is back",
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
             Self::Rejected { hint, .. } => hint,
@@ -281,7 +279,9 @@ fn side_hint(error: &SideError) -> Option<String> {
         SideError::Storage { .. } => {
             "make sure that the disk has free space and can be read and written, then sync again"
         }
-        SideError::Config { .. } => "mend config.toml and restart homingd",
+        SideError::Config { .. } => {
+            "mend config.toml: homingd takes it over as soon as it is valid"
+        }
         SideError::Cancelled | SideError::Permanent { .. } => return None,
     };
     Some(hint.to_owned())

@@ -20,6 +20,7 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Shadowed, "shadowed"),
     (ProblemKind::Empty, "empty"),
     (ProblemKind::Rescued, "rescued"),
+    (ProblemKind::Hook, "hook"),
 ];
 
 /// Returns the word for a kind of problem.

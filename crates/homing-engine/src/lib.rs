@@ -18,6 +18,7 @@ mod cadence;
 mod capture;
 mod catalog;
 mod changes;
+mod child;
 mod diff;
 mod edits;
 mod engine;
@@ -25,6 +26,7 @@ mod error;
 mod events;
 mod filter;
 mod history;
+mod hooks;
 mod merging;
 mod pause;
 mod pipeline;
@@ -32,6 +34,7 @@ mod progress;
 mod push;
 mod recover;
 mod release;
+mod reload;
 mod report;
 mod resolve;
 mod runs;
@@ -62,10 +65,13 @@ pub use events::{
 };
 pub use history::problem_word;
 pub use pause::{Pause, PauseReport};
+pub use reload::Touched;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, ItemAction, ItemReport,
     ModifiedItem, Resolution, RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State,
     TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
-pub use spec::{AtStart, Deletions, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec};
+pub use spec::{
+    AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,
+};
 pub use withdraw::{Forget, Withdrawal};

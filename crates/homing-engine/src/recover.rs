@@ -10,6 +10,7 @@ use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow, RunRow};
 
 use crate::error::EngineError;
 use crate::pipeline::survey;
+use crate::runs;
 use crate::shared::Shared;
 
 /// Repairs a target and brings its ledger in line with it. Runs before anything else is done to the target.
@@ -21,7 +22,7 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
     if rows.is_empty() {
         return Ok(());
     }
-    let (spec, _) = shared.target(id)?;
+    let (spec, actor) = shared.target(id)?;
     let root = {
         let id = id.clone();
         shared
@@ -34,8 +35,12 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
     let (settled, rescued) = settle(shared, spec.place.as_ref(), &rows).await?;
     let mut puts = Vec::new();
     let mut drops = Vec::new();
+    let mut changed = BTreeSet::new();
     for ((row, _), end) in rows.iter().zip(&settled) {
         let End::Done(item) = end else { continue };
+        if spec.hook.is_some() {
+            changed.insert(row.run);
+        }
         match (row.after, row.base_after) {
             (Some(_), Some(_)) => puts.push(LedgerRow {
                 source: row.source.clone(),
@@ -65,9 +70,13 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
             writer.delete_ledger(&id, &drops)?;
             writer.put_ledger(&id, &puts)?;
             writer.put_journal(&rescued)?;
+            for run in changed {
+                writer.put_pending_hook(&id, run, runs::now())?;
+            }
             writer.set_journal_state(&states)
         })
         .await?;
+    actor.hook.owe();
     Ok(())
 }
 

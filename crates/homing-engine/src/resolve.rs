@@ -7,6 +7,7 @@ use homing_store::{ConflictRow, HeadRow, Hop, JournalRow, JournalState, LedgerRo
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hooks;
 use crate::merging::{Settled, Versions, settle};
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
@@ -52,7 +53,12 @@ impl Engine {
         let hop = row.hop;
         self.go_alone(Arc::clone(&run), async move {
             match &row.target {
-                Some(target) => in_target(&shared, target, &row, with, &task).await,
+                Some(target) => {
+                    let mut published = in_target(&shared, target, &row, with, &task).await?;
+                    let told = hooks::run(&shared, target, &task).await;
+                    published.problems.extend(told);
+                    Ok(published)
+                }
                 None => in_head(&shared, &row, with, &task).await,
             }
         });

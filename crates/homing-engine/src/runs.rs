@@ -10,6 +10,8 @@ use homing_store::RunRow;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::error::EngineError;
 use crate::events::{Event, Events, RunMoved};
@@ -131,6 +133,8 @@ impl Run {
 
     /// Says which phase begins; `total` are the items and bytes that it has to do, where known.
     pub(crate) fn enter(&self, phase: &'static str, total: Option<(u64, u64)>) {
+        // Of the task that does the work: that is the run whose lines of the log tell of it.
+        Span::current().record("phase", phase);
         let live = Live::begin(phase, &self.progress, total);
         for follower in &self.followers {
             follower.is_in(live.clone());
@@ -178,6 +182,26 @@ impl Run {
     /// Changes the report.
     pub(crate) fn update(&self, change: impl FnOnce(&mut RunReport)) {
         change(&mut self.lock());
+    }
+
+    /// Returns what every line of the log carries while this run is under way.
+    pub(crate) fn span(&self) -> Span {
+        let report = self.lock();
+        // At the highest level, so that no filter takes it from a line that it lets through.
+        let span = tracing::error_span!(
+            "run",
+            source = Empty,
+            target = Empty,
+            run = self.id.0,
+            phase = Empty
+        );
+        if let Some(source) = &report.source {
+            span.record("source", source.as_str());
+        }
+        if let Some(target) = &report.target {
+            span.record("target", target.as_str());
+        }
+        span
     }
 
     /// Notes how long a phase took.
@@ -269,20 +293,21 @@ impl Run {
 }
 
 fn final_status(report: &RunReport) -> RunStatus {
-    let unread = |problem: &Problem| {
+    let matters = |problem: &Problem| {
         matches!(
             problem.kind,
             ProblemKind::Unreadable
                 | ProblemKind::Changing
                 | ProblemKind::Limit
                 | ProblemKind::Empty
+                | ProblemKind::Hook
         )
     };
     match &report.error {
         Some(error) if error.kind == "cancelled" => RunStatus::Cancelled,
         Some(error) if error.kind == "guard" => RunStatus::Blocked,
         Some(_) => RunStatus::Error,
-        None if report.failed > 0 || report.problems.iter().any(unread) => RunStatus::Partial,
+        None if report.failed > 0 || report.problems.iter().any(matters) => RunStatus::Partial,
         None => RunStatus::Success,
     }
 }

@@ -1,7 +1,7 @@
 //! What all runs share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use homing_core::{Contents, SourceId, TargetId};
 use homing_store::Store;
@@ -21,33 +21,70 @@ use crate::spec::{SourceSpec, Specs, TargetSpec};
 use crate::target::TargetActor;
 
 /// The engine's parts, behind every handle of it.
+///
+/// A reload makes another one, for the new settings; whoever works with this one goes on with the settings that it
+/// began with. What guards the disk (actors, runs, tasks) is the same in all of them.
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) specs: Specs,
-    pub(crate) runs: Runs,
+    pub(crate) runs: Arc<Runs>,
     /// Where it is told what happens.
     pub(crate) events: Events,
-    pub(crate) changes: Changes,
+    pub(crate) changes: Arc<Changes>,
     /// One for each run in transfer or publish.
-    pub(crate) permits: Semaphore,
+    pub(crate) permits: Arc<Semaphore>,
     /// The kernel's id of this boot: journal rows of another one may have lost their files' last writes.
     pub(crate) boot_id: String,
-    pub(crate) pauses: Pauses,
+    pub(crate) pauses: Arc<Pauses>,
     /// Until when turns came that the start, or a machine that slept, kept waiting; and which of the two.
-    pub(crate) waited: Mutex<(Timestamp, Trigger)>,
+    pub(crate) waited: Arc<Mutex<(Timestamp, Trigger)>>,
     /// Told when something other than the time may have given a source its turn.
-    pub(crate) turns: Notify,
+    pub(crate) turns: Arc<Notify>,
+    /// Ends the watches of these settings.
+    pub(crate) watches: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
-    pub(crate) sources: BTreeMap<SourceId, SourceActor>,
-    pub(crate) targets: BTreeMap<TargetId, TargetActor>,
+    /// Cancelled when a stop waits no longer.
+    pub(crate) ending: CancellationToken,
+    /// The configured sources.
+    pub(crate) sources: BTreeMap<SourceId, Arc<SourceActor>>,
+    /// The configured targets.
+    pub(crate) targets: BTreeMap<TargetId, Arc<TargetActor>>,
     /// Sources that a person took out of service; see [`crate::Engine::withdraw`].
     pub(crate) withdrawn: Mutex<BTreeSet<SourceId>>,
+    /// Every actor there ever was: a name that goes and comes back must not have two.
+    pub(crate) actors: Arc<Mutex<Actors>>,
+    /// The settings that are in force; see [`Shared::newest`].
+    pub(crate) newest: Arc<Mutex<Weak<Shared>>>,
+}
+
+/// See [`Shared::actors`].
+#[derive(Default)]
+pub(crate) struct Actors {
+    pub(crate) sources: BTreeMap<SourceId, Arc<SourceActor>>,
+    pub(crate) targets: BTreeMap<TargetId, Arc<TargetActor>>,
 }
 
 impl Shared {
+    /// Puts these settings in force.
+    pub(crate) fn into_force(self) -> Arc<Self> {
+        let shared = Arc::new(self);
+        *locked(&shared.newest) = Arc::downgrade(&shared);
+        shared
+    }
+
+    /// Returns the parts with the settings that are in force now.
+    pub(crate) fn newest(self: &Arc<Self>) -> Arc<Self> {
+        locked(&self.newest)
+            .upgrade()
+            .unwrap_or_else(|| Arc::clone(self))
+    }
+
     /// Returns a source with its actor.
-    pub(crate) fn source(&self, id: &SourceId) -> Result<(&SourceSpec, &SourceActor), EngineError> {
+    pub(crate) fn source(
+        &self,
+        id: &SourceId,
+    ) -> Result<(&SourceSpec, &Arc<SourceActor>), EngineError> {
         match (self.specs.sources.get(id), self.sources.get(id)) {
             (Some(spec), Some(actor)) => Ok((spec, actor)),
             _ => Err(EngineError::UnknownSource(id.clone())),
@@ -55,7 +92,10 @@ impl Shared {
     }
 
     /// Returns a target with its actor.
-    pub(crate) fn target(&self, id: &TargetId) -> Result<(&TargetSpec, &TargetActor), EngineError> {
+    pub(crate) fn target(
+        &self,
+        id: &TargetId,
+    ) -> Result<(&TargetSpec, &Arc<TargetActor>), EngineError> {
         match (self.specs.targets.get(id), self.targets.get(id)) {
             (Some(spec), Some(actor)) => Ok((spec, actor)),
             _ => Err(EngineError::UnknownTarget(id.clone())),

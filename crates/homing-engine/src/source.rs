@@ -71,6 +71,11 @@ impl SourceActor {
         }
     }
 
+    /// Counts with another schedule from now on.
+    pub(crate) fn reschedule(&self, schedule: Schedule) {
+        locked(&self.known).schedule = schedule;
+    }
+
     /// Returns what it remembers.
     pub(crate) fn knowledge(&self) -> Knowledge {
         locked(&self.known).clone()
@@ -171,8 +176,15 @@ impl SourceActor {
                 return;
             }
         };
-        let (Some(request), Ok((spec, _))) = (self.leave_queue(&run), shared.source(&id)) else {
+        let Some(request) = self.leave_queue(&run) else {
             return;
+        };
+        // It may have waited over a reload: what runs now runs with the settings of now.
+        let shared = shared.newest();
+        let spec = match shared.source(&id) {
+            Ok((spec, _)) if shared.is_live(&id) => spec,
+            Ok(_) => return Self::refuse(&shared, &run, &EngineError::Disabled(id)),
+            Err(error) => return Self::refuse(&shared, &run, &error),
         };
         {
             let mut known = locked(&self.known);
@@ -207,11 +219,22 @@ impl SourceActor {
         waiting.remove(at).map(|(request, _)| request)
     }
 
+    /// Ends a run whose source was removed or disabled while it waited.
+    fn refuse(shared: &Arc<Shared>, run: &Run, error: &EngineError) {
+        run.fail(error);
+        run.finish();
+        shared.runs.remove(run.id);
+        run.announce();
+        changes::look(shared);
+    }
+
     /// Writes the run's end into the store and into what the actor remembers, then wakes whoever waits.
-    async fn conclude(&self, shared: &Shared, id: &SourceId, run: &Run, ended: Ended) {
+    async fn conclude(&self, shared: &Arc<Shared>, id: &SourceId, run: &Run, ended: Ended) {
         run.finish();
         let report = run.report();
-        let Ok((spec, _)) = shared.source(id) else {
+        let newest = shared.newest();
+        // The next turn is by the settings of now, unless the source is gone from them.
+        let Ok((spec, _)) = newest.source(id).or_else(|_| shared.source(id)) else {
             return;
         };
         let schedule = {

@@ -1,6 +1,7 @@
 //! What the engine is told to do: sources and targets with their sides already built.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,6 +145,19 @@ pub struct TargetSpec {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// What runs after a publish changed something.
+    pub hook: Option<Hook>,
+}
+
+/// A command that runs after a publish changed something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// The program and its arguments; no shell reads them.
+    pub command: Vec<String>,
+    /// It is ended after this long, with all that it started.
+    pub timeout: Duration,
+    /// Its environment, beside the variables that say what was published.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl fmt::Debug for TargetSpec {

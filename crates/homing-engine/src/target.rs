@@ -9,6 +9,7 @@ use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
 use crate::error::EngineError;
+use crate::hooks::{self, HookActor};
 use crate::pipeline::plan::Consent;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
@@ -64,6 +65,7 @@ pub(crate) struct TargetActor {
     /// Held while anything reads or writes the target for a plan.
     turn: TurnLock<Recovery>,
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
+    pub(crate) hook: HookActor,
     known: Mutex<Knowledge>,
     told: Mutex<Told>,
     pub(crate) watching: Watching,
@@ -106,10 +108,25 @@ pub(crate) struct TargetState {
 }
 
 impl TargetActor {
-    /// Publishes the catalog; requests that wait together are served together.
+    /// Publishes the catalog, then runs the target's hook if that changed something.
     pub(crate) async fn publish(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
+        id: &TargetId,
+        request: PublishRequest,
+    ) -> Published {
+        let run = Arc::clone(&request.run);
+        let mut published = self.publish_only(shared, id, request).await;
+        published
+            .problems
+            .extend(hooks::run(shared, id, &run).await);
+        published
+    }
+
+    /// Publishes the catalog; requests that wait together are served together.
+    async fn publish_only(
+        &self,
+        shared: &Arc<Shared>,
         id: &TargetId,
         request: PublishRequest,
     ) -> Published {
@@ -131,6 +148,8 @@ impl TargetActor {
             Err(oneshot::error::TryRecvError::Closed) => return Published::lost(),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
+        // It may have waited over a reload: what is published is what is configured now.
+        let shared = &shared.newest();
         let (requests, senders): (Vec<_>, Vec<_>) = std::mem::take(&mut *locked(&self.pending))
             .into_iter()
             .unzip();
@@ -174,6 +193,10 @@ impl TargetActor {
         requests: &[PublishRequest],
         turn: &mut Recovery,
     ) -> Vec<Published> {
+        if shared.target(id).is_err() {
+            // It is configured no more: what is there stays there.
+            return requests.iter().map(|_| Published::default()).collect();
+        }
         // Not before the turn has come: whoever waits for a target must not hold up other work.
         let _permit = shared.permits.acquire().await;
         let accept_root = requests.iter().any(|request| request.accept_root);

@@ -8,6 +8,7 @@ use homing_store::{HoldRow, Hop, JournalRow, JournalState, LedgerRow};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::survey;
@@ -88,6 +89,7 @@ impl Engine {
             let touched = by_target.keys().cloned().collect();
             let elsewhere = published_elsewhere(&shared, touched).await?;
             let mut published = Published::default();
+            let targets: Vec<TargetId> = by_target.keys().cloned().collect();
             for (target, rows) in by_target {
                 if shared.target(&target).is_err() {
                     let items = rows.iter().map(|row| not_configured(&target, row));
@@ -108,6 +110,10 @@ impl Engine {
                     .store
                     .write(move |writer| writer.mark_undone(undone, by))
                     .await?;
+            }
+            for target in targets {
+                let told = hooks::run(&shared, &target, &task).await;
+                published.problems.extend(told);
             }
             Ok(published)
         });

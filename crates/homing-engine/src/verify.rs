@@ -6,9 +6,12 @@ use std::sync::Arc;
 use homing_core::{FetchRequest, ItemKey, Step, TargetId};
 use homing_store::LedgerRow;
 
+use tracing::Instrument;
+
 use crate::changes;
 use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
+use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{survey, transfer};
@@ -32,18 +35,21 @@ impl Engine {
             .runs
             .create(None, Some(target.clone()), Verb::Verify, Trigger::Manual);
         let id = target.clone();
-        let verified = self.shared.tasks.spawn(async move {
+        let span = run.span();
+        let verified = async move {
             run.begin_quietly();
             let verified = verify(&shared, &id, repair, &run).await;
             if let Ok((_, published)) = &verified
                 && !published.carried.is_empty()
             {
                 let carried = published.carried.clone();
+                let told = hooks::run(&shared, &id, &run).await;
                 conclude_alone(
                     &shared,
                     &run,
                     Published {
                         carried,
+                        problems: told.into_iter().collect(),
                         ..Published::default()
                     },
                 )
@@ -53,8 +59,8 @@ impl Engine {
             run.announce();
             changes::look(&shared);
             verified.map(|(report, _)| report)
-        });
-        verified.await?
+        };
+        self.shared.tasks.spawn(verified.instrument(span)).await?
     }
 }
 

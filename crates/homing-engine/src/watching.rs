@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::changes;
 use crate::edits::Look;
 use crate::error::{EngineError, reason};
 use crate::filter::Filter;
@@ -82,11 +83,11 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
             place,
             heard: Arc::default(),
         };
-        let stopping = shared.stopping.clone();
+        let end = shared.watches.clone();
         shared.tasks.spawn(async move {
             tokio::select! {
                 () = keeper.keep() => {}
-                () = stopping.cancelled() => {}
+                () = end.cancelled() => keeper.tell(None),
             }
         });
     }
@@ -160,7 +161,7 @@ struct Keeper {
 
 impl Keeper {
     /// Watches for ever, and tries again when that does not work.
-    async fn keep(self) {
+    async fn keep(&self) {
         let mut retry = FIRST_RETRY;
         loop {
             let began = Instant::now();
@@ -314,6 +315,8 @@ impl Keeper {
             message,
             since: runs::now(),
         });
+        drop(known);
+        changes::look(&self.shared);
     }
 
     fn side(&self) -> &dyn Side {

@@ -147,6 +147,7 @@ impl Reader<'_> {
             }
         }
         self.unfinished_journal()?;
+        self.pending_hooks(None)?;
         // Rows that no parent leads to: a damaged parent is found above, a missing one here.
         let orphans = first(
             self.connection,

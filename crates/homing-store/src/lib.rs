@@ -40,7 +40,7 @@ pub use pins::PinScope;
 pub use restore::{Restored, restore};
 pub use rows::{
     ConflictRow, ConflictScope, ContentRow, HeadRow, HoldRow, Hop, JournalRow, JournalState,
-    LedgerRow, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,
+    LedgerRow, PendingHook, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,
 };
 pub use store::{Reader, Store, StoreOptions};
 pub use sweep::SweepReport;

@@ -22,7 +22,7 @@ const CORRUPT: &str = "state.db.corrupt-";
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// What is examined at every start. Contents are not: their bytes are compared with their hash when they are read.
-const CHECKED_TABLES: [&str; 10] = [
+const CHECKED_TABLES: [&str; 11] = [
     "schema_metadata",
     "sources",
     "targets",
@@ -33,6 +33,7 @@ const CHECKED_TABLES: [&str; 10] = [
     "conflicts",
     "sync_history",
     "journal",
+    "pending_hooks",
 ];
 
 pub(crate) fn database_path(data_dir: &Path) -> PathBuf {

@@ -133,6 +133,17 @@ pub struct HoldRow {
     pub since: Timestamp,
 }
 
+/// A run that changed something in a target, which the target's hook has not been told yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingHook {
+    /// The target.
+    pub target: TargetId,
+    /// The run.
+    pub run: RunId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// Between which sides something happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hop {

@@ -843,3 +843,43 @@ fn a_head_is_counted_as_it_would_be_read() {
     assert_eq!(counts, (present, unpushed));
     assert_eq!(counts, (7, 6));
 }
+
+#[test]
+fn what_a_hook_is_to_be_told_is_kept_once_and_goes_with_its_run() {
+    let (_home, store) = new_store();
+    register(&store);
+    let (here, there) = (target(), "there".parse().unwrap());
+    let [first, second] = [7, 9].map(|id| {
+        store
+            .write_blocking(move |writer| writer.begin_run(&run_row(id)))
+            .unwrap();
+        RunId(id)
+    });
+    let (to_here, to_there) = (here.clone(), here.clone());
+    store
+        .write_blocking(move |writer| {
+            writer.put_pending_hook(&to_here, second, time())?;
+            writer.put_pending_hook(&to_here, first, time())?;
+            writer.put_pending_hook(&to_here, first, time())?;
+            writer.put_pending_hook(&there, first, time())
+        })
+        .unwrap();
+    let runs = |target: Option<&homing_core::TargetId>| -> Vec<RunId> {
+        let target = target.cloned();
+        let pending = store
+            .read_blocking(move |reader| reader.pending_hooks(target.as_ref()))
+            .unwrap();
+        assert!(pending.iter().all(|pending| pending.since == time()));
+        pending.iter().map(|pending| pending.run).collect()
+    };
+    assert_eq!(runs(Some(&here)), [first, second]);
+    assert_eq!(runs(None).len(), 3);
+    store
+        .write_blocking(move |writer| writer.delete_pending_hooks(&to_there, &[first]))
+        .unwrap();
+    assert_eq!(runs(Some(&here)), [second]);
+    assert_eq!(runs(None).len(), 2);
+    let of_no_run =
+        store.write_blocking(move |writer| writer.put_pending_hook(&here, RunId(1000), time()));
+    assert!(of_no_run.is_err());
+}

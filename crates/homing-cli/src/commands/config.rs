@@ -28,6 +28,7 @@ pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, C
                 serde_json::from_str(SCHEMA).expect("a test reads the schema");
             Ok(Report::new(&schema, SCHEMA))
         }
+        ConfigCommand::Reload => unreachable!("it is asked of the daemon"),
         ConfigCommand::Show => {
             let config = Config::load(&context.locations, &context.env)?;
             let shown = shown(&config, &context.locations);
@@ -151,6 +152,7 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             keep_history_ms: millis(daemon.keep_history),
             timezone: zone(daemon.timezone.as_ref()),
             log: daemon.log.clone(),
+            log_format: daemon.log_format.as_str().to_owned(),
         },
         sources: config
             .sources
@@ -209,6 +211,8 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                after: target.after.clone(),
+                hook_timeout_ms: millis(target.hook_timeout),
             })
             .collect(),
     }
@@ -252,6 +256,7 @@ fn render(shown: &ConfigShown) -> String {
             ("keep_history", setting(daemon.keep_history_ms)),
             ("timezone", daemon.timezone.clone().unwrap_or_default()),
             ("log", daemon.log.clone()),
+            ("log_format", daemon.log_format.clone()),
         ],
     );
     for source in &shown.sources {
@@ -295,6 +300,8 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("after", target.after.join(" ")),
+                ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
         );
     }
@@ -347,6 +354,7 @@ mod tests {
         shutdown_grace 25s
         keep_history   90d
         log            info
+        log_format     text
 
         [sources.community]
         kind           dir
@@ -385,6 +393,7 @@ mod tests {
         layout         tree
         deletions      restore
         new_files_to   team
+        hook_timeout   30s
         ");
     }
 

@@ -11,6 +11,7 @@ mod history;
 mod man;
 mod pause;
 mod release;
+mod reload;
 mod resolve;
 mod resume;
 mod run;
@@ -25,7 +26,7 @@ mod why;
 
 use homing_api::RequestVerb;
 
-use crate::arguments::{Command, DbCommand, RunCommand};
+use crate::arguments::{Command, ConfigCommand, DbCommand, RunCommand};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -35,6 +36,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
     match command {
         Command::Completions(args) => return completions::run(args, context),
         Command::Man(args) => return man::run(args, context),
+        Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
         Command::Source(command) => return source::run(command, context).await,
         Command::Target(command) => return target::run(command, context).await,
@@ -62,6 +64,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Pause(args) => pause::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
+        Command::Config(ConfigCommand::Reload) => reload::run(context).await,
         Command::Completions(_)
         | Command::Man(_)
         | Command::Config(_)

@@ -46,6 +46,8 @@ struct Daemon {
     keep_history: Option<Duration>,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `homing_engine=debug`.
     log: Option<String>,
+    /// How log lines are written.
+    log_format: Option<LogFormat>,
 }
 
 /// `[sources.NAME]`
@@ -110,6 +112,18 @@ struct Target {
     new_files_to: Option<String>,
     /// Names of files that a tool would run or obey and that may be published all the same.
     allow_active: Option<Vec<String>>,
+    /// A command that is run when files in the target changed: the program and its arguments, without a shell.
+    #[schemars(length(min = 1))]
+    after: Option<Vec<String>>,
+    /// How long that command may take.
+    hook_timeout: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(JsonSchema)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -19,7 +19,7 @@ use homing_engine::{Listener, NoticeKind, Told};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::extract::Params;
-use super::{Api, status};
+use super::{Api, Live, status};
 use crate::convert;
 use crate::problem::Refusal;
 use crate::server::Leash;
@@ -32,13 +32,13 @@ const COMMENT: &[u8] = b":\n\n";
 
 /// Tells how everything is, and then what happens until the client or the daemon goes.
 pub(super) async fn follow(
-    State(api): State<Api>,
+    State(live): State<Live>,
     Params(query): Params<EventsQuery>,
     leash: Option<Extension<Arc<Leash>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let follows = query.follow.unwrap_or(true);
-    let stream = Stream::begin(api, last_event_id(&headers)?, follows).await?;
+    let stream = Stream::begin(live, last_event_id(&headers)?, follows).await?;
     if let Some(Extension(leash)) = leash {
         leash.hold(stream.listener.cut());
     }
@@ -71,6 +71,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<(String, u64)>, Refusal> 
 
 /// One client's stream.
 struct Stream {
+    live: Live,
+    /// What is in force now.
     api: Api,
     listener: Listener,
     /// What is to be sent before anything new.
@@ -82,7 +84,12 @@ struct Stream {
 }
 
 impl Stream {
-    async fn begin(api: Api, last: Option<(String, u64)>, follows: bool) -> Result<Self, Refusal> {
+    async fn begin(
+        live: Live,
+        last: Option<(String, u64)>,
+        follows: bool,
+    ) -> Result<Self, Refusal> {
+        let api = Api::from_ref(&live);
         let (events, ours) = (&api.0.events, api.0.identity.boot_id.clone());
         let is_ours = |(boot_id, _): &(String, u64)| *boot_id == ours;
         let resumed = last
@@ -106,6 +113,7 @@ impl Stream {
             waiting: VecDeque::new(),
             heartbeat,
             ended: false,
+            live,
             api,
         };
         if let Some(last) = last.filter(|_| !is_resumed) {
@@ -150,6 +158,8 @@ impl Stream {
     }
 
     async fn tell(&mut self, told: &Told) {
+        // The configuration may be another one than when the stream began.
+        self.api = Api::from_ref(&self.live);
         match wire(&self.api, told).await {
             Ok(event) => self.push(&event, Some(told.number)),
             Err(refusal) => self.give_up(refusal),

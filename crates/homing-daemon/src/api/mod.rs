@@ -9,6 +9,7 @@ mod guard;
 mod health;
 mod pause;
 mod release;
+mod reload;
 mod resolve;
 mod resume;
 mod runs;
@@ -25,29 +26,41 @@ mod withdraw;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use homing_api::{Problem, ProblemKind, routes};
+use homing_api::{Condition, Problem, ProblemKind, routes};
 use homing_core::SourceId;
 use homing_engine::{Engine, Events};
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Refusal;
 
-/// What the handlers share.
+pub(crate) use reload::{Answer, Requests};
+
+/// What the handlers share, as it was when their request came.
 #[derive(Clone)]
 pub(crate) struct Api(Arc<Shared>);
 
+/// What the handlers of the next request will share.
+#[derive(Clone)]
+pub(crate) struct Live(Arc<RwLock<Arc<Shared>>>);
+
 /// See [`Api`].
+#[derive(Clone)]
 pub(crate) struct Shared {
     /// The engine, or why there is none: the configuration is not valid.
     pub(crate) engine: Result<Serving, Box<Problem>>,
+    /// What is to be said about the configuration.
+    pub(crate) conditions: Vec<Condition>,
     /// What this daemon is.
     pub(crate) identity: Identity,
+    /// Where a client's reload goes.
+    pub(crate) reload: Requests,
     /// Where it is told what happens.
     pub(crate) events: Events,
     /// Cancelled when a client asks the daemon to end.
@@ -57,11 +70,35 @@ pub(crate) struct Shared {
 }
 
 /// The engine and what of the configuration the handlers need beside it.
+#[derive(Clone)]
 pub(crate) struct Serving {
     /// The engine.
     pub(crate) engine: Engine,
     /// The configured sources, and whether each is enabled.
     pub(crate) sources: BTreeMap<SourceId, bool>,
+}
+
+impl Live {
+    /// Returns what the first requests will share.
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(shared))))
+    }
+
+    /// Changes what requests will share from now on.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Shared)) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = Shared::clone(&current);
+        change(&mut shared);
+        *current = Arc::new(shared);
+    }
+}
+
+impl FromRef<Live> for Api {
+    fn from_ref(live: &Live) -> Self {
+        Self(Arc::clone(
+            &live.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
 }
 
 /// What this daemon is.
@@ -78,11 +115,6 @@ pub(crate) struct Identity {
 }
 
 impl Api {
-    /// Returns what the handlers are to share.
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
-    }
-
     fn serving(&self) -> Result<&Serving, Refusal> {
         self.0
             .engine
@@ -96,12 +128,13 @@ impl Api {
 }
 
 /// Returns the whole interface.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(live: Live) -> Router {
     let routes = Router::new()
         .route(routes::VERSION, get(version::show))
         .route(routes::STATUS, get(status::show))
         .route(routes::HEALTH, get(health::show))
         .route(routes::SHUTDOWN, post(shutdown::end))
+        .route(routes::RELOAD, post(reload::reload))
         .route(routes::SOURCES, get(sources::list))
         .route(routes::SOURCE, get(sources::show).delete(withdraw::remove))
         .route(routes::SOURCE_RUNS, post(runs::start))
@@ -129,7 +162,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route(routes::STORE_VACUUM, post(store::vacuum))
         .route(routes::EVENTS, get(events::follow))
         .route(routes::STORE_ACCEPT_REBUILD, post(store::accept_rebuild))
-        .with_state(api);
+        .with_state(live);
     guarded(routes)
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Condition, Daemon, Problem, Status};
+use homing_api::{Condition, Daemon, Status};
 
 use super::Api;
 use crate::convert;
@@ -15,9 +15,8 @@ pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal
 
 /// Returns what [`show`] tells.
 pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
-    let serving = match &api.0.engine {
-        Ok(serving) => serving,
-        Err(problem) => return Ok(without_configuration(api, problem)),
+    let Ok(serving) = &api.0.engine else {
+        return Ok(without_configuration(api));
     };
     let status = serving.engine.status().await?;
     let mut daemon = daemon(api);
@@ -53,22 +52,9 @@ pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
     })
 }
 
-fn without_configuration(api: &Api, problem: &Problem) -> Status {
-    let mut daemon = daemon(api);
-    let message = std::iter::once(&problem.detail)
-        .chain(&problem.causes)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(": ");
-    daemon.conditions.push(Condition {
-        kind: "ConfigInvalid".to_owned(),
-        status: true,
-        reason: "Invalid".to_owned(),
-        message,
-        since: Some(api.0.identity.started_at.clone()),
-    });
+fn without_configuration(api: &Api) -> Status {
     Status {
-        daemon,
+        daemon: daemon(api),
         sources: Vec::new(),
         targets: Vec::new(),
     }
@@ -85,6 +71,6 @@ fn daemon(api: &Api) -> Daemon {
         recovered: true,
         quarantined: None,
         paused: None,
-        conditions: Vec::new(),
+        conditions: api.0.conditions.clone(),
     }
 }

@@ -10,11 +10,15 @@ use super::extract::MAX_BODY_BYTES;
 use super::*;
 
 fn without_configuration() -> Router {
-    router(Api::new(Shared {
-        engine: Err(Box::new(
-            Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
-                .with_hint("mend it"),
-        )),
+    let problem = Problem::new(ProblemKind::ConfigInvalid, "config.toml:3:1: unknown key")
+        .with_hint("mend it");
+    router(Live::new(Shared {
+        conditions: vec![crate::condition::config_invalid(
+            &problem,
+            "2026-01-02T03:04:05.678Z",
+        )],
+        engine: Err(Box::new(problem)),
+        reload: tokio::sync::mpsc::channel(1).0,
         identity: Identity {
             boot_id: "b".to_owned(),
             started_at: "2026-01-02T03:04:05.678Z".to_owned(),
@@ -121,8 +125,10 @@ async fn shutdown_cancels_the_token() {
         data_dir: "/".into(),
     };
     let engine = Err(Box::new(Problem::new(ProblemKind::ConfigInvalid, "none")));
-    let router = router(Api::new(Shared {
+    let router = router(Live::new(Shared {
         engine,
+        conditions: Vec::new(),
+        reload: tokio::sync::mpsc::channel(1).0,
         identity,
         events: Events::default(),
         end: end.clone(),

@@ -44,23 +44,19 @@ async fn the_pump_sweeps_when_it_is_time_and_not_before() {
         .write(|writer| writer.begin_run(&old_run()))
         .await
         .unwrap();
+    let month = Duration::from_hours(24 * 30);
     let specs = Specs {
         sources: BTreeMap::new(),
         targets: BTreeMap::new(),
-        settings: Settings::default(),
+        settings: Settings {
+            keep_history: month,
+            ..Settings::default()
+        },
     };
     let engine = Engine::start(specs, store.clone()).await.unwrap();
     let tasks = Tasks::default();
     let now = Timestamp::now();
-    let month = Duration::from_hours(24 * 30);
-    let pump = Pump::new(
-        engine,
-        store.clone(),
-        month,
-        tasks.clone(),
-        Tempo::Fast,
-        now,
-    );
+    let pump = Pump::new(engine, store.clone(), tasks.clone(), Tempo::Fast, now);
     let is_kept = || async {
         store
             .read(|reader| reader.run(RunId(1)))
@@ -118,15 +114,7 @@ impl World {
             settings: Settings::default(),
         };
         let engine = Engine::start(specs, store.clone()).await.unwrap();
-        let month = Duration::from_hours(24 * 30);
-        let pump = Pump::new(
-            engine.clone(),
-            store,
-            month,
-            Tasks::default(),
-            Tempo::Fast,
-            now,
-        );
+        let pump = Pump::new(engine.clone(), store, Tasks::default(), Tempo::Fast, now);
         Self { home, engine, pump }
     }
 
@@ -214,22 +202,8 @@ async fn a_clock_that_is_set_back_is_no_sleep() {
 
 #[test]
 fn the_clock_ticks_as_fast_as_the_shortest_interval_asks() {
-    let specs = |intervals: &[u64]| Specs {
-        sources: intervals
-            .iter()
-            .map(|seconds| {
-                let cadence = Some(Cadence::Every(Duration::from_secs(*seconds)));
-                let spec = SourceSpec {
-                    cadence,
-                    ..spec("/nowhere".into())
-                };
-                (format!("s{seconds}").parse().unwrap(), spec)
-            })
-            .collect(),
-        targets: BTreeMap::new(),
-        settings: Settings::default(),
-    };
-    assert_eq!(Tempo::of(&specs(&[])), Tempo::Calm);
-    assert_eq!(Tempo::of(&specs(&[60, 3600])), Tempo::Calm);
-    assert_eq!(Tempo::of(&specs(&[60, 10])), Tempo::Fast);
+    let of = |seconds: &[u64]| Tempo::of(seconds.iter().copied().map(Duration::from_secs));
+    assert_eq!(of(&[]), Tempo::Calm);
+    assert_eq!(of(&[60, 3600]), Tempo::Calm);
+    assert_eq!(of(&[60, 10]), Tempo::Fast);
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use homing_core::{Change, Item, ItemKey, Operation, Outcome, SideError, SourceId, Step, TargetId};
+use homing_core::{
+    Change, Item, ItemKey, Operation, Outcome, RunId, SideError, SourceId, Step, TargetId,
+};
 use homing_store::{ConflictRow, Hop, JournalRow, JournalState, LedgerRow, StoredRoot};
 
 use crate::error::{self, EngineError};
@@ -73,6 +75,7 @@ pub(crate) async fn carry_out(
     }
     let mut carried = Carried::default();
     let mut states = Vec::new();
+    let mut changed = BTreeSet::new();
     for ((assignment, id), outcome) in assignments.iter().zip(journal).zip(outcomes) {
         let change = &assignment.change;
         let (state, reason) = match outcome {
@@ -104,10 +107,13 @@ pub(crate) async fn carry_out(
                 .items
                 .push(report(target, change, state, reason.clone()));
         }
+        if state != JournalState::Failed && change.before != change.after {
+            changed.insert(assignment.run.id);
+        }
         states.push((id, state, reason));
     }
     let tried = !states.is_empty();
-    record(shared, target, spec, states, rows).await?;
+    record(shared, target, spec, states, changed, rows).await?;
     if tried {
         crate::kill_point!("run::recorded");
     }
@@ -265,9 +271,11 @@ async fn record(
     target: &TargetId,
     spec: &TargetSpec,
     states: Vec<(i64, JournalState, Option<String>)>,
+    changed: BTreeSet<RunId>,
     rows: Rows,
 ) -> Result<(), EngineError> {
-    let target = target.clone();
+    let owes_hook = spec.hook.is_some() && !changed.is_empty();
+    let (id, target) = (target, target.clone());
     let Rows {
         puts,
         drops,
@@ -295,6 +303,9 @@ async fn record(
             }
             writer.delete_ledger(&target, &drops)?;
             writer.put_ledger(&target, &puts)?;
+            for run in changed.into_iter().filter(|_| owes_hook) {
+                writer.put_pending_hook(&target, run, runs::now())?;
+            }
             if let Some(conflicts) = conflicts {
                 let scope = homing_store::ConflictScope {
                     hop: Hop::Publish,
@@ -309,6 +320,9 @@ async fn record(
             writer.set_journal_state(&states)
         })
         .await?;
+    if owes_hook && let Ok((_, actor)) = shared.target(id) {
+        actor.hook.owe();
+    }
     Ok(())
 }
 

@@ -94,6 +94,7 @@ impl World {
             deletions: Deletions::Restore,
             new_files_to: None,
             allow_active: Vec::new(),
+            hook: None,
         };
         change(&mut spec);
         self.specs.targets.insert(target(name), spec);

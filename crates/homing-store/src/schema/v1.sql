@@ -172,3 +172,13 @@ CREATE INDEX journal_before ON journal(before) WHERE before IS NOT NULL;
 CREATE INDEX journal_base_before ON journal(base_before) WHERE base_before IS NOT NULL;
 CREATE INDEX journal_after ON journal(after) WHERE after IS NOT NULL;
 CREATE INDEX journal_base_after ON journal(base_after) WHERE base_after IS NOT NULL;
+
+-- Runs that changed something in a target, which its hook has not been told yet.
+CREATE TABLE pending_hooks (
+    target_id TEXT NOT NULL,
+    run_id INTEGER NOT NULL REFERENCES sync_history(id) ON DELETE CASCADE,
+    since TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (target_id, run_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_hooks_run ON pending_hooks(run_id);

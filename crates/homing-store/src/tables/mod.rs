@@ -4,6 +4,7 @@ mod conflicts;
 mod contents;
 mod heads;
 mod holds;
+mod hooks;
 mod journal;
 mod ledger;
 mod metadata;

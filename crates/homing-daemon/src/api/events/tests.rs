@@ -22,7 +22,12 @@ struct Told {
 fn daemon() -> Told {
     let (events, stopping) = (Events::default(), CancellationToken::new());
     let problem = Problem::new(ProblemKind::ConfigInvalid, "no configuration");
-    let router = router(Api::new(Shared {
+    let router = router(Live::new(Shared {
+        conditions: vec![crate::condition::config_invalid(
+            &problem,
+            "2026-01-02T03:04:05.678Z",
+        )],
+        reload: tokio::sync::mpsc::channel(1).0,
         engine: Err(Box::new(problem)),
         identity: Identity {
             boot_id: "b-1".to_owned(),

@@ -1,0 +1,41 @@
+//! What `status` says about the configuration.
+
+use homing_api::{Condition, Problem};
+
+/// Returns the condition while the file is not valid; what was in force before is in force still.
+pub(crate) fn config_invalid(problem: &Problem, since: &str) -> Condition {
+    let message = std::iter::once(&problem.detail)
+        .chain(&problem.causes)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(": ");
+    condition("ConfigInvalid", "Invalid", message, since)
+}
+
+/// Returns the condition while commands wait for an explicit reload.
+pub(crate) fn reload_needed(commands: &[String], since: &str) -> Condition {
+    let message = format!(
+        "new or changed commands take effect by `homing config reload` only: {}",
+        commands.join(", ")
+    );
+    condition("ReloadNeeded", "CommandsWait", message, since)
+}
+
+/// Returns the condition while settings wait for another start.
+pub(crate) fn restart_needed(keys: &[String], since: &str) -> Condition {
+    let message = format!(
+        "takes effect when homingd starts again: {}",
+        keys.join(", ")
+    );
+    condition("RestartNeeded", "SettingsWait", message, since)
+}
+
+fn condition(kind: &str, reason: &str, message: String, since: &str) -> Condition {
+    Condition {
+        kind: kind.to_owned(),
+        status: true,
+        reason: reason.to_owned(),
+        message,
+        since: Some(since.to_owned()),
+    }
+}

@@ -1,0 +1,334 @@
+//! A command of the user's: in a process group of its own, for a limited time, with all that it starts.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How much of what it prints is kept: the end.
+const TAIL_BYTES: usize = 8 * 1024;
+/// How long its last words may take to arrive once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What is to be run.
+pub(crate) struct Errand<'a> {
+    /// The program and its arguments.
+    pub(crate) command: &'a [String],
+    /// Where it runs.
+    pub(crate) directory: &'a Path,
+    /// All of its environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// What it may read from its standard input.
+    pub(crate) input: Vec<u8>,
+    /// It is ended after this long.
+    pub(crate) timeout: Duration,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// It took too long and was killed.
+    TimedOut,
+    /// The daemon's own end killed it.
+    Stopped,
+}
+
+/// How it ended and what it said last.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) end: End,
+    /// The end of what it printed on standard output and standard error.
+    pub(crate) tail: String,
+}
+
+/// Runs a command to its end. Nothing of its process group is left then.
+///
+/// A command that does not read its input, closes it, or leaves somebody behind who holds its output, is waited for no
+/// longer than any other. An error means that it could not be started.
+pub(crate) async fn run(errand: Errand<'_>, stop: &CancellationToken) -> io::Result<Outcome> {
+    let (program, arguments) = errand
+        .command
+        .split_first()
+        .ok_or_else(|| io::Error::other("the command is empty"))?;
+    let (said, words) = io::pipe()?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(errand.environment)
+        .current_dir(errand.directory)
+        .stdin(Stdio::piped())
+        .stdout(words.try_clone()?)
+        .stderr(words)
+        .process_group(0)
+        .kill_on_drop(true);
+    let child = command.spawn()?;
+    // It holds the writing end of the pipe, which would keep us reading for ever.
+    drop(command);
+    let mut group = Group::of(child)?;
+    let input = group.child.stdin.take();
+    let mut said = pipe::Receiver::from_owned_fd(said.into())?;
+    let mut tail = Tail::default();
+    let end = {
+        let speaking = async {
+            if let Some(mut input) = input {
+                // Whoever does not want to know closes it.
+                input.write_all(&errand.input).await.unwrap_or_default();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            end = timeout(errand.timeout, group.ended()) => match end {
+                Ok(ended) => {
+                    ended?;
+                    None
+                }
+                Err(_elapsed) => Some(End::TimedOut),
+            },
+            () = stop.cancelled() => Some(End::Stopped),
+            () = speaking => None,
+            () = tail.listen(&mut said) => None,
+        }
+    };
+    let status = group.end().await?;
+    timeout(LAST_WORDS, tail.read_to_end(&mut said))
+        .await
+        .unwrap_or_default();
+    Ok(Outcome {
+        end: end.unwrap_or(End::Exited(status)),
+        tail: tail.text(),
+    })
+}
+
+/// A child with all that it started; they end with this value.
+struct Group {
+    child: Child,
+    leader: Pid,
+    reaped: bool,
+}
+
+impl Group {
+    fn of(child: Child) -> io::Result<Self> {
+        let leader = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .ok_or_else(|| io::Error::other("the command has no process"))?;
+        Ok(Self {
+            child,
+            leader,
+            reaped: false,
+        })
+    }
+
+    /// Waits until the leader has ended, and leaves it unreaped: until then its number is nobody else's.
+    async fn ended(&self) -> io::Result<()> {
+        let leader = self.leader;
+        let waited = tokio::task::spawn_blocking(move || {
+            loop {
+                let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                match waitid(WaitId::Pid(leader), options) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    waited => return waited.map(drop),
+                }
+            }
+        });
+        Ok(waited.await??)
+    }
+
+    /// Ends whoever is left and returns how the leader ended.
+    async fn end(&mut self) -> io::Result<ExitStatus> {
+        self.kill();
+        let status = self.child.wait().await?;
+        self.reaped = true;
+        Ok(status)
+    }
+
+    fn kill(&self) {
+        // Nobody may be left.
+        kill_process_group(self.leader, Signal::KILL).unwrap_or_default();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+        }
+    }
+}
+
+/// The end of what was said.
+#[derive(Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Tail {
+    /// Listens for ever.
+    async fn listen(&mut self, said: &mut pipe::Receiver) {
+        self.read_to_end(said).await;
+        std::future::pending::<()>().await;
+    }
+
+    async fn read_to_end(&mut self, said: &mut pipe::Receiver) {
+        let mut buffer = [0; 4096];
+        // An error is the end of it too.
+        while let Ok(read @ 1..) = said.read(&mut buffer).await {
+            self.add(&buffer[..read]);
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if let Some(surplus) = self.bytes.len().checked_sub(TAIL_BYTES).filter(|n| *n > 0) {
+            self.bytes.drain(..surplus);
+            self.is_cut = true;
+        }
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        // What is cut begins in the middle of a line, maybe of a character.
+        let text = match (self.is_cut, text.split_once('\n')) {
+            (true, Some((_, whole))) => whole,
+            _ => &text,
+        };
+        text.trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Far longer than anything here takes.
+    const LONG: Duration = Duration::from_mins(1);
+
+    async fn shell(script: &str, input: &[u8], timeout: Duration) -> Outcome {
+        let command = ["/bin/sh", "-c", script].map(str::to_owned);
+        let errand = Errand {
+            command: &command,
+            directory: Path::new("/"),
+            environment: vec![
+                ("PATH".into(), "/usr/bin:/bin".into()),
+                ("GIVEN".into(), "a b".into()),
+            ],
+            input: input.to_owned(),
+            timeout,
+        };
+        run(errand, &CancellationToken::new()).await.unwrap()
+    }
+
+    fn code(outcome: &Outcome) -> Option<i32> {
+        match outcome.end {
+            End::Exited(status) => status.code(),
+            End::TimedOut | End::Stopped => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn it_has_its_input_its_directory_and_no_environment_but_what_is_given() {
+        let outcome = shell("cat; pwd; env | sort; echo no >&2; exit 3", b"in\n", LONG).await;
+        assert_eq!(code(&outcome), Some(3));
+        let said = outcome.tail.replace("_=/usr/bin/env\n", "");
+        assert_eq!(said, "in\n/\nGIVEN=a b\nPATH=/usr/bin:/bin\nPWD=/\nno");
+    }
+
+    #[tokio::test]
+    async fn input_that_nobody_reads_or_that_is_closed_does_no_harm() {
+        let much = vec![b'x'; 4 << 20];
+        assert_eq!(code(&shell("exit 0", &much, LONG).await), Some(0));
+        let closes = shell("exec <&-; echo closed", &much, LONG).await;
+        assert_eq!((code(&closes), closes.tail.as_str()), (Some(0), "closed"));
+        let reads = shell("wc -c", &much, LONG).await;
+        assert_eq!(reads.tail.trim(), much.len().to_string());
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_killed_with_all_that_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        let script = format!(
+            "mkfifo {0}; (echo begun; cat {0}; echo survived) & cat {0}",
+            fifo.display()
+        );
+        let since = Instant::now();
+        let outcome = shell(&script, b"", Duration::from_millis(300)).await;
+        assert!(matches!(outcome.end, End::TimedOut), "{outcome:?}");
+        assert!(since.elapsed() < LONG / 2);
+        // Whoever still had the fifo open would let this writer in.
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        let mut writer = std::fs::OpenOptions::new();
+        writer.write(true).custom_flags(flags);
+        let refused = writer.open(&fifo).unwrap_err();
+        assert_eq!(
+            refused.raw_os_error(),
+            Some(rustix::io::Errno::NXIO.raw_os_error())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_holds_the_output_holds_nothing() {
+        for script in [
+            "tail -f /dev/null & echo done",
+            "setsid tail -f /dev/null & echo done",
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let since = Instant::now();
+            let script = format!("{script}; echo $! > {}/pid", directory.path().display());
+            let outcome = shell(&script, b"", LONG).await;
+            assert_eq!((code(&outcome), outcome.tail.as_str()), (Some(0), "done"));
+            assert!(since.elapsed() < LONG / 2);
+            let pid = std::fs::read_to_string(directory.path().join("pid")).unwrap();
+            if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
+                // One that left the group is the user's; this test takes it along.
+                rustix::process::kill_process(pid, Signal::KILL).unwrap_or_default();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_much_output_the_end_is_kept() {
+        let outcome = shell("seq 1 100000", b"", LONG).await;
+        assert!(outcome.tail.ends_with("\n100000"), "{}", outcome.tail);
+        assert!(outcome.tail.len() <= TAIL_BYTES);
+        assert!(
+            outcome
+                .tail
+                .starts_with(|digit: char| digit.is_ascii_digit())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_it_and_what_is_not_there_does_not_start() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let command = ["tail", "-f", "/dev/null"].map(str::to_owned);
+        let errand = |command| Errand {
+            command,
+            directory: Path::new("/"),
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            input: Vec::new(),
+            timeout: LONG,
+        };
+        let outcome = run(errand(&command), &stop).await.unwrap();
+        assert!(matches!(outcome.end, End::Stopped), "{outcome:?}");
+        let missing = ["homing-no-such-program".to_owned()];
+        let error = run(errand(&missing), &stop).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
