@@ -3,6 +3,7 @@
 mod harness;
 
 mod api;
+mod completions;
 mod config;
 mod conflicts;
 mod daemon;
@@ -14,9 +15,11 @@ mod guard;
 mod history;
 mod hooks;
 mod json;
+mod json_snapshots;
 #[cfg(feature = "failpoints")]
 mod kill;
 mod logs;
+mod man;
 mod names;
 mod pause;
 mod places;
@@ -32,6 +35,8 @@ mod store;
 mod sync;
 mod target;
 mod targets;
+mod terminal;
+mod typed;
 mod undo;
 mod verify;
 mod versions;

@@ -68,7 +68,7 @@ fn a_pause_outlives_a_restart_and_ends_with_a_catch_up() -> TestResult {
     line_with(&text, &["other is paused until `homing resume`"])?;
     let text = home.ok(&["resume"])?;
     ensure!(text == "nothing is paused\n", "{text}");
-    daemon.wait_for_line("source=\"other\"")?;
+    daemon.wait_for_line("source=other")?;
     let runs = of_sources(&home)?;
     ensure!(
         runs.iter().any(|run| run["trigger"] == "resume"),
@@ -87,7 +87,7 @@ fn one_source_pauses_alone() -> TestResult {
         document["sources"]["team"]["until"].is_string(),
         "{document:#}"
     );
-    daemon.wait_for_line("source=\"other\"")?;
+    daemon.wait_for_line("source=other")?;
     let status = home.json_ok(&["status"])?;
     let sources = status["sources"].as_array().cloned().unwrap_or_default();
     let paused = |name: &str| {
@@ -96,7 +96,7 @@ fn one_source_pauses_alone() -> TestResult {
     };
     ensure!(paused("team") && !paused("other"), "{status:#}");
     home.homing(&["resume", "team"])?.expect(0, &[])?;
-    daemon.wait_for_line("source=\"team\"")?;
+    daemon.wait_for_line("source=team")?;
     daemon.stop()
 }
 

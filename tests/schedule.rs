@@ -114,7 +114,7 @@ fn at_start_never_waits_for_its_turn_and_always_does_not() -> TestResult {
     )?;
     for _ in 0..2 {
         let mut daemon = home.start()?;
-        daemon.wait_for_line("source=\"always\"")?;
+        daemon.wait_for_line("source=always")?;
         daemon.stop()?;
     }
     let daemon = home.start()?;

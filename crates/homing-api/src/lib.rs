@@ -12,6 +12,7 @@ mod files;
 mod pause;
 mod problem;
 mod reload;
+mod remedy;
 pub mod routes;
 mod run;
 mod status;

@@ -5,7 +5,7 @@ mod sections;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use homing_config::parse_duration;
 
 pub(crate) use sections::{
@@ -121,6 +121,10 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Show the versions of this program and of homingd
     Version,
+    /// Print what makes a shell complete commands and names
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -343,6 +347,27 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct WhyArgs {
     /// A file in a target
     pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// A shell that can complete names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory, for example ~/.local/share/man/man1
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::arguments::Globals;
 use crate::error::CliError;
+use crate::names::{did_you_mean, nearest};
 use crate::output::Screen;
 
 /// What every command needs.
@@ -66,14 +67,12 @@ impl Context {
     /// Makes sure that a source or target has this name.
     pub(crate) async fn require_name(&self, name: &str) -> Result<(), CliError> {
         let status = self.client.status().await?;
-        let sources = status.sources.iter().map(|source| &source.id);
-        if sources
-            .chain(status.targets.iter().map(|target| &target.id))
-            .any(|id| id == name)
-        {
+        let known = status.sources.iter().map(|source| source.id.as_str());
+        let known = known.chain(status.targets.iter().map(|target| target.id.as_str()));
+        if known.clone().any(|id| id == name) {
             return Ok(());
         }
-        Err(unknown_name(name))
+        Err(unknown_name(name, known))
     }
 
     /// Returns a path that was typed as an absolute one.
@@ -115,12 +114,13 @@ pub(crate) fn unknown_section(section: Section, name: &str, names: &[&str]) -> C
     .into()
 }
 
-/// Returns the error for a name that no source or target has.
-pub(crate) fn unknown_name(name: &str) -> CliError {
+/// Returns the error for a name that no source or target has; `known` are those that they have.
+pub(crate) fn unknown_name<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> CliError {
+    let hint = nearest(name, known).map(did_you_mean);
     Problem::new(
         ProblemKind::UnknownSource,
         format!("there is no source or target `{name}`"),
     )
-    .with_hint("see `homing status` for their names")
+    .with_hint(hint.unwrap_or_else(|| "see `homing status` for their names".to_owned()))
     .into()
 }

@@ -33,9 +33,9 @@ impl CliError {
         }
     }
 
-    /// Returns it as the daemon would tell it.
+    /// Returns it as the daemon would tell it, with a hint in any case.
     pub(crate) fn problem(&self) -> Problem {
-        match self {
+        let problem = match self {
             Self::Client(ClientError::Problem(problem)) | Self::Own(problem) => {
                 problem.as_ref().clone()
             }
@@ -47,7 +47,8 @@ impl CliError {
             }
             Self::Config(error) => of_config(error),
             Self::Edit(error) => of_edit(error),
-        }
+        };
+        problem.with_some_hint()
     }
 
     /// Returns what is wrong with the configuration, with its lines and a caret below each place.
@@ -180,6 +181,9 @@ impl From<io::Error> for CliError {
             "the program could not start its work",
         )
         .with_causes(vec![error.to_string()])
+        .with_hint(
+            "see whether this user may open more files and start more processes (`ulimit -a`)",
+        )
         .into()
     }
 }
@@ -244,6 +248,7 @@ mod tests {
             (CliError::from(io::Error::other("x")), 1),
         ] {
             assert_eq!(error.exit().code(), code, "{error:?}");
+            assert!(error.problem().hint.is_some(), "{error:?}");
         }
     }
 }

@@ -3,14 +3,18 @@
 mod arguments;
 mod bars;
 mod commands;
+mod completion;
 mod context;
 mod error;
+mod layout;
 mod live;
+mod names;
 mod output;
 mod pick;
 mod runs;
 mod table;
 mod text;
+mod width;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,6 +30,9 @@ use crate::output::Output;
 /// Runs the command line `args` (the program's name first) and returns how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if completion::answer(&args, env) {
+        return ExitCode::SUCCESS;
+    }
     let arguments = match Arguments::try_parse_from(&args) {
         Ok(arguments) => arguments,
         Err(usage) if usage.use_stderr() && asks_for_json(&args) => {
@@ -47,7 +54,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(commands::run(&arguments.command, &context))
+        runtime.block_on(names::with_nearest(
+            commands::run(&arguments.command, &context),
+            &context,
+        ))
     });
     let exit = match result {
         Ok(report) => output.report(&report),

@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use crate::arguments::Globals;
 use crate::error::CliError;
+use crate::live::terminal_size;
 use crate::text::escape;
+use crate::width::wrap;
 
 /// What a text is for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +33,14 @@ impl Screen {
         }
     }
 
+    /// Returns a text in which no line is longer than the terminal is wide, if it has a space before.
+    pub(crate) fn fit(self, text: String) -> String {
+        match self.width {
+            Some(width) => wrap(&text, usize::from(width)),
+            None => text,
+        }
+    }
+
     /// Returns an error as text: what failed, why, how to mend it.
     pub(crate) fn problem(self, problem: &Problem) -> String {
         let mut text = String::new();
@@ -42,9 +52,8 @@ impl Screen {
         for cause in &problem.causes {
             line("  ", Style::new(), "caused by", cause);
         }
-        if let Some(hint) = &problem.hint {
-            line("  ", CYAN, "hint", hint);
-        }
+        let hint = problem.hint.as_deref();
+        line("  ", CYAN, "hint", hint.unwrap_or(problem.kind.remedy()));
         text
     }
 
@@ -130,11 +139,7 @@ impl Output {
     /// Looks at the terminal.
     pub(crate) fn of_process(globals: &Globals, env: &Env) -> Self {
         let out = io::stdout().is_terminal();
-        let width = if out {
-            comfy_table::Table::new().width()
-        } else {
-            None
-        };
+        let width = terminal_size().map(|(columns, _)| columns);
         let err = Screen {
             width: None,
             color: io::stderr().is_terminal() && !env.no_color,
@@ -191,9 +196,8 @@ impl Output {
         }
         let mut text = self.err.problem(&problem);
         if let Some(report) = error.report() {
-            // The places with their lines say more than the causes would.
-            let brief = Problem::new(problem.kind.clone(), problem.detail.clone());
-            text = self.err.problem(&brief);
+            // The places with their lines and hints say more than the causes would.
+            text.truncate(text.find('\n').map_or(text.len(), |end| end + 1));
             for line in report.lines() {
                 writeln!(text, "  {}", escape(line)).expect("a String takes all");
             }

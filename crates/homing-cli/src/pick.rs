@@ -2,6 +2,8 @@
 
 use homing_api::{Conflict, Problem, ProblemKind};
 
+use crate::names::nearest_path;
+
 /// Returns the conflicts of a source or target that `paths` name, all without a path; each path is a whole one or the
 /// beginning of just one.
 pub(crate) fn pick<'c>(
@@ -84,7 +86,14 @@ fn matching<'c>(
             ProblemKind::UnknownPath,
             format!("`{name}` has no open conflict at `{path}`"),
         )
-        .with_hint(format!("see `homing conflicts {name}`")),
+        .with_hint(
+            nearest_path(path, named.iter().map(|conflict| conflict.path.as_str())).map_or_else(
+                || format!("see `homing conflicts {name}`"),
+                |path| {
+                    format!("did you mean `{path}`? `homing conflicts {name}` lists what is open")
+                },
+            ),
+        ),
         _ => Problem::new(
             ProblemKind::BadRequest,
             format!("`{path}` fits several conflicts of `{name}`"),
@@ -164,5 +173,16 @@ pub(crate) mod tests {
             (2, "`agents/rev` fits several conflicts of `team`")
         );
         assert_eq!(picked("team", &["notes"]).unwrap_err().0, 8);
+    }
+
+    #[test]
+    fn a_mistyped_beginning_is_told_what_it_may_mean() {
+        let conflicts = [conflict(1, "team", Some("claude"), "agents/review.md")];
+        let hint = |path: &str| {
+            let paths = [path.to_owned()];
+            pick(&conflicts, "team", &paths).unwrap_err().hint.unwrap()
+        };
+        assert!(hint("agnets/").starts_with("did you mean `agents/review.md`?"));
+        assert_eq!(hint("elsewhere/x"), "see `homing conflicts team`");
     }
 }

@@ -1,102 +1,109 @@
-//! Plain, aligned tables.
+//! Plain, aligned tables that fit the terminal.
 
-use anstyle::{AnsiColor, Color, Style};
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement};
+use anstyle::Style;
 
+use crate::layout::{Column, GAP, Kind, Leaves, fit};
 use crate::output::Screen;
 use crate::text::escape;
+use crate::width::{columns, shorten, shorten_front};
 
-/// Columns between two cells.
-const GAP: u16 = 2;
-
-/// A column that is narrower tears words apart; then the terminal may wrap the line as a whole.
-const READABLE: u16 = 20;
+/// Titles of what a row can be about, the likeliest first.
+const SUBJECTS: &[&str] = &["SOURCE", "TARGET", "NAME", "OF", "PATH"];
+/// Titles of what is missed least in a narrow terminal.
+const DETAILS: &[&str] = &["CONTENT", "REVISION", "HOP"];
 
 /// A table that is being filled.
 pub(crate) struct Table {
-    cells: comfy_table::Table,
-    width: Option<u16>,
-    right: Vec<bool>,
+    screen: Screen,
+    columns: Vec<Column>,
+    titles: Vec<String>,
+    rows: Vec<Vec<(String, Style)>>,
 }
 
 impl Table {
     /// Begins a table; a column whose title begins with `>` holds numbers.
     pub(crate) fn new(screen: Screen, titles: &[&str]) -> Self {
-        let mut table = comfy_table::Table::new();
-        table.load_style(NOTHING);
-        if screen.color {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        let right: Vec<bool> = titles.iter().map(|title| title.starts_with('>')).collect();
-        let header = titles
+        let subject = SUBJECTS
             .iter()
-            .zip(&right)
-            .map(|(title, right)| aligned(title.trim_start_matches('>'), *right));
-        table.set_header(header.collect::<Vec<_>>());
-        for column in table.column_iter_mut() {
-            column.set_padding((0, GAP));
-        }
+            .find(|subject| titles.contains(subject))
+            .or(titles.first());
+        let column = |title: &&str| {
+            let kind = match *title {
+                "PATH" | "KEY" => Kind::Path,
+                title if title.starts_with('>') => Kind::Number,
+                title if subject == Some(&title) => Kind::Name,
+                _ => Kind::Text,
+            };
+            let leaves = match *title {
+                title if subject == Some(&title) => Leaves::Never,
+                title if DETAILS.contains(&title) => Leaves::First,
+                _ => Leaves::InTurn,
+            };
+            Column::new(kind, leaves, columns(title.trim_start_matches('>')))
+        };
         Self {
-            cells: table,
-            width: screen.width,
-            right,
+            screen,
+            columns: titles.iter().map(column).collect(),
+            titles: titles
+                .iter()
+                .map(|title| title.trim_start_matches('>').to_owned())
+                .collect(),
+            rows: Vec::new(),
         }
     }
 
     /// Adds a row. What would move the cursor is escaped.
     pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = (T, Style)>) {
-        let row = cells
+        let row: Vec<(String, Style)> = cells
             .into_iter()
-            .zip(&self.right)
-            .map(|((text, style), right)| {
-                let cell = aligned(&escape(text.as_ref()), *right);
-                match style.get_fg_color() {
-                    Some(Color::Ansi(AnsiColor::Red)) => cell.fg(comfy_table::Color::DarkRed),
-                    Some(Color::Ansi(AnsiColor::Yellow)) => cell.fg(comfy_table::Color::DarkYellow),
-                    Some(Color::Ansi(AnsiColor::Green)) => cell.fg(comfy_table::Color::DarkGreen),
-                    _ => cell,
-                }
-            });
-        self.cells.add_row(row.collect::<Vec<_>>());
-    }
-
-    /// Returns it as lines. Only the last column is wrapped, and only where that leaves it readable.
-    pub(crate) fn render(mut self) -> String {
-        let widths = self.cells.column_max_content_widths();
-        let Some((_, before)) = widths.split_last() else {
-            return String::new();
-        };
-        let taken: u16 = before.iter().map(|width| width + GAP).sum();
-        match self.width {
-            Some(width) if width >= taken + READABLE => {
-                self.cells
-                    .set_content_arrangement(ContentArrangement::Dynamic);
-                self.cells.set_width(width);
-                let fixed = before.len();
-                for column in self.cells.column_iter_mut().take(fixed) {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-            }
-            _ => {
-                self.cells
-                    .set_content_arrangement(ContentArrangement::Disabled);
-            }
+            .take(self.columns.len())
+            .map(|(text, style)| (escape(text.as_ref()).into_owned(), style))
+            .collect();
+        for (column, (text, _)) in self.columns.iter_mut().zip(&row) {
+            column.widen(columns(text));
         }
-        let mut text = self.cells.trim_fmt();
-        text.push('\n');
-        text
+        self.rows.push(row);
     }
-}
 
-fn aligned(text: &str, right: bool) -> Cell {
-    let cell = Cell::new(text);
-    if right {
-        cell.set_alignment(CellAlignment::Right)
-    } else {
-        cell
+    /// Returns it as lines, none of which is longer than the terminal is wide.
+    pub(crate) fn render(self) -> String {
+        if self.columns.is_empty() {
+            return String::new();
+        }
+        let widths = fit(&self.columns, self.screen.width.map(usize::from));
+        let titles: Vec<(String, Style)> = self.titles.iter().map(plain).collect();
+        std::iter::once(&titles)
+            .chain(&self.rows)
+            .map(|cells| self.line(cells, &widths))
+            .collect()
+    }
+
+    fn line(&self, cells: &[(String, Style)], widths: &[Option<usize>]) -> String {
+        let mut line = String::new();
+        // Spaces are written when something follows them.
+        let (mut spaces, mut gap) = (0, 0);
+        for (((text, style), column), width) in cells.iter().zip(&self.columns).zip(widths) {
+            let Some(width) = *width else { continue };
+            let text = match column.kind {
+                Kind::Path => shorten_front(text, width),
+                Kind::Name | Kind::Number | Kind::Text => shorten(text, width),
+            };
+            let padding = width - columns(&text);
+            let (before, after) = match column.kind {
+                Kind::Number => (padding, 0),
+                Kind::Name | Kind::Path | Kind::Text => (0, padding),
+            };
+            spaces += gap + before;
+            if !text.is_empty() {
+                line.push_str(&" ".repeat(spaces));
+                line.push_str(&self.screen.paint(*style, &text));
+                spaces = 0;
+            }
+            spaces += after;
+            gap = GAP;
+        }
+        line.push('\n');
+        line
     }
 }
 
@@ -109,6 +116,13 @@ pub(crate) fn plain(text: impl Into<String>) -> (String, Style) {
 mod tests {
     use super::*;
     use crate::output::{RED, YELLOW};
+
+    fn screen(width: u16) -> Screen {
+        Screen {
+            width: Some(width),
+            color: false,
+        }
+    }
 
     fn table(screen: Screen) -> String {
         let mut table = Table::new(screen, &["NAME", ">FILES", "STATE"]);
@@ -125,6 +139,51 @@ mod tests {
         table.render()
     }
 
+    fn history(screen: Screen) -> String {
+        let titles = [
+            ">RUN", "STARTED", "OF", "VERB", "STATUS", ">SYNCED", ">CACHED", ">REMOVED", ">FAILED",
+            ">TIME", "PROBLEM",
+        ];
+        let mut table = Table::new(screen, &titles);
+        let rows = [
+            [
+                "9", "15m ago", "team", "sync", "success", "12", "300", "1", "0", "1.2s", "",
+            ],
+            [
+                "1234",
+                "2h ago",
+                "日本語の名前",
+                "publish",
+                "partial",
+                "120000",
+                "3",
+                "0",
+                "10",
+                "2m 05s",
+                "over max_file_size (10 MiB)",
+            ],
+        ];
+        for row in rows {
+            table.row(row.map(plain));
+        }
+        table.render()
+    }
+
+    fn diff(screen: Screen) -> String {
+        let mut table = Table::new(screen, &["CHANGE", "WHERE", "PATH", "WHY"]);
+        table.row(
+            [
+                "update",
+                "claude",
+                "agents/a-directory/review-👩\u{200d}💻-of-everything.md",
+                "changed upstream",
+            ]
+            .map(plain),
+        );
+        table.row(["create", "codex", "a.md", "new upstream"].map(plain));
+        table.render()
+    }
+
     #[test]
     fn columns_are_aligned_and_names_escaped() {
         insta::assert_snapshot!(table(Screen::default()), @r"
@@ -135,28 +194,49 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_wraps_the_last_column_only() {
-        let text = table(Screen {
-            width: Some(45),
-            color: false,
-        });
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 45),
-            "{text}"
-        );
-        assert!(text.contains("a\\u{1b}[2J   1200  conflict"), "{text}");
-        assert_eq!(text.lines().count(), 4, "{text}");
+    fn no_line_is_longer_than_the_terminal() {
+        let widest = |text: &str| text.lines().map(columns).max().unwrap_or(0);
+        for width in 1..=200 {
+            let color = width % 2 == 0;
+            let screen = Screen {
+                width: Some(width),
+                color,
+            };
+            for text in [table(screen), history(screen), diff(screen)] {
+                assert!(widest(&text) <= usize::from(width), "{width}:\n{text}");
+            }
+            assert_eq!(history(screen).lines().count(), 3);
+        }
+        assert_eq!(history(screen(200)), history(Screen::default()));
     }
 
     #[test]
-    fn a_terminal_that_is_too_narrow_gets_whole_lines() {
-        assert_eq!(
-            table(Screen {
-                width: Some(30),
-                color: false
-            }),
-            table(Screen::default())
-        );
+    fn texts_are_shortened_before_names_and_never_numbers() {
+        insta::assert_snapshot!(table(screen(40)), @r"
+        NAME        FILES  STATE
+        team           12  synced, and a lot mo…
+        a\u{1b}[2J   1200  conflict
+        ");
+        insta::assert_snapshot!(history(screen(80)), @r"
+         RUN  STARTED  OF            VERB     STATUS   SYNCED  CACH…  REM…  FAI…    TIME
+           9  15m ago  team          sync     success      12    300     1     0    1.2s
+        1234  2h ago   日本語の名前  publish  partial  120000      3     0    10  2m 05s
+        ");
+        insta::assert_snapshot!(history(screen(40)), @r"
+         RUN  STARTED  OF            VERB
+           9  15m ago  team          sync
+        1234  2h ago   日本語の名前  publish
+        ");
+        insta::assert_snapshot!(diff(screen(80)), @r"
+        CHANGE  WHERE   PATH                                           WHY
+        update  claude  agents/a-directory/review-👩‍💻-of-everything.md  changed upstream
+        create  codex   a.md                                           new upstream
+        ");
+        insta::assert_snapshot!(diff(screen(40)), @r"
+        CHANGE  WHERE   PATH
+        update  claude  …iew-👩‍💻-of-everything.md
+        create  codex   a.md
+        ");
     }
 
     #[test]

@@ -15,9 +15,9 @@ impl Refusal {
         Problem::new(kind, detail).into()
     }
 
-    /// Returns what it tells.
+    /// Returns what it tells, with a hint in any case.
     pub(crate) fn problem(self) -> Problem {
-        *self.0
+        self.0.with_some_hint()
     }
 
     /// Says which source it is about.
@@ -87,6 +87,14 @@ mod tests {
                 !matches!(known, ProblemKind::Other(_)),
                 "`{kind}` is no kind of the interface"
             );
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_a_hint() {
+        for kind in ProblemKind::ALL {
+            let problem = Refusal::new(kind.clone(), "x").problem();
+            assert!(problem.hint.is_some_and(|hint| !hint.is_empty()), "{kind}");
         }
     }
 

@@ -177,9 +177,10 @@ impl StartError {
             writeln!(text, "  caused by: {error}").expect("a String takes all");
             cause = error.source();
         }
-        if let Some(hint) = self.hint() {
-            writeln!(text, "  hint: {hint}").expect("a String takes all");
-        }
+        let hint = self.hint();
+        let hint = hint
+            .unwrap_or_else(|| "mend what the cause names, then start homingd again".to_owned());
+        writeln!(text, "  hint: {hint}").expect("a String takes all");
         // Standard error may be closed; there is nowhere else to complain.
         io::stderr().write_all(text.as_bytes()).unwrap_or_default();
     }

@@ -25,7 +25,10 @@ pub(super) async fn run(args: &ConflictsArgs, context: &Context) -> Result<Repor
         }
     }
     let text = render(&conflicts, context.now, context.screen);
-    Ok(Report::new(&Conflicts { conflicts }, text))
+    Ok(Report::new(
+        &Conflicts { conflicts },
+        context.screen.fit(text),
+    ))
 }
 
 fn render(conflicts: &[Conflict], now: Timestamp, screen: Screen) -> String {

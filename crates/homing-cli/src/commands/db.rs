@@ -101,6 +101,7 @@ fn unwritable(path: &Path, error: &io::Error) -> CliError {
     };
     Problem::new(kind, format!("could not write {}", path.display()))
         .with_causes(vec![error.to_string()])
+        .with_hint("name a file in a directory that you may write to and that has room")
         .into()
 }
 
@@ -131,8 +132,11 @@ pub(super) fn restore(file: &Path, context: &Context) -> Result<Report, CliError
             .with_problems(vec![problem.clone()])
             .ending(exit));
     }
-    let restored: homing_api::Restored = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Problem::new(ProblemKind::Internal, error.to_string()))?;
+    let restored: homing_api::Restored =
+        serde_json::from_slice(&output.stdout).map_err(|error| {
+            Problem::new(ProblemKind::Internal, error.to_string())
+                .with_hint("compare the versions with `homing version` and `homingd --version`")
+        })?;
     let text = restored_text(&restored);
     Ok(Report::new(&restored, text))
 }
@@ -150,7 +154,7 @@ fn problem_of(printed: &str) -> Problem {
     )
     .with_causes(part("caused by: ").collect());
     problem.hint = part("hint: ").next();
-    problem
+    problem.with_some_hint()
 }
 
 /// The homingd that was installed with this program, else the one that the shell would find.

@@ -27,7 +27,7 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
     let warning = diffs
         .is_empty()
         .then(|| "nothing to compare: no source is configured and enabled".to_owned());
-    Ok(Report::new(&Diffs { diffs }, text).with_warning(warning))
+    Ok(Report::new(&Diffs { diffs }, context.screen.fit(text)).with_warning(warning))
 }
 
 /// Returns what syncs would do.

@@ -28,7 +28,10 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<Report,
         context.client.source(name).await?;
     }
     let text = render(&runs.runs, context.now, context.screen);
-    Ok(Report::new(&Runs { runs: runs.runs }, text))
+    Ok(Report::new(
+        &Runs { runs: runs.runs },
+        context.screen.fit(text),
+    ))
 }
 
 async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliError> {
@@ -38,7 +41,7 @@ async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliErr
         .prune(&PruneRequest { older_than_ms })
         .await?;
     let text = pruned_text(&pruned);
-    Ok(Report::new(&pruned, text))
+    Ok(Report::new(&pruned, context.screen.fit(text)))
 }
 
 fn pruned_text(pruned: &Pruned) -> String {

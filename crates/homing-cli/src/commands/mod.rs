@@ -1,5 +1,6 @@
 //! One verb, one file.
 
+mod completions;
 mod config;
 mod conflicts;
 mod db;
@@ -8,6 +9,7 @@ mod editing;
 mod events;
 mod files;
 mod history;
+mod man;
 mod pause;
 mod release;
 mod reload;
@@ -33,6 +35,8 @@ use crate::output::Report;
 /// Carries out what was typed.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, CliError> {
     match command {
+        Command::Completions(args) => return completions::run(args, context),
+        Command::Man(args) => return man::run(args, context),
         Command::Config(ConfigCommand::Reload) => {}
         Command::Config(command) => return config::run(*command, context),
         Command::Source(command) => return source::run(command, context).await,
@@ -62,7 +66,12 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Resume(args) => resume::run(args, context).await,
         Command::Db(command) => db::run(command, context).await,
         Command::Config(ConfigCommand::Reload) => reload::run(context).await,
-        Command::Config(_) | Command::Source(_) | Command::Target(_) | Command::Version => {
+        Command::Completions(_)
+        | Command::Man(_)
+        | Command::Config(_)
+        | Command::Source(_)
+        | Command::Target(_)
+        | Command::Version => {
             unreachable!("they were carried out above")
         }
     }?;

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     let mut status = context.client.status().await?;
     select(&mut status, &args.names)?;
     let text = render(&status, context.now, context.screen);
-    Ok(Report::new(&status, text))
+    Ok(Report::new(&status, context.screen.fit(text)))
 }
 
 fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
@@ -42,13 +42,10 @@ fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
         return Ok(());
     }
     for name in names {
-        let mut ids = status
-            .sources
-            .iter()
-            .map(|source| &source.id)
-            .chain(status.targets.iter().map(|target| &target.id));
-        if !ids.any(|id| id == name) {
-            return Err(unknown_name(name));
+        let ids = status.sources.iter().map(|source| source.id.as_str());
+        let ids = ids.chain(status.targets.iter().map(|target| target.id.as_str()));
+        if !ids.clone().any(|id| id == name) {
+            return Err(unknown_name(name, ids));
         }
     }
     status.sources.retain(|source| names.contains(&source.id));

@@ -46,7 +46,7 @@ pub(super) async fn run(
         let text = render_started(&started, context.screen) + &render_fresh(&started.fresh);
         let exit = exit_of(&started.runs, &started.problems, false);
         let problems = started.problems.clone();
-        return Ok(Report::new(&started, text)
+        return Ok(Report::new(&started, context.screen.fit(text))
             .ending(exit)
             .with_problems(problems));
     }
@@ -81,7 +81,7 @@ pub(super) async fn run(
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut text = render(verb, &started.runs, &open, took, context.screen);
     text.push_str(&render_fresh(&started.fresh));
-    Ok(Report::new(&started, text)
+    Ok(Report::new(&started, context.screen.fit(text))
         .ending(exit)
         .with_problems(problems)
         .with_warning(warning))
@@ -215,7 +215,7 @@ async fn dry_run(
     });
     let text = diff::render(&diffs, context.screen);
     let exit = if waits { Exit::Waiting } else { Exit::Done };
-    Ok(Report::new(&Diffs { diffs }, text).ending(exit))
+    Ok(Report::new(&Diffs { diffs }, context.screen.fit(text)).ending(exit))
 }
 
 fn too_slow(runs: &[i64], timeout: Option<Duration>) -> Problem {

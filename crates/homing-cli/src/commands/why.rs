@@ -20,7 +20,7 @@ pub(super) async fn run(args: &WhyArgs, context: &Context) -> Result<Report, Cli
     };
     let why = context.client.why(path).await?;
     let text = render(&why, context.screen);
-    Ok(Report::new(&why, text))
+    Ok(Report::new(&why, context.screen.fit(text)))
 }
 
 fn render(why: &Why, screen: Screen) -> String {

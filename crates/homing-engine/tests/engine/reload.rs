@@ -36,7 +36,7 @@ fn due(engine: &Engine, now: Timestamp) -> Vec<SourceId> {
 async fn a_source_that_is_added_is_due_and_one_that_did_not_change_keeps_its_turn() {
     let mut world = World::empty();
     let hourly = |spec: &mut homing_engine::SourceSpec| {
-        spec.cadence = Some(Cadence::Every(Duration::from_hours(1)))
+        spec.cadence = Some(Cadence::Every(Duration::from_hours(1)));
     };
     world.source("up", hourly);
     world.target("here", &["up"], |_| {});
@@ -156,7 +156,7 @@ async fn what_an_old_handle_starts_runs_with_the_settings_of_now() {
 async fn settings_that_kept_a_source_from_working_are_tried_at_once_when_they_change() {
     let mut world = World::empty();
     let hourly = |spec: &mut homing_engine::SourceSpec| {
-        spec.cadence = Some(Cadence::Every(Duration::from_hours(1)))
+        spec.cadence = Some(Cadence::Every(Duration::from_hours(1)));
     };
     world.source("up", hourly);
     let root = world.path("up");

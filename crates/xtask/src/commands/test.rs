@@ -22,6 +22,26 @@ const TOOLS: &[DebianTool] = &[
         package: "util-linux",
         purpose: "a client of another user",
     },
+    DebianTool {
+        program: "zsh",
+        package: "zsh",
+        purpose: "completion in zsh",
+    },
+    DebianTool {
+        program: "fish",
+        package: "fish",
+        purpose: "completion in fish",
+    },
+    DebianTool {
+        program: "man",
+        package: "man-db",
+        purpose: "a look at the manual pages",
+    },
+    DebianTool {
+        program: "script",
+        package: "bsdutils",
+        purpose: "tables on a terminal",
+    },
 ];
 
 /// Arguments of `cargo xtask test`.
