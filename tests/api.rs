@@ -187,6 +187,17 @@ fn real_answers_are_as_described() -> TestResult {
             &json!({"with": "theirs"}),
         ),
         ("post", "/v1/runs/{id}/undo", "last", "", &nothing),
+        ("post", "/v1/pause", "", "", &json!({"for": "2h"})),
+        ("post", "/v1/resume", "", "", &nothing),
+        (
+            "post",
+            "/v1/sources/{id}/pause",
+            "team",
+            "",
+            &json!({"for": "2h"}),
+        ),
+        ("post", "/v1/sources/{id}/resume", "team", "", &nothing),
+        ("post", "/v1/reload", "", "", &nothing),
         ("post", "/v1/sources/{id}/release", "team", "", &nothing),
         ("get", "/v1/store", "", "", &nothing),
         ("post", "/v1/store/check", "", "", &json!({"deep": true})),
@@ -199,6 +210,14 @@ fn real_answers_are_as_described() -> TestResult {
             &json!({"older_than_ms": 86_400_000}),
         ),
         ("post", "/v1/store/accept-rebuild", "", "", &nothing),
+        ("post", "/v1/sources/{id}/withdraw", "team", "", &nothing),
+        (
+            "delete",
+            "/v1/sources/{id}",
+            "team",
+            "?purge=true",
+            &nothing,
+        ),
         ("post", "/v1/shutdown", "", "", &nothing),
     ] {
         let place = format!("{method} {}{query}", pattern.replace("{id}", id));

@@ -4,6 +4,7 @@
 //! is under way there: so what Homing wrote itself starts nothing, and a notice that was missed loses nothing that the
 //! next listing would not find.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -113,6 +114,15 @@ fn pushing(shared: &Shared, target: &TargetId) -> Vec<SourceId> {
 enum Place {
     Source(SourceId),
     Target(TargetId),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(id) => write!(f, "sources.{id}"),
+            Self::Target(id) => write!(f, "targets.{id}"),
+        }
+    }
 }
 
 /// What was heard since somebody last looked; never more than that something was.
@@ -294,7 +304,7 @@ impl Keeper {
 
     fn mark(&self, source: &SourceId) {
         if let Ok((_, actor)) = self.shared.source(source) {
-            tracing::debug!(%source, place = ?self.place, "something changed");
+            tracing::debug!(%source, place = %self.place, "something changed");
             actor.something_changed();
             self.shared.turns.notify_one();
         }
@@ -307,9 +317,9 @@ impl Keeper {
             return;
         }
         if let Some(message) = &message {
-            tracing::warn!(place = ?self.place, message, "it is not watched");
+            tracing::warn!(place = %self.place, reason = message, "it is not watched");
         } else {
-            tracing::info!(place = ?self.place, "it is watched again");
+            tracing::info!(place = %self.place, "it is watched again");
         }
         *known = message.map(|message| Trouble {
             message,

@@ -132,7 +132,8 @@ impl Writer<'_> {
         // Neither an UPDATE nor ON CONFLICT DO UPDATE: where a foreign key may change, SQLite copies every page that a
         // row touches, to be able to undo that one row. 5,000 changed rows took four times as long.
         let mut remove = self.connection.prepare_cached(
-            "DELETE FROM agent_files WHERE source_id = ?1 AND file_path = ?2 RETURNING local_path",
+            "DELETE FROM agent_files WHERE source_id = ?1 AND file_path = ?2
+             RETURNING local_path, content, mode, synced_at",
         )?;
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO agent_files(source_id, file_path, content, base, mode, file_size, identity, synced_at, checksum,
@@ -143,7 +144,7 @@ impl Writer<'_> {
         for row in rows {
             let pair = self.pack_pair(row.head, row.base)?;
             let checksum = checksum(source, row).value();
-            let values = |local_path: Option<String>| {
+            let values = |local_path: Option<String>, synced_at: &str| {
                 (
                     source.as_str(),
                     row.key.as_str(),
@@ -152,15 +153,20 @@ impl Writer<'_> {
                     pair.mode,
                     int(row.size),
                     row.identity.as_ref().map(Identity::as_str),
-                    now.as_str(),
+                    synced_at.to_owned(),
                     checksum,
                     local_path,
                 )
             };
-            if insert.execute(values(None))? == 0 {
-                let local_path =
-                    remove.query_row([source.as_str(), row.key.as_str()], |row| row.get(0))?;
-                insert.execute(values(local_path))?;
+            if insert.execute(values(None, &now))? == 0 {
+                let (local_path, content, mode, synced_at): (_, Option<i64>, i64, String) = remove
+                    .query_row([source.as_str(), row.key.as_str()], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    })?;
+                // Only what was found out about it changed.
+                let is_same = content == pair.first
+                    && mode & FIRST_EXECUTABLE == pair.mode & FIRST_EXECUTABLE;
+                insert.execute(values(local_path, if is_same { &synced_at } else { &now }))?;
             }
         }
         Ok(())
