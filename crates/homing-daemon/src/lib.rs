@@ -26,6 +26,7 @@ mod signal;
 mod socket;
 mod start;
 mod tasks;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

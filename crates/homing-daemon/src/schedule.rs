@@ -14,11 +14,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
-
-/// How often the store is swept.
-const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// The first sweep waits until the daemon has caught up with its sources.
-const FIRST_SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(10);
+use crate::upkeep::Upkeep;
 
 /// Sources with a shorter interval want a clock that ticks every second.
 const SHORT: Duration = Duration::from_secs(30);
@@ -105,12 +101,12 @@ pub(crate) struct Pump {
     store: Store,
     tasks: Tasks,
     tempo: Tempo,
-    next_sweep: Mutex<Timestamp>,
+    upkeep: Upkeep,
     last_tick: Mutex<Timestamp>,
 }
 
 impl Pump {
-    /// Returns a pump whose first sweep is some minutes from `now`.
+    /// Returns a pump that has looked at `now`.
     pub(crate) fn new(
         engine: Engine,
         store: Store,
@@ -118,13 +114,12 @@ impl Pump {
         tempo: Tempo,
         now: Timestamp,
     ) -> Self {
-        let next_sweep = Mutex::new(later(now, FIRST_SWEEP_AFTER));
         Self {
             engine,
             store,
             tasks,
             tempo,
-            next_sweep,
+            upkeep: Upkeep::new(now),
             last_tick: Mutex::new(now),
         }
     }
@@ -151,8 +146,9 @@ impl Pump {
             tracing::info!("the machine slept; what came due meanwhile runs once");
             self.engine.woke(now);
         }
-        if self.sweep_is_due(now) {
-            self.sweep(now);
+        let upkeep = self.upkeep.due(&self.engine.newest(), &self.store, now);
+        if let Some(work) = upkeep {
+            self.tasks.spawn(work);
         }
         self.submit_due(now)
     }
@@ -187,40 +183,10 @@ impl Pump {
         }
         more
     }
-
-    fn sweep_is_due(&self, now: Timestamp) -> bool {
-        let mut next = lock(&self.next_sweep);
-        let due = is_due(*next, now);
-        if due {
-            *next = later(now, SWEEP_EVERY);
-        }
-        due
-    }
-
-    fn sweep(&self, now: Timestamp) {
-        let keep_history = self.engine.newest().settings().keep_history;
-        let store = self.store.clone();
-        self.tasks.spawn(async move {
-            match store.sweep(keep_history, now).await {
-                Ok(report) => tracing::info!(?report, "old history and contents were swept"),
-                Err(error) => tracing::warn!(%error, "old history and contents could not be swept"),
-            }
-        });
-    }
-}
-
-/// Tells whether `next` has come. A clock that was set back by more than a day makes it due too, for else a wrong
-/// clock at one start would keep the store from being swept for years.
-fn is_due(next: Timestamp, now: Timestamp) -> bool {
-    now >= next || next.duration_since(now) > SWEEP_EVERY
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -378,6 +378,11 @@ impl Engine {
         &self.shared.store
     }
 
+    /// Tells whether nothing runs and nothing waits to.
+    pub fn is_idle(&self) -> bool {
+        self.shared.runs.all().is_empty()
+    }
+
     /// Allows deletions and pushes again after the database was rebuilt.
     pub async fn accept_rebuild(&self) -> Result<(), EngineError> {
         self.shared

@@ -3,87 +3,13 @@ use std::collections::BTreeMap;
 use homing_core::{Policy, RunId, SourceId};
 use homing_engine::{AtStart, Cadence, PushMode, RunStatus, Settings, SourceSpec, Specs, Trigger};
 use homing_side_dir::{DirOptions, DirSide};
-use homing_store::{RunRow, StoreOptions};
+use homing_store::StoreOptions;
 use tempfile::TempDir;
 
 use super::*;
 
-fn old_run() -> RunRow {
-    RunRow {
-        id: RunId(1),
-        source: None,
-        target: None,
-        verb: "sync".to_owned(),
-        trigger: "manual".to_owned(),
-        status: "success".to_owned(),
-        started_at: "2020-01-02T03:04:05Z".parse().unwrap(),
-        synced: 1,
-        cached: 0,
-        failed: 0,
-        removed: 0,
-        bytes: 0,
-        requests: 0,
-        error_kind: None,
-        error_message: None,
-        duration_ms: 1,
-        phases: Vec::new(),
-        plan_digest: None,
-        problems: Vec::new(),
-        boot_id: "b".to_owned(),
-    }
-}
-
-#[tokio::test]
-async fn the_pump_sweeps_when_it_is_time_and_not_before() {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(StoreOptions {
-        data_dir: home.path().to_owned(),
-    })
-    .unwrap();
-    store
-        .write(|writer| writer.begin_run(&old_run()))
-        .await
-        .unwrap();
-    let month = Duration::from_hours(24 * 30);
-    let specs = Specs {
-        sources: BTreeMap::new(),
-        targets: BTreeMap::new(),
-        settings: Settings {
-            keep_history: month,
-            ..Settings::default()
-        },
-    };
-    let engine = Engine::start(specs, store.clone()).await.unwrap();
-    let tasks = Tasks::default();
-    let now = Timestamp::now();
-    let pump = Pump::new(engine, store.clone(), tasks.clone(), Tempo::Fast, now);
-    let is_kept = || async {
-        store
-            .read(|reader| reader.run(RunId(1)))
-            .await
-            .unwrap()
-            .is_some()
-    };
-
-    pump.tick(now);
-    assert!(tasks.finished(month).await);
-    assert!(is_kept().await, "it was swept at once");
-    pump.tick(later(now, FIRST_SWEEP_AFTER));
-    assert!(tasks.finished(month).await);
-    assert!(!is_kept().await, "it was not swept");
-}
-
-#[test]
-fn a_sweep_is_due_at_its_time_and_after_the_clock_was_set_back() {
-    let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-    let next = later(now, FIRST_SWEEP_AFTER);
-    assert!(!is_due(next, now));
-    assert!(is_due(next, next));
-    assert!(is_due(next, later(next, SWEEP_EVERY)));
-    let set_back = now
-        .saturating_sub(SignedDuration::from_hours(24 * 400))
-        .unwrap();
-    assert!(is_due(next, set_back));
+fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
+    now.checked_add(duration).unwrap()
 }
 
 /// A pump over some sources that were never synced, each in an empty directory of its own.
