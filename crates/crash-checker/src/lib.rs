@@ -53,6 +53,8 @@
 //!   when upstream, which had it since, lets go of it.
 //! * *An edit that is too young to be taken back* makes a sync partial when the run of another source has just merged into
 //!   the file. The sync says so, and the next one takes it.
+//! * *A path that people made a file at one place and a directory at another* makes a sync partial, if nothing else
+//!   failed: no side can hold both. Nothing may be lost for it.
 //! * *An edit of a direct source's file* may stay at all targets after the origin lost the file, or the source its interest.
 //! * *Under a run without an exchange* nobody edits: there is an instant in which an editor and Homing cannot see each
 //!   other, on any file system of that kind.

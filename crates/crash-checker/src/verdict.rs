@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::checks;
+use crate::checks::{self, Snapshot};
 use crate::history::History;
 use crate::model::Place;
 use crate::people::Moment;
@@ -189,6 +189,10 @@ impl History<'_> {
             self.tally.count("edits that were too young");
             return Ok(());
         }
+        if code == 3 && is_in_the_way(answer, snapshot) {
+            self.tally.count("a file here and a directory there");
+            return Ok(());
+        }
         if code == 3 {
             bail!(
                 "DISHONEST: nothing disturbed this sync and it ended as partial: {told}\n{}",
@@ -270,6 +274,29 @@ impl History<'_> {
         }
         self.after(&["status"], None)
     }
+}
+
+/// Tells whether all that failed is a path that people made a file at one place and a directory at another: no side can
+/// hold both, and nobody has to guess which was meant.
+fn is_in_the_way(answer: &Answer, snapshot: &Snapshot) -> bool {
+    let has_file = |path: &str| snapshot.values().any(|tree| tree.files.contains_key(path));
+    let has_below = |path: &str| {
+        let below = format!("{path}/");
+        let mut trees = snapshot.values();
+        trees.any(|tree| tree.files.keys().any(|file| file.starts_with(&below)))
+    };
+    let clashes = |path: &str| {
+        let mut upwards = path.match_indices('/').map(|(at, _)| &path[..at]);
+        (has_file(path) && has_below(path)) || upwards.any(has_file)
+    };
+    let mut failed = answer.json["runs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|run| run["items"].as_array().into_iter().flatten())
+        .filter(|item| item["action"] == "failed")
+        .peekable();
+    failed.peek().is_some() && failed.all(|item| item["path"].as_str().is_some_and(clashes))
 }
 
 /// Returns the hashes of all contents of which a run says that they were there before it wrote.

@@ -447,6 +447,22 @@ mod tests {
     }
 
     #[test]
+    fn an_unset_variable_is_no_directory() {
+        for line in [
+            ["homing", "source", "add", "team", "--root", ""].as_slice(),
+            &[
+                "homing", "source", "add", "team", "--root", "/r", "--path", "",
+            ],
+            &[
+                "homing", "target", "add", "claude", "--path", "", "--from", "team",
+            ],
+        ] {
+            let refused = Arguments::try_parse_from(line).unwrap_err();
+            assert_eq!(refused.exit_code(), 2, "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_sync_has_all_its_switches() {
         let line = "homing pull a b --force --timeout 1m --filter *.md --filter *.txt --accept-deletions --accept-root";
         let Command::Pull(args) = parse(line).unwrap().command else {

@@ -10,6 +10,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use homing_core::ContentHash;
 use jiff::Timestamp;
@@ -52,6 +53,12 @@ impl Store {
     ///
     /// Runs go on meanwhile. It needs room for a copy of the database in the data directory.
     pub fn backup_blocking(&self, out: impl Write) -> Result<(), StoreError> {
+        // One copy of the database at a time, however many clients ask for one.
+        let _turn = self
+            .inner()
+            .backups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let pins = self.contents().pin_scope();
         for _ in 0..ATTEMPTS {
             let copy = self.copy_database()?;

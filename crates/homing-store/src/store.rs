@@ -2,9 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use r2d2::{Pool, PooledConnection};
@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     busy: Duration,
     pool: Pool<SqliteConnectionManager>,
     commits: CommitThread,
+    /// Held while a backup is made.
+    pub(crate) backups: Mutex<()>,
     closed: AtomicBool,
     suspected: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Store {
             data_dir,
             database,
             busy,
+            backups: Mutex::new(()),
             closed: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
         };

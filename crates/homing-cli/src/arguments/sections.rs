@@ -1,5 +1,6 @@
 //! What can be typed about the sections of the configuration.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use homing_config::{parse_duration, parse_name};
 
@@ -53,7 +54,7 @@ pub(crate) struct AddSourceArgs {
     #[arg(long, value_parser = ["dir"], default_value = "dir")]
     pub(crate) kind: String,
     /// The directory to sync from
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) root: Option<String>,
     /// Sync this often, for example 15m or 6h; without it only when you ask
     #[arg(long, value_name = "TIME", conflicts_with = "cron", value_parser = interval)]
@@ -62,7 +63,7 @@ pub(crate) struct AddSourceArgs {
     #[arg(long, value_name = "TIMES")]
     pub(crate) cron: Option<String>,
     /// Only this subdirectory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) path: Option<String>,
     /// Only files that match; gitignore syntax, may be given several times
     #[arg(long, value_name = "GLOB")]
@@ -128,7 +129,7 @@ pub(crate) struct AddTargetArgs {
     #[arg(value_parser = parse_name)]
     pub(crate) name: String,
     /// The directory to publish into
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) path: String,
     /// A source to publish; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
