@@ -28,7 +28,7 @@ impl History<'_> {
         }
         let begun = Instant::now();
         while self.armed.is_some()
-            && begun.elapsed() < Duration::from_secs(1)
+            && begun.elapsed() < Duration::from_secs(5)
             && self.world.session.is_alive()?
         {
             std::thread::sleep(Duration::from_millis(1));

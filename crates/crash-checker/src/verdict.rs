@@ -253,6 +253,8 @@ impl History<'_> {
         let command = *self.rng.pick(&commands);
         self.note(format!("homing {} only looks", command.join(" ")));
         let answer = self.world.session.run(command)?;
+        // A point that a command before it did not reach may end the daemon now.
+        self.wait_for_the_end_that(&answer)?;
         let code = answer.code.unwrap_or(-1);
         ensure!(
             [0, 3, 7].contains(&code)
