@@ -190,6 +190,9 @@ impl Place<'_> {
             return;
         }
         let source_is_gone = !self.input.policies.contains_key(&row.source);
+        if self.is_unpushed(row) && self.lost_its_path(row) {
+            return self.diverged(ConflictKind::Provenance, decisions);
+        }
         if source_is_gone && self.is_unpushed(row) {
             decisions.plan.problems.push(Problem {
                 kind: ProblemKind::Shadowed,
@@ -352,6 +355,12 @@ impl Place<'_> {
                 .input
                 .unpushed
                 .contains(&(row.source.clone(), row.key.clone()))
+    }
+
+    /// Tells whether the row's source offers the path still, and another source's file or directory stands in its way.
+    fn lost_its_path(&self, row: &LedgerRow) -> bool {
+        let losers = self.input.catalog.losers.get(self.path);
+        losers.is_some_and(|losers| losers.iter().any(|loser| loser.entry.source == row.source))
     }
 
     fn identity_is_news(&self, row: &LedgerRow) -> bool {
