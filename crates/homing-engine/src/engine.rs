@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use homing_core::{ProblemKind, RunId, SourceId, TargetId};
-use homing_store::{RunFilter, SourceUpdate, Store};
+use homing_store::{RunFilter, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -23,19 +23,17 @@ use crate::pause::Pauses;
 use crate::pipeline::plan::Consent;
 use crate::progress;
 use crate::recover;
-use crate::reload::{KnownSource, Registration, register};
+use crate::reload::{Registration, register};
 use crate::report::{
-    ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Turn,
-    Verb,
+    ConflictReport, ItemsReport, ItemsRequest, RunReport, RunRequest, RunStatus, Trigger, Verb,
 };
 use crate::runs::{self, Run, Runs};
-use crate::schedule::Due;
-use crate::shared::{Actors, Shared, locked};
+use crate::shared::{Actors, Shared};
 use crate::source::SourceActor;
-use crate::spec::{AtStart, PushMode, Settings, Specs};
+use crate::spec::{PushMode, Settings, Specs};
 use crate::status::Snapshot;
 use crate::target::{PublishRequest, Published};
-use crate::{watching, words};
+use crate::{turns, watching, words};
 
 /// The engine. Clones are handles of the same one.
 #[derive(Clone)]
@@ -80,7 +78,7 @@ impl Engine {
                 (id.clone(), actor)
             })
             .collect();
-        keep_first_turns(&store, &specs, &sources, &known).await?;
+        turns::keep_first(&store, &specs, &sources, &known).await?;
         let targets = specs
             .targets
             .keys()
@@ -189,52 +187,6 @@ impl Engine {
     /// Returns the settings that this handle goes by.
     pub fn settings(&self) -> &Settings {
         &self.shared.specs.settings
-    }
-
-    /// Returns the sources whose turn has come and that have nothing queued, the most overdue first.
-    pub fn due(&self, now: Timestamp) -> Vec<Turn> {
-        let shared = &self.shared;
-        let (waited_until, waited_for) = *locked(&shared.waited);
-        let mut turns: Vec<Turn> = shared
-            .sources
-            .iter()
-            .filter_map(|(id, actor)| {
-                let spec = shared
-                    .specs
-                    .sources
-                    .get(id)
-                    .filter(|_| shared.is_live(id))?;
-                let due = actor.due(spec, now)?;
-                if shared.pauses.holds(id, now) {
-                    return None;
-                }
-                let (since, trigger) = match due {
-                    Due::Since(since) if shared.pauses.ended(id, since) > Some(waited_until) => {
-                        (since, Trigger::Resume)
-                    }
-                    Due::Since(since) if since <= waited_until => (since, waited_for),
-                    Due::Since(since) => (since, Trigger::Schedule),
-                    Due::Changed => (now, Trigger::Watch),
-                };
-                Some(Turn {
-                    source: id.clone(),
-                    since,
-                    trigger,
-                })
-            })
-            .collect();
-        turns.sort_by_key(|turn| turn.since);
-        turns
-    }
-
-    /// Waits until something other than the time may have given a source its turn: a change, or the end of a pause.
-    pub async fn turns_changed(&self) {
-        self.shared.turns.notified().await;
-    }
-
-    /// Says that nobody asked for turns for a while until `now`: the machine slept.
-    pub fn woke(&self, now: Timestamp) {
-        *locked(&self.shared.waited) = (now, Trigger::Resume);
     }
 
     /// Returns runs, newest first; those that have not ended come first. Without items.
@@ -526,39 +478,6 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
         run.finish();
     }
     crate::figures::run_ended(&run.report());
-}
-
-/// Keeps the first turns of sources that do not run at a start: else one that is started often would never have one.
-async fn keep_first_turns(
-    store: &Store,
-    specs: &Specs,
-    actors: &BTreeMap<SourceId, Arc<SourceActor>>,
-    known: &BTreeMap<SourceId, KnownSource>,
-) -> Result<(), EngineError> {
-    let news: Vec<(SourceId, Option<Timestamp>)> = actors
-        .iter()
-        .filter(|(id, _)| specs.sources[*id].at_start == AtStart::Never)
-        .map(|(id, actor)| (id.clone(), actor.knowledge().schedule.next_due))
-        .filter(|(id, due)| {
-            let known = known.get(id);
-            known.is_some_and(|known| known.next_due() != *due)
-        })
-        .collect();
-    if news.is_empty() {
-        return Ok(());
-    }
-    store
-        .write(move |writer| {
-            news.into_iter().try_for_each(|(id, next_due)| {
-                let update = SourceUpdate {
-                    next_due: Some(next_due),
-                    ..SourceUpdate::default()
-                };
-                writer.update_source(&id, update)
-            })
-        })
-        .await?;
-    Ok(())
 }
 
 /// Returns the kernel's id of this boot; without one every start counts as a new boot, which is the careful side.

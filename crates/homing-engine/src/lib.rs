@@ -51,6 +51,7 @@ mod target;
 mod target_run;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod undo;
 mod verify;
 mod watch;
