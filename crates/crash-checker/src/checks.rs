@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::content::{Unit, units};
 use crate::lore::Chain;
-use crate::model::{Model, Place};
+use crate::model::{Model, Place, Spot};
 use crate::tree::{self, Tree};
 use crate::world::World;
 
@@ -149,25 +149,33 @@ fn difference(before: &Tree, after: &Tree) -> String {
     changed.chain(new).collect()
 }
 
+/// Where a line may be instead of where its person wrote it.
+#[derive(Debug, Default)]
+pub(crate) struct Forgiven {
+    /// What was pushed may leave a target, for another file has the path there, or none any more.
+    pub(crate) may_give_way: bool,
+    /// Targets whose layout changed: an edited file goes to its new name, with all that is in it.
+    pub(crate) renames: BTreeSet<Place>,
+}
+
 /// Promise 1: what people wrote is where they wrote it, or they discarded it themselves and a copy is kept.
 ///
-/// `may_give_way`: what was pushed may leave a target, for another file has the path there, or none any more.
 /// `kept` yields the hashes of which the runs say that they were there before; it is asked only when bytes are gone.
 pub(crate) fn nothing_lost(
     model: &mut Model,
     snapshot: &Snapshot,
-    may_give_way: bool,
+    forgiven: &Forgiven,
     mut kept: impl FnMut() -> Result<BTreeSet<String>>,
 ) -> Result<u32> {
     let mut discarded = 0;
     for spot in model.live_spots() {
-        let bytes = snapshot[&spot.0]
-            .files
-            .get(&spot.1)
-            .map(|seen| seen.bytes.as_slice());
+        let bytes = snapshot[&spot.0].bytes(&spot.1);
         let mut missing = model.missing(&spot, bytes);
+        if forgiven.renames.contains(&spot.0) {
+            follow(model, &snapshot[&spot.0], &spot, &mut missing);
+        }
         // What was pushed to an origin is there, also when another source takes the path over here.
-        if may_give_way && matches!(spot.0, Place::Target(_)) {
+        if forgiven.may_give_way && matches!(spot.0, Place::Target(_)) {
             missing.retain(|unit| !is_upstream(model, snapshot, &spot.1, unit));
         }
         if missing.is_empty() {
@@ -199,6 +207,19 @@ pub(crate) fn nothing_lost(
         discarded += 1;
     }
     Ok(discarded)
+}
+
+/// Takes from `missing` what is now in a file of the same class in the same place; it is missed there from now on.
+fn follow(model: &mut Model, tree: &Tree, from: &Spot, missing: &mut Vec<Unit>) {
+    for (path, seen) in &tree.files {
+        if model.class(path) == model.class(&from.1) {
+            let there = units(&seen.bytes);
+            let moved: Vec<Unit> = missing
+                .extract_if(.., |unit| there.contains(unit))
+                .collect();
+            model.follow(from, &(from.0, path.clone()), &moved);
+        }
+    }
 }
 
 fn is_upstream(model: &Model, snapshot: &Snapshot, path: &str, unit: &Unit) -> bool {
@@ -290,7 +311,11 @@ mod tests {
         let copy: BTreeSet<String> = [hash(b"mine\n")].into();
         let lost = snapshot(b"theirs\n");
         let judge = |model: &mut Model, kept: &BTreeSet<String>| {
-            nothing_lost(model, &lost, true, || Ok(kept.clone())).is_ok()
+            let forgiven = Forgiven {
+                may_give_way: true,
+                ..Forgiven::default()
+            };
+            nothing_lost(model, &lost, &forgiven, || Ok(kept.clone())).is_ok()
         };
         assert!(!judge(&mut model, &copy), "nobody chose it");
         model.give_up("a.md", [b"mine\n".to_vec()]);
@@ -301,6 +326,34 @@ mod tests {
             "what was discarded is not missed again"
         );
         assert!(hash(b"").starts_with("e3b0c44298fc1c14"));
+    }
+
+    #[test]
+    fn a_line_follows_its_file_to_a_new_name_only_in_a_target_whose_layout_changed() {
+        let (target, other) = (Place::Target(0), Place::Target(1));
+        let written = |place| {
+            let mut model = Model::new(true);
+            model.saved(&(place, "dir/a.md".to_owned()), None, b"mine\n", false);
+            model
+        };
+        let forgiven = Forgiven {
+            renames: [target].into(),
+            ..Forgiven::default()
+        };
+        let mut there = snapshot(b"mine\n");
+        there.insert(other, Tree::default());
+        let judge = |model: &mut Model, snapshot: &Snapshot, forgiven: &Forgiven| {
+            nothing_lost(model, snapshot, forgiven, || Ok(BTreeSet::new())).is_ok()
+        };
+        assert!(!judge(&mut written(target), &there, &Forgiven::default()));
+        assert!(!judge(&mut written(other), &there, &forgiven));
+        let mut model = written(target);
+        assert!(judge(&mut model, &there, &forgiven));
+        let gone = snapshot(b"theirs\n");
+        assert!(
+            !judge(&mut model, &gone, &forgiven),
+            "missed at its new name"
+        );
     }
 
     #[test]

@@ -92,6 +92,17 @@ impl Lines {
         }
     }
 
+    /// Notes that units went with their file to another name.
+    pub(crate) fn follow(&mut self, from: &Spot, to: &Spot, moved: &[Unit]) {
+        for unit in moved {
+            let written = self.live.get_mut(from).and_then(|live| live.remove(unit));
+            if let Some(written) = written {
+                let live = self.live.entry(to.clone()).or_default();
+                live.insert(unit.clone(), written);
+            }
+        }
+    }
+
     /// Notes that a file is not there any more by a person's doing.
     pub(crate) fn forget(&mut self, spot: &Spot) {
         self.live.remove(spot);

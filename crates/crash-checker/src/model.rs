@@ -189,14 +189,18 @@ impl Model {
         self.touched.remove(spot);
     }
 
-    /// Tells whether any person ever changed the path, one above or one below it in a target.
+    /// Tells whether any person ever changed the path, one above or one below it in a target, or was given it back.
     pub(crate) fn could_conflict(&self, path: &str) -> bool {
-        self.ever_touched.iter().any(|(place, touched)| {
-            matches!(place, Place::Target(_)) && self.related(touched, path)
-        }) || self.own.keys().any(|(_, own)| {
-            own.strip_prefix(path)
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
+        self.ever_touched
+            .iter()
+            .chain(&self.made)
+            .any(|(place, touched)| {
+                matches!(place, Place::Target(_)) && self.related(touched, path)
+            })
+            || self.own.keys().any(|(_, own)| {
+                own.strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            })
     }
 
     /// Returns the units that people wrote into a file, that nobody took out, and that are not in `bytes`.
@@ -217,6 +221,12 @@ impl Model {
     /// Gives up units that a person's own decision discarded, a copy being kept.
     pub(crate) fn discard(&mut self, spot: &Spot, discarded: &[Unit]) {
         self.lines.discard(spot, discarded);
+    }
+
+    /// Notes that units went with their file to another name.
+    pub(crate) fn follow(&mut self, from: &Spot, to: &Spot, moved: &[Unit]) {
+        self.lines.follow(from, to, moved);
+        self.touch(to);
     }
 
     /// Notes that a person took units out of a path.

@@ -58,6 +58,7 @@ impl History<'_> {
             86..97 if self.model.is_flat() => {
                 let target_now = &mut self.world.targets[target];
                 target_now.flat = !target_now.flat;
+                target_now.renames = true;
                 format!("t{target} is flat: {}", target_now.flat)
             }
             _ => {

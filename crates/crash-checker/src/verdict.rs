@@ -89,9 +89,12 @@ impl History<'_> {
         checks::whole(self.world, &mut self.model, &snapshot)?;
         checks::untouched(self.world, &self.model, &snapshot)?;
         checks::left_alone(self.world, &snapshot)?;
-        let may_give_way = self.world.paths_change_hands;
+        let forgiven = checks::Forgiven {
+            may_give_way: self.world.paths_change_hands,
+            renames: self.world.renaming_targets(),
+        };
         let session = &mut self.world.session;
-        let discarded = checks::nothing_lost(&mut self.model, &snapshot, may_give_way, || {
+        let discarded = checks::nothing_lost(&mut self.model, &snapshot, &forgiven, || {
             kept_hashes(session)
         })?;
         if discarded > 0 {

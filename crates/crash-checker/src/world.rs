@@ -40,6 +40,8 @@ pub(crate) struct Target {
     pub(crate) flat: bool,
     /// What people make there goes to the first source.
     pub(crate) shares_new_files: bool,
+    /// Its layout was changed, so that its files may have gone to other names.
+    pub(crate) renames: bool,
 }
 
 /// The whole of it. Fields are dropped in order: programs, then the disk under them, then the directory.
@@ -112,6 +114,7 @@ impl World {
                 keep_deletions: rng.chance(25),
                 flat: rng.chance(15),
                 shares_new_files: new_files_travel && rng.chance(70),
+                renames: false,
             })
             .collect();
         let config = config::render(&place, &origins, &targets, &BTreeSet::new())?;
@@ -170,6 +173,12 @@ impl World {
     /// Returns where a place is while it is away.
     pub(crate) fn shelter(&self, place: Place) -> PathBuf {
         root(&self.place.join("away"), place)
+    }
+
+    /// Returns the targets whose layout was changed.
+    pub(crate) fn renaming_targets(&self) -> BTreeSet<Place> {
+        let numbers = (0..self.targets.len()).filter(|number| self.targets[*number].renames);
+        numbers.map(Place::Target).collect()
     }
 
     /// Tells whether the configuration names a place.
