@@ -75,9 +75,16 @@ impl Home {
 
     /// Makes a home with one source, `team`, and one target, `agents`, that follows it.
     pub(crate) fn with_one_source() -> Result<Self> {
+        Self::with_settings("", "")
+    }
+
+    /// Makes a home with one source and one target, whose sections have these lines too.
+    pub(crate) fn with_settings(source: &str, target: &str) -> Result<Self> {
         let home = Self::new()?;
         home.make_origin("team")?;
-        home.configure(ONE_SOURCE)?;
+        let after_source = format!("{source}\n\n[targets.agents]");
+        let text = ONE_SOURCE.replace("\n[targets.agents]", &after_source);
+        home.configure(&(text + target))?;
         Ok(home)
     }
 

@@ -87,19 +87,8 @@ fn names_with_spaces_quotes_and_other_scripts_are_names() -> TestResult {
 
 #[test]
 fn a_file_over_the_limit_is_reported_and_the_rest_is_published() -> TestResult {
-    let home = Home::new()?;
-    let origin = home.make_origin("team")?;
-    home.configure(
-        r#"
-        [sources.team]
-        kind = "dir"
-        root = "{origins}/team"
-        max_file_size = "1KiB"
-        [targets.agents]
-        path = "{home}/agents"
-        from = ["team"]
-        "#,
-    )?;
+    let home = Home::with_settings(r#"max_file_size = "1KiB""#, "")?;
+    let origin = home.origin("team");
     origin.write("small.md", "small\n")?;
     origin.write("large.md", "x".repeat(2000))?;
     let _daemon = home.start()?;

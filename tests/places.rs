@@ -316,20 +316,8 @@ fn the_root_of_a_target_may_be_a_link() -> TestResult {
 
 #[test]
 fn a_target_that_was_removed_whole_is_not_taken_for_deletions() -> TestResult {
-    let home = Home::new()?;
-    let origin = home.make_origin("team")?;
-    home.configure(
-        r#"
-        [sources.team]
-        kind = "dir"
-        root = "{origins}/team"
-        push = "direct"
-        [targets.agents]
-        path = "{home}/agents"
-        from = ["team"]
-        deletions = "keep"
-        "#,
-    )?;
+    let home = Home::with_settings(r#"push = "direct""#, r#"deletions = "keep""#)?;
+    let origin = home.origin("team");
     for number in 0..8 {
         origin.write(&format!("{number}.md"), format!("{number}\n"))?;
     }

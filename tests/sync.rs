@@ -187,19 +187,8 @@ fn a_deleted_file_comes_back_unless_deletions_are_kept() -> TestResult {
 
 #[test]
 fn nothing_that_matches_is_a_warning_and_not_a_success_without_a_word() -> TestResult {
-    let home = Home::new()?;
-    let origin = home.make_origin("team")?;
-    home.configure(
-        r#"
-        [sources.team]
-        kind = "dir"
-        root = "{origins}/team"
-        include = ["*.txt"]
-        [targets.agents]
-        path = "{home}/agents"
-        from = ["team"]
-        "#,
-    )?;
+    let home = Home::with_settings(r#"include = ["*.txt"]"#, "")?;
+    let origin = home.origin("team");
     origin.write("a.md", "one\n")?;
     let _daemon = home.start()?;
     let outcome = home.homing(&["sync"])?;
@@ -213,21 +202,15 @@ fn nothing_that_matches_is_a_warning_and_not_a_success_without_a_word() -> TestR
 
 #[test]
 fn include_exclude_and_path_choose_what_is_published() -> TestResult {
-    let home = Home::new()?;
-    let origin = home.make_origin("team")?;
-    home.configure(
+    let home = Home::with_settings(
         r#"
-        [sources.team]
-        kind = "dir"
-        root = "{origins}/team"
-        path = "agents"
-        include = ["**/*.md"]
-        exclude = ["README.md", "!keep/README.md"]
-        [targets.agents]
-        path = "{home}/agents"
-        from = ["team"]
+            path = "agents"
+            include = ["**/*.md"]
+            exclude = ["README.md", "!keep/README.md"]
         "#,
+        "",
     )?;
+    let origin = home.origin("team");
     origin.write("outside.md", "x")?;
     origin.write("agents/a.md", "a")?;
     origin.write("agents/b.txt", "b")?;
@@ -273,19 +256,8 @@ fn without_a_daemon_the_command_line_says_how_to_start_it() -> TestResult {
 
 #[test]
 fn a_source_with_a_schedule_is_synced_without_being_asked() -> TestResult {
-    let home = Home::new()?;
-    let origin = home.make_origin("team")?;
-    home.configure(
-        r#"
-        [sources.team]
-        kind = "dir"
-        root = "{origins}/team"
-        every = "1s"
-        [targets.agents]
-        path = "{home}/agents"
-        from = ["team"]
-        "#,
-    )?;
+    let home = Home::with_settings(r#"every = "1s""#, "")?;
+    let origin = home.origin("team");
     origin.write("a.md", "one\n")?;
     let _daemon = home.start()?;
     let runs = crate::history::wait_for(&home, |runs| {

@@ -346,19 +346,7 @@ async fn source_removal_leaves_an_edit_that_was_never_pushed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn provenance_an_edit_that_was_never_pushed_is_kept_when_the_winner_changes() {
-    let mut world = World::empty();
-    world.source("one", |spec| spec.push = homing_engine::PushMode::Direct);
-    world.source("two", |spec| spec.priority = 10);
-    world.target("here", &["one", "two"], |_| {});
-    world.write("one/a.md", "a\n");
-    world.write("one/b.md", "b\n");
-    world.write("two/c.md", "c\n");
-    world.sync("one").await;
-    world.sync("two").await;
-    // Captured, and not pushed, for upstream deleted it meanwhile.
-    world.write("here/a.md", "edited\n");
-    world.remove("one/a.md");
-    world.sync("one").await;
+    let mut world = with_an_edit_that_was_never_pushed("a.md").await;
     world.write("two/a.md", "two\n");
     world.sync("two").await;
     assert_eq!(world.read("here/a.md").unwrap(), "edited\n");
@@ -374,23 +362,29 @@ async fn provenance_an_edit_that_was_never_pushed_is_kept_when_the_winner_change
 #[tokio::test(flavor = "multi_thread")]
 async fn provenance_an_edit_that_was_never_pushed_is_kept_when_a_file_takes_the_place_of_its_directory()
  {
-    let mut world = World::empty();
-    world.source("one", |spec| spec.push = homing_engine::PushMode::Direct);
-    world.source("two", |spec| spec.priority = 10);
-    world.target("here", &["one", "two"], |_| {});
-    world.write("one/d/a.md", "a\n");
-    world.write("one/b.md", "b\n");
-    world.write("two/c.md", "c\n");
-    world.sync("one").await;
-    world.sync("two").await;
-    // Captured, and not pushed, for upstream deleted it meanwhile.
-    world.write("here/d/a.md", "edited\n");
-    world.remove("one/d/a.md");
-    world.sync("one").await;
+    let mut world = with_an_edit_that_was_never_pushed("d/a.md").await;
     world.write("two/d", "two\n");
     world.sync("two").await;
     assert_eq!(world.read("here/d/a.md").unwrap(), "edited\n");
     let open = world.conflicts().await;
     let is_told = |path: &str| open.iter().any(|conflict| conflict.path.as_str() == path);
     assert!(is_told("d/a.md"), "{open:#?}");
+}
+
+/// The sources `one` and `two`, which wins; an edit of the one's file is captured, for upstream deleted it meanwhile.
+async fn with_an_edit_that_was_never_pushed(path: &str) -> World {
+    let (there, here) = (format!("one/{path}"), format!("here/{path}"));
+    let mut world = World::empty();
+    world.source("one", |spec| spec.push = homing_engine::PushMode::Direct);
+    world.source("two", |spec| spec.priority = 10);
+    world.target("here", &["one", "two"], |_| {});
+    world.write(&there, "a\n");
+    world.write("one/b.md", "b\n");
+    world.write("two/c.md", "c\n");
+    world.sync("one").await;
+    world.sync("two").await;
+    world.write(&here, "edited\n");
+    world.remove(&there);
+    world.sync("one").await;
+    world
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod choices;
+mod choices_disturbed;
 mod errors;
 mod events;
 mod faults;
@@ -15,6 +16,7 @@ mod memory;
 mod pause;
 mod publish;
 mod push;
+mod push_disturbed;
 mod queue;
 mod recovery;
 mod reload;

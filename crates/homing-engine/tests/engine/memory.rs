@@ -204,6 +204,16 @@ impl Memory {
         Self::with(|_| {})
     }
 
+    /// Makes one whose `a.md` had these texts, one sync after another.
+    pub(crate) async fn after(texts: &[&str]) -> Self {
+        let mut memory = Self::new();
+        for text in texts {
+            memory.up.memory.put("a.md", text.as_bytes());
+            memory.world.sync_well("up").await;
+        }
+        memory
+    }
+
     /// Makes one in which edits go back to the origin.
     pub(crate) fn two_way() -> Self {
         Self::with(|spec| spec.push = PushMode::Direct)
