@@ -13,7 +13,7 @@ const CHANGED: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9, theirs\n";
 const MERGED: &str = "1, mine\n2\n3\n4\n5\n6\n7\n8\n9, theirs\n";
 
 /// Makes a home that is synced, and then changed on both sides.
-fn with_work_to_do() -> Result<Home> {
+pub(crate) fn with_work_to_do() -> Result<Home> {
     let home = Home::with_one_source()?;
     let (origin, target) = (home.origin("team"), home.target("agents"));
     origin.write("changed.md", "old\n")?;
@@ -56,7 +56,7 @@ fn is_old_or_new(home: &Home) -> TestResult {
     Ok(())
 }
 
-fn is_done(home: &Home) -> TestResult {
+pub(crate) fn is_done(home: &Home) -> TestResult {
     home.target("agents").expect(&[
         ("both.md", MERGED),
         ("changed.md", "new\n"),
@@ -66,15 +66,15 @@ fn is_done(home: &Home) -> TestResult {
     ])
 }
 
-fn killed_at(point: &str) -> TestResult {
-    let home = with_work_to_do()?;
+/// Starts a homingd that ends at `point`, which is reached by `arguments` at the latest.
+pub(crate) fn ended_at(home: &Home, point: &str, arguments: &[&str]) -> TestResult {
     let mut command = home.homingd(&[]);
     command.env("FAILPOINTS", format!("{point}=return"));
     let mut daemon = Daemon::spawn(command)?;
     // It may end before it answers: the first publish to a target comes with the start.
     if daemon.wait_for_line("ready").is_ok() {
-        let outcome = home.homing(&["sync"])?;
-        ensure!(outcome.code != 0, "`{point}` was not reached: {outcome}");
+        let outcome = home.homing(arguments)?;
+        ensure!(outcome.code == 4, "`{point}` was not reached: {outcome}");
     }
     let code = daemon.wait()?;
     ensure!(
@@ -82,6 +82,12 @@ fn killed_at(point: &str) -> TestResult {
         "homingd ended with {code} and not at `{point}`:\n{}",
         daemon.log()
     );
+    Ok(())
+}
+
+fn killed_at(point: &str) -> TestResult {
+    let home = with_work_to_do()?;
+    ended_at(&home, point, &["sync"])?;
     is_old_or_new(&home)?;
 
     let daemon = home.start()?;

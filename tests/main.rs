@@ -18,6 +18,8 @@ mod json;
 mod json_snapshots;
 #[cfg(feature = "failpoints")]
 mod kill;
+#[cfg(feature = "failpoints")]
+mod kill_choices;
 mod logs;
 mod man;
 mod names;

@@ -22,13 +22,13 @@ from = ["team"]
 "#;
 
 /// Makes a file look as if it was written a minute ago: what is younger than two seconds is not captured yet.
-fn settle(tree: &Tree, path: &str) -> TestResult {
+pub(crate) fn settle(tree: &Tree, path: &str) -> TestResult {
     let file = File::options().write(true).open(tree.path(path))?;
     file.set_modified(SystemTime::now() - Duration::from_mins(1))?;
     Ok(())
 }
 
-fn two_way() -> Result<(Home, Daemon)> {
+pub(crate) fn two_way() -> Result<(Home, Daemon)> {
     let home = Home::new()?;
     let origin = home.make_origin("team")?;
     home.configure(TWO_WAY)?;

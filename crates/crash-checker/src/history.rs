@@ -29,6 +29,8 @@ pub const FAIL_POINTS: &[&str] = &[
     "dir::exchanged_unchecked",
     "dir::renamed_all",
     "dir::synced",
+    "recover::settled",
+    "run::captured",
     "run::surveyed",
     "run::planned",
     "run::transferred",

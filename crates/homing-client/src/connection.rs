@@ -1,7 +1,8 @@
 //! One request and its answer.
 
+use std::error::Error;
 use std::future::Future;
-use std::io::Write;
+use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Client {
 
     /// Asks for bytes, which go to `out` as they come, and returns how many there were.
     ///
-    /// [`ClientError::Protocol`] when the daemon stops in the middle: what `out` has got then is of no use.
+    /// [`ClientError::CutOff`] when the daemon stops in the middle: what `out` has got then is of no use.
     pub(crate) async fn download(
         &self,
         path: &str,
@@ -204,6 +205,23 @@ pub(crate) fn is_problem(headers: &HeaderMap) -> bool {
     })
 }
 
-pub(crate) fn protocol(source: Box<dyn std::error::Error + Send + Sync>) -> ClientError {
-    ClientError::Protocol { source }
+/// Returns what an answer is that broke off or cannot be understood.
+pub(crate) fn protocol(source: Box<dyn Error + Send + Sync>) -> ClientError {
+    match source.downcast_ref() {
+        Some(error) if is_cut_off(error) => ClientError::CutOff { source },
+        _ => ClientError::Protocol { source },
+    }
+}
+
+/// Tells whether the other end went away.
+fn is_cut_off(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    let went_away = |cause: &io::Error| {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        matches!(cause.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+    };
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || cause.is_some_and(went_away)
 }

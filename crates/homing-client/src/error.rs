@@ -36,7 +36,14 @@ pub enum ClientError {
         /// How long it was waited for.
         after: Duration,
     },
-    /// The answer was cut off, or is none that this version understands.
+    /// The daemon ended, or closed the connection, before its answer was whole.
+    #[error("homingd ended before it had answered")]
+    CutOff {
+        /// How that was noticed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The answer is none that this version understands.
     #[error("the answer of homingd could not be understood")]
     Protocol {
         /// Why.
@@ -56,7 +63,9 @@ impl ClientError {
     /// Returns how the command line ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotRunning { .. } | Self::Timeout { .. } => Exit::Unreachable,
+            Self::NotRunning { .. } | Self::Timeout { .. } | Self::CutOff { .. } => {
+                Exit::Unreachable
+            }
             Self::Forbidden { .. } => Exit::Permission,
             Self::Problem(problem) => problem.kind.exit(),
             Self::Protocol { .. } | Self::Output { .. } => Exit::Failed,
@@ -68,6 +77,7 @@ impl ClientError {
         match self {
             Self::NotRunning { .. } => "not-running",
             Self::Timeout { .. } => "timeout",
+            Self::CutOff { .. } => "cut-off",
             Self::Forbidden { .. } => ProblemKind::Forbidden.as_str(),
             Self::Problem(problem) => problem.kind.as_str(),
             Self::Protocol { .. } => "protocol",
@@ -86,6 +96,11 @@ impl ClientError {
             Self::Timeout { .. } => {
                 Some("see what it does in its log, or wait longer with --timeout".to_owned())
             }
+            Self::CutOff { .. } => Some(
+                "see its log for why, and start it again: what was under way is repaired at the start, and \
+                 `homing history` shows what became of it"
+                    .to_owned(),
+            ),
             Self::Output { .. } => Some("free some space there, or write elsewhere".to_owned()),
             Self::Protocol { .. } => Some(
                 "compare the versions with `homing version`; restart homingd after an update"

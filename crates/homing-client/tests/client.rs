@@ -186,20 +186,29 @@ async fn an_error_answer_decides_the_exit_code() {
 #[tokio::test]
 async fn an_answer_that_is_cut_off_or_strange_is_an_error() {
     let whole = http("200 OK", "application/json", VERSION);
-    for answer in [
-        &whole[..whole.len() - 5],
-        "HTTP/1.1 200 OK\r\ncontent-le",
-        "",
-        "SSH-2.0-OpenSSH_9.9\r\n",
-        &http("200 OK", "text/html", "<html>"),
-        &http("500 Internal Server Error", "text/plain", "oops"),
+    for (answer, kind, exit) in [
+        (&whole[..whole.len() - 5], "cut-off", Exit::Unreachable),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-le",
+            "cut-off",
+            Exit::Unreachable,
+        ),
+        ("", "cut-off", Exit::Unreachable),
+        ("SSH-2.0-OpenSSH_9.9\r\n", "protocol", Exit::Failed),
+        (
+            &http("200 OK", "text/html", "<html>"),
+            "protocol",
+            Exit::Failed,
+        ),
+        (
+            &http("500 Internal Server Error", "text/plain", "oops"),
+            "protocol",
+            Exit::Failed,
+        ),
     ] {
         let error = Daemon::new(answer).client().version().await.unwrap_err();
-        assert!(
-            matches!(error, ClientError::Protocol { .. }),
-            "{answer:?}: {error:?}"
-        );
-        assert_eq!(error.exit(), Exit::Failed);
+        assert_eq!(error.kind(), kind, "{answer:?}: {error:?}");
+        assert_eq!(error.exit(), exit, "{answer:?}");
         assert!(!error.causes().is_empty());
     }
 }

@@ -59,6 +59,7 @@ pub(crate) async fn capture(
             .collect::<Result<Vec<_>, SideError>>()
     })?;
     shared.flush_contents().await?;
+    crate::kill_point!("run::captured");
     let items = record(shared, target, source, run, taken).await?;
     drop(turn);
     Ok((items, unsettled))

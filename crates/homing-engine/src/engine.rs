@@ -21,6 +21,7 @@ use crate::events::Events;
 use crate::history;
 use crate::pause::Pauses;
 use crate::pipeline::plan::Consent;
+use crate::pipeline::record::recount;
 use crate::progress;
 use crate::recover;
 use crate::reload::{Registration, register};
@@ -61,7 +62,8 @@ impl Engine {
         let now = runs::now();
         let (known, last, half_pushed, pauses) = store
             .write(move |writer| {
-                writer.interrupt_running(now)?;
+                let interrupted = writer.interrupt_running(now)?;
+                recount(writer, interrupted)?;
                 let half_pushed = recover::half_pushed(&writer.unfinished_journal()?);
                 let known = register(writer, configured)?;
                 let pauses = Pauses::read(writer, known.keys())?;

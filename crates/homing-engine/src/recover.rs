@@ -6,9 +6,11 @@ use homing_core::{
     Change, ContentHash, Interrupted, Item, ItemKey, ItemState, Operation, Outcome, Progress,
     Recovered, RunId, Side, SideError, SourceId, TargetId, Version,
 };
-use homing_store::{HeadRow, Hop, JournalRow, JournalState, LedgerRow, RunRow};
+use homing_store::{HeadRow, Hop, JournalRow, JournalState, RunRow};
 
 use crate::error::EngineError;
+use crate::pipeline::plan::publish::PathChange;
+use crate::pipeline::record::recount;
 use crate::pipeline::survey;
 use crate::runs;
 use crate::shared::Shared;
@@ -41,22 +43,15 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
         if spec.hook.is_some() {
             changed.insert(row.run);
         }
-        match (row.after, row.base_after) {
-            (Some(_), Some(_)) => puts.push(LedgerRow {
-                source: row.source.clone(),
-                key: row.key.clone(),
-                path: row.path.clone(),
-                base: row.base_after,
-                written: row.after,
-                size: item.as_ref().map_or(0, |item| item.size),
-                identity: item.as_ref().and_then(|item| item.identity.clone()),
-                adopted: false,
-                tombstone: false,
-            }),
-            _ => drops.push(row.path.clone()),
+        let change = PathChange::of(row, item.as_ref().map_or(0, |item| item.size));
+        match change.row(item.as_ref().and_then(|item| item.identity.clone())) {
+            Some(row) => puts.push(row),
+            None => drops.push(row.path.clone()),
         }
     }
+    crate::kill_point!("recover::settled");
     let states = states(&rows, &settled);
+    let interrupted: BTreeSet<RunId> = rows.iter().map(|(row, _)| row.run).collect();
     tracing::info!(target = %id, operations = rows.len(), "repaired what a killed process left under way");
     let id = id.clone();
     shared
@@ -73,7 +68,8 @@ pub(crate) async fn target(shared: &Shared, id: &TargetId) -> Result<(), EngineE
             for run in changed {
                 writer.put_pending_hook(&id, run, runs::now())?;
             }
-            writer.set_journal_state(&states)
+            writer.set_journal_state(&states)?;
+            recount(writer, interrupted)
         })
         .await?;
     actor.hook.owe();
@@ -108,7 +104,9 @@ pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineE
             ));
         }
     }
+    crate::kill_point!("recover::settled");
     let states = states(&rows, &settled);
+    let interrupted: BTreeSet<RunId> = rows.iter().map(|(row, _)| row.run).collect();
     tracing::info!(source = %id, operations = rows.len(), "repaired what a killed process left under way");
     let id = id.clone();
     shared
@@ -129,7 +127,8 @@ pub(crate) async fn origin(shared: &Shared, id: &SourceId) -> Result<(), EngineE
                 }
             }
             writer.put_journal(&rescued)?;
-            writer.set_journal_state(&states)
+            writer.set_journal_state(&states)?;
+            recount(writer, interrupted)
         })
         .await?;
     Ok(())

@@ -200,6 +200,7 @@ impl<'a> TargetRun<'a> {
             stored_conflicts: state.conflicts,
             root: root.filter(|root| state.root.as_ref() != Some(root)),
             ended_holds: catalog.ended_holds,
+            ..Rows::default()
         };
         let assignments = plan
             .changes

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{Item, ItemKey, Ordered, RunId, SourceId, Step, TargetId, Version, order};
-use homing_store::{HoldRow, Hop, JournalRow, JournalState, LedgerRow};
+use homing_store::{HoldRow, Hop, JournalRow, JournalState};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -105,7 +105,10 @@ impl Engine {
                 }
             }
             let by = task.id;
-            if !published.carried.is_empty() {
+            // What failed is asked for again by the next undo.
+            let failed = |item: &ItemReport| item.action == ItemAction::Failed;
+            let nothing_was_left = published.carried.is_empty() && published.reported.is_empty();
+            if nothing_was_left || !published.carried.iter().all(failed) {
                 shared
                     .store
                     .write(move |writer| writer.mark_undone(undone, by))
@@ -174,9 +177,11 @@ async fn undo_in(
             let reason = "it came from an edit in a target of yours: take that edit back there";
             report.reason = Some(reason.to_owned());
             reported.push(report);
-        } else if near.unknown_reason(&row.path).is_some() || found != row.after {
+        } else if near.unknown_reason(&row.path).is_some()
+            || (found != row.after && found != row.before)
+        {
             reported.push(left(id, row, found));
-        } else if row.before != row.after {
+        } else if found != row.before {
             steps.push(Step {
                 key: row.path.clone(),
                 renamed_from: None,
@@ -204,21 +209,18 @@ async fn undo_in(
         .filter(|row| row.base_before.is_some() || !is_elsewhere(row))
         .filter_map(|row| hold(row, &sizes, undone))
         .collect();
-    let mut tombstones = Vec::new();
     let mut assignments = Vec::new();
     for step in steps {
         let Some(row) = changes.get(&step.key) else {
             continue;
         };
         let known = state.ledger.get(&row.path);
-        let only_here = row.base_before.is_some() || is_elsewhere(row);
-        if step.after.is_none() && only_here && live.contains(&row.source) {
-            // The run brought back what the user had deleted, or what only this target did not have: it stays away.
-            tombstones.extend(known.map(|known| LedgerRow {
-                tombstone: true,
-                ..known.clone()
-            }));
-        }
+        // What is deleted with a base stays away: the run brought back what the user had deleted, or what only this
+        // target did not have.
+        let base = match row.base_before {
+            None if step.after.is_none() && is_elsewhere(row) => known.and_then(|known| known.base),
+            base => base,
+        };
         let change = PathChange {
             source: row.source.clone(),
             key: row.key.clone(),
@@ -231,7 +233,7 @@ async fn undo_in(
                 .unwrap_or(0),
             base_before: row.base_after,
             // Of a source that is gone nothing is answered for: the file is the user's.
-            base_after: row.base_before.filter(|_| live.contains(&row.source)),
+            base_after: base.filter(|_| live.contains(&row.source)),
             adopted: known.is_some_and(|known| known.adopted),
         };
         assignments.push(Assignment {
@@ -241,35 +243,16 @@ async fn undo_in(
         });
     }
     *turn = crate::target::Recovery::Due;
-    // The holds come first: should the process die in between, the next publish finishes what they ask for.
-    shared
-        .store
-        .write(move |writer| holds.into_iter().try_for_each(|hold| writer.put_hold(hold)))
-        .await?;
-    let carried = carry_out(shared, id, spec, run, assignments, Rows::default()).await?;
-    let gone = |path: &ItemKey| {
-        let removed = |item: &&ItemReport| item.action == ItemAction::Removed;
-        carried
-            .items
-            .iter()
-            .filter(removed)
-            .any(|item| item.path == *path)
+    // Should the process die before it is done, the next publish finishes what the holds ask for.
+    let rows = Rows {
+        holds,
+        ..Rows::default()
     };
-    tombstones.retain(|row| gone(&row.path));
-    if !tombstones.is_empty() {
-        let target = id.clone();
-        shared
-            .store
-            .write(move |writer| writer.put_ledger(&target, &tombstones))
-            .await?;
-    }
+    let mut carried = carry_out(shared, id, spec, run, assignments, rows).await?;
     *turn = crate::target::Recovery::Done;
-    reported.extend(
-        carried
-            .changed
-            .iter()
-            .filter_map(|path| Some(left(id, changes.get(path)?, None))),
-    );
+    let changed = carried.changed.iter();
+    let left_alone = changed.filter_map(|path| Some(left(id, changes.get(path)?, None)));
+    carried.items.extend(left_alone);
     if let Some(error) = carried.storage {
         run.fail(&error);
     }

@@ -6,7 +6,7 @@ use homing_api::{
     AnnouncementKind, Condition, Conflict, Event, EventLine, Exit, Problem, ProblemKind, Run,
     Source, Status, Target,
 };
-use homing_client::{EventMessage, EventStream};
+use homing_client::{ClientError, EventMessage, EventStream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -66,7 +66,7 @@ async fn print_all(args: &EventsArgs, context: &Context) -> Result<Report, CliEr
 /// Waits for the next event. A stream that breaks off while it is followed is one that has ended.
 async fn next(events: &mut EventStream, follow: bool) -> Result<Option<EventMessage>, CliError> {
     match events.next().await {
-        Err(homing_client::ClientError::Protocol { .. }) if follow => Ok(None),
+        Err(ClientError::CutOff { .. }) if follow => Ok(None),
         next => Ok(next?),
     }
 }

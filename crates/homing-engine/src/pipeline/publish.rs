@@ -6,7 +6,7 @@ use std::sync::Arc;
 use homing_core::{
     Change, Item, ItemKey, Operation, Outcome, RunId, SideError, SourceId, Step, TargetId,
 };
-use homing_store::{ConflictRow, Hop, JournalRow, JournalState, LedgerRow, StoredRoot};
+use homing_store::{ConflictRow, HoldRow, Hop, JournalRow, JournalState, LedgerRow, StoredRoot};
 
 use crate::error::{self, EngineError};
 use crate::history::{self, CONFLICT};
@@ -24,7 +24,7 @@ pub(crate) struct Assignment {
     pub(crate) change: PathChange,
 }
 
-/// Rows that go into the store together with the outcome.
+/// Rows that go into the store together with the intent or the outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) puts: Vec<LedgerRow>,
@@ -34,6 +34,8 @@ pub(crate) struct Rows {
     /// Those that the store has: equal ones are not written again.
     pub(crate) stored_conflicts: Vec<ConflictRow>,
     pub(crate) root: Option<StoredRoot>,
+    /// Holds that come with the intent; one whose file was not as planned ends with the outcome.
+    pub(crate) holds: Vec<HoldRow>,
     pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
 }
 
@@ -59,7 +61,13 @@ pub(crate) async fn carry_out(
     mut rows: Rows,
 ) -> Result<Carried, EngineError> {
     let operations: Vec<Operation> = assignments.iter().map(operation).collect();
-    let journal = plan_rows(shared, target, &assignments, &operations).await?;
+    let held: BTreeSet<_> = rows
+        .holds
+        .iter()
+        .map(|hold| (hold.source.clone(), hold.key.clone()))
+        .collect();
+    let holds = std::mem::take(&mut rows.holds);
+    let journal = plan_rows(shared, target, &assignments, &operations, holds).await?;
     let outcomes = if operations.is_empty() {
         Vec::new()
     } else {
@@ -89,9 +97,11 @@ pub(crate) async fn carry_out(
             }
             Outcome::Changed => {
                 carried.changed.push(change.path.clone());
+                let owner = (change.source.clone(), change.key.clone());
+                rows.ended_holds.extend(held.get(&owner).cloned());
                 (
                     JournalState::Failed,
-                    Some("it changed meanwhile, and was planned again".to_owned()),
+                    Some("it was changed in that moment, and is left as it is".to_owned()),
                 )
             }
             Outcome::Failed(error) => {
@@ -147,12 +157,13 @@ fn operation(assignment: &Assignment) -> Operation {
     }
 }
 
-/// Writes the intent, and the runs that it belongs to, in one transaction.
+/// Writes the intent, the runs that it belongs to, and the holds that come with it, in one transaction.
 async fn plan_rows(
     shared: &Shared,
     target: &TargetId,
     assignments: &[Assignment],
     operations: &[Operation],
+    holds: Vec<HoldRow>,
 ) -> Result<Vec<i64>, EngineError> {
     if assignments.is_empty() {
         return Ok(Vec::new());
@@ -186,6 +197,9 @@ async fn plan_rows(
             for run in begun.values() {
                 writer.begin_run(run)?;
             }
+            for hold in holds {
+                writer.put_hold(hold)?;
+            }
             writer.put_journal(&rows)
         })
         .await?;
@@ -195,20 +209,9 @@ async fn plan_rows(
 fn done(Assignment { step, change, .. }: &Assignment, item: Option<Item>, rows: &mut Rows) {
     // The row of the old name goes with a rename.
     rows.drops.extend(step.renamed_from.clone());
-    if change.after.is_none() || change.base_after.is_none() {
-        rows.drops.push(change.path.clone());
-    } else {
-        rows.puts.push(LedgerRow {
-            source: change.source.clone(),
-            key: change.key.clone(),
-            path: change.path.clone(),
-            base: change.base_after,
-            written: change.after,
-            size: change.size,
-            identity: item.and_then(|item| item.identity),
-            adopted: change.adopted,
-            tombstone: false,
-        });
+    match change.row(item.and_then(|item| item.identity)) {
+        Some(row) => rows.puts.push(row),
+        None => rows.drops.push(change.path.clone()),
     }
 }
 
@@ -282,6 +285,7 @@ async fn record(
         conflicts,
         stored_conflicts,
         root,
+        holds: _,
         ended_holds,
     } = rows;
     let conflicts = conflicts.filter(|open| differ(open, &stored_conflicts));

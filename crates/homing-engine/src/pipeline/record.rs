@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use homing_core::{ItemKey, Manifest, RunId, SourceId};
 use homing_store::{
-    ConflictRow, ConflictScope, Hop, JournalRow, JournalState, SourceUpdate, StoredRoot,
+    ConflictRow, ConflictScope, Hop, JournalRow, JournalState, RunRow, SourceUpdate, StoreError,
+    StoredRoot, Writer,
 };
 
 use crate::error::EngineError;
 use crate::filter::Filter;
-use crate::history::CONFLICT;
+use crate::history::{self, CONFLICT};
 use crate::pipeline::plan::pull::PullPlan;
-use crate::report::{ItemAction, ItemReport, RunReport};
+use crate::report::{ItemAction, ItemReport, RunReport, RunStatus};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
 use crate::shared::Shared;
@@ -179,6 +180,31 @@ impl Ended {
             }
         }
     }
+}
+
+/// Counts what interrupted runs came to, by what the journal says of them now.
+pub(crate) fn recount(
+    writer: &Writer<'_>,
+    runs: impl IntoIterator<Item = RunId>,
+) -> Result<(), StoreError> {
+    let interrupted = RunStatus::Interrupted.as_str();
+    for id in runs {
+        let Some(row) = writer.run(id)?.filter(|row| row.status == interrupted) else {
+            continue;
+        };
+        let rows = writer.journal(id)?;
+        let ended = rows.iter().filter(|row| row.state != JournalState::Planned);
+        let mut all = Ended::default();
+        all.journalled(ended.map(history::item).collect());
+        let counts = all.counts();
+        writer.finish_run(&RunRow {
+            synced: counts.synced,
+            removed: counts.removed,
+            failed: counts.failed,
+            ..row
+        })?;
+    }
+    Ok(())
 }
 
 /// The metadata key that says that unpushed edits wait for a person.

@@ -1,6 +1,6 @@
 //! What goes wrong while an undo or a resolution is carried out.
 
-use homing_engine::ItemAction;
+use homing_engine::{ItemAction, State};
 use testkit::Verb;
 
 use crate::memory::{Memory, storage};
@@ -38,12 +38,16 @@ async fn an_edit_in_the_moment_of_an_undo_stays_and_is_reported() {
         .before_next(Verb::Apply, |tree| tree.put("a.md", b"mine", false));
     let engine = memory.world.engine().await;
     let undo = engine.undo(None).await.unwrap();
+    assert_eq!(undo.failed, 1, "{undo:#?}");
     assert_eq!(memory.published("a.md").unwrap(), "mine");
     let items = engine.run(undo.id).await.unwrap().items;
-    assert!(
-        items.iter().any(|item| item.action == ItemAction::Failed),
-        "{items:#?}"
-    );
+    let actions: Vec<_> = items.iter().map(|item| item.action).collect();
+    assert_eq!(actions, [ItemAction::Failed], "{items:#?}");
+    // Nothing is held there, so that no later sync does what the undo has left.
+    memory.world.sync("up").await;
+    assert_eq!(memory.published("a.md").unwrap(), "mine");
+    let status = engine.status().await.unwrap();
+    assert!(!status.sources[0].states.contains(&State::Held));
 }
 
 #[tokio::test(flavor = "multi_thread")]
