@@ -18,13 +18,14 @@ use crate::shared::Shared;
 use crate::target::{Published, read_state};
 
 impl Engine {
-    /// Puts back what a run changed in targets (the last run that changed something, unless one is named), and holds
-    /// it there until upstream moves on or it is released.
+    /// Puts back what a run changed in targets (the last run that has ended and changed something, unless one is
+    /// named), and holds it there until upstream moves on or it is released.
     ///
     /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
     pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
         self.admit()?;
         let undone = if let Some(run) = run {
+            self.ensure_ended(run)?;
             run
         } else {
             let last = self
@@ -44,12 +45,6 @@ impl Engine {
             return Err(EngineError::Rejected {
                 message: format!("run {undone} is itself an undo"),
                 hint: "`homing release` lets what it holds follow upstream again".to_owned(),
-            });
-        }
-        if self.shared.runs.get(undone).is_some() {
-            return Err(EngineError::Rejected {
-                message: format!("run {undone} is still under way"),
-                hint: format!("wait for it, or cancel it with `homing run cancel {undone}`"),
             });
         }
         let captured: BTreeSet<ItemKey> = journal
@@ -121,6 +116,16 @@ impl Engine {
             Ok(published)
         });
         self.wait(run.id).await
+    }
+
+    fn ensure_ended(&self, run: RunId) -> Result<(), EngineError> {
+        match self.shared.runs.get(run) {
+            None => Ok(()),
+            Some(_) => Err(EngineError::Rejected {
+                message: format!("run {run} is still under way"),
+                hint: format!("wait for it, or cancel it with `homing run cancel {run}`"),
+            }),
+        }
     }
 }
 
@@ -333,7 +338,7 @@ async fn sizes(
         .flatten()
         .collect();
     let hashes: Vec<_> = versions.iter().map(|version| version.hash).collect();
-    shared.store.contents().pin_scope().pin(&hashes);
+    shared.store.contents().pin(&hashes);
     let missing = shared
         .store
         .read(move |reader| {

@@ -38,6 +38,7 @@ impl Engine {
         let span = run.span();
         let verified = async move {
             run.begin_quietly();
+            let _pins = shared.store.contents().pin_scope();
             let verified = verify(&shared, &id, repair, &run).await;
             if let Ok((_, published)) = &verified
                 && !published.carried.is_empty()

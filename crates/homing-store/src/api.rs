@@ -1,4 +1,6 @@
-//! The state API by the names that the user's design gives it. Thin: the engine writes through the same methods.
+//! The state API by the names that the user's design gives it, for programs that keep a state of their own in a store.
+//!
+//! Thin: each call is one read or one write by the same rows that the engine reads and writes in larger transactions.
 
 use homing_core::{ContentHash, ItemKey, RunId, SourceId, Version};
 use jiff::Timestamp;
@@ -33,6 +35,10 @@ pub struct FileState {
 /// How a sync ended, for [`Store::record_sync_result`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncResult {
+    /// What was done: `pull`, `push` or `sync`.
+    pub verb: String,
+    /// Why: `manual`, `schedule` and such.
+    pub trigger: String,
     /// `success`, `partial` or `error`.
     pub status: String,
     /// Files taken over.
@@ -141,8 +147,8 @@ impl Store {
                 id: RunId(0),
                 source: Some(source),
                 target: None,
-                verb: "pull".to_owned(),
-                trigger: "manual".to_owned(),
+                verb: result.verb,
+                trigger: result.trigger,
                 status: result.status,
                 started_at: Timestamp::now(),
                 synced: result.files_synced,

@@ -59,11 +59,12 @@ impl Store {
             .backups
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let pins = self.contents().pin_scope();
+        let _pins = self.contents().pin_scope();
         for _ in 0..ATTEMPTS {
             let copy = self.copy_database()?;
             let contents = copy.contents_in_files()?;
-            pins.pin(contents.iter().map(|content| &content.hash));
+            self.contents()
+                .pin(contents.iter().map(|content| &content.hash));
             let is_there =
                 |content: &ContentRow| self.inner().contents.file(&content.hash).exists();
             if contents.iter().all(is_there) {

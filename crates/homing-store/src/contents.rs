@@ -131,6 +131,14 @@ impl StoredContents {
         PinScope::open(Arc::clone(&self.inner))
     }
 
+    /// Pins contents, kept already or not, while any scope is open that is open now; for good when none is. Waits while
+    /// a sweep removes some.
+    ///
+    /// Never call it, or keep a content, from within a closure that reads or writes the store: the sweep may wait for that.
+    pub fn pin<'a>(&self, hashes: impl IntoIterator<Item = &'a ContentHash>) {
+        self.inner.contents.pins.pin(hashes);
+    }
+
     /// Makes durable all that was kept, as [`Contents::flush`] does.
     pub(crate) fn flush_pending(&self) -> Result<(), StoreError> {
         let flushing = self

@@ -21,13 +21,6 @@ impl PinScope {
         let number = inner.contents.pins.state().open_scope();
         Self { inner, number }
     }
-
-    /// Pins contents, kept already or not. Waits while a sweep removes some.
-    ///
-    /// Never call it, or keep a content, from within a closure that reads or writes the store: the sweep may wait for that.
-    pub fn pin<'a>(&self, hashes: impl IntoIterator<Item = &'a ContentHash>) {
-        self.inner.contents.pins.pin(hashes);
-    }
 }
 
 impl Drop for PinScope {

@@ -185,6 +185,8 @@ async fn metadata_that_is_not_given_stays() {
 async fn results_are_recorded_and_cleaned_up() {
     let (_home, store) = new_store();
     let result = SyncResult {
+        verb: "sync".to_owned(),
+        trigger: "schedule".to_owned(),
         status: "success".to_owned(),
         files_synced: 2,
         ..SyncResult::default()
@@ -211,6 +213,10 @@ async fn results_are_recorded_and_cleaned_up() {
         [second, first]
     );
     assert_eq!(history[0].error_message.as_deref(), Some("no route"));
+    assert_eq!(
+        (&*history[1].verb, &*history[1].trigger),
+        ("sync", "schedule")
+    );
     assert_eq!(
         (history[1].synced, history[0].failed, history[0].duration_ms),
         (2, 1, 12)

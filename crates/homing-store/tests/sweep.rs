@@ -240,7 +240,7 @@ fn a_transfer_keeps_its_contents_until_its_rows_are_written() {
     // Garbage of an earlier run, which the transfer finds and does not fetch again.
     let found = keep_unpinned(&store, b"found");
     let scope = contents.pin_scope();
-    scope.pin([&found.hash]);
+    store.contents().pin([&found.hash]);
     let hash = found.hash;
     assert!(
         store
@@ -299,7 +299,7 @@ fn an_undo_keeps_what_it_read_from_a_journal_that_is_swept() {
         .iter()
         .filter_map(|row| Some(row.before?.hash))
         .collect();
-    scope.pin(&wanted);
+    contents.pin(&wanted);
     let asked = wanted.clone();
     assert!(
         store

@@ -34,8 +34,8 @@ pub(crate) async fn fetch_missing(
         return Ok(Transferred::default());
     }
     let hashes: Vec<_> = requests.iter().map(|request| request.item.hash).collect();
-    // What is there already must not be swept before the run's rows name it: the run's own, older scope keeps the pin.
-    store.contents().pin_scope().pin(&hashes);
+    // What is there already must not be swept before the run's rows name it.
+    store.contents().pin(&hashes);
     let missing = store
         .read(move |reader| reader.missing_contents(&hashes))
         .await?;

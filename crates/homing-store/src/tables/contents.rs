@@ -51,7 +51,7 @@ impl Reader<'_> {
 
     /// Returns those of `hashes` that are not kept or are lost, in their order.
     ///
-    /// Pin them first ([`crate::PinScope::pin`]), or a sweep may remove what was found to be there.
+    /// Pin them first ([`crate::StoredContents::pin`]), or a sweep may remove what was found to be there.
     pub fn missing_contents(&self, hashes: &[ContentHash]) -> Result<Vec<ContentHash>, StoreError> {
         let mut statement = self
             .connection
