@@ -92,6 +92,11 @@ fn describe() {
         Unit::Seconds,
         "How long transactions of the state database took, by kind."
     );
+    describe_histogram!(
+        "homing_store_contents_duration_seconds",
+        Unit::Seconds,
+        "How long it took to make kept contents durable."
+    );
 }
 
 /// Sets what is so at this moment.

@@ -49,6 +49,7 @@ mod spec;
 mod status;
 mod target;
 mod target_run;
+mod target_turn;
 #[cfg(test)]
 mod testing;
 mod turns;

@@ -10,12 +10,12 @@ use crate::error::EngineError;
 use crate::hooks;
 use crate::merging::{Settled, Versions, settle};
 use crate::pipeline::plan::publish::PathChange;
-use crate::pipeline::publish::{Assignment, Rows, carry_out};
-use crate::pipeline::survey;
+use crate::pipeline::publish::{Assignment, Rows};
 use crate::report::{Resolution, RunReport, RunRequest, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::shared::Shared;
-use crate::target::{Published, Recovery, read_state};
+use crate::target::Published;
+use crate::target_turn::TargetTurn;
 
 impl Engine {
     /// Decides an open conflict. `ours` is the local side: the file in the target, or the head.
@@ -80,26 +80,8 @@ async fn in_target(
     with: Resolution,
     run: &Arc<Run>,
 ) -> Result<Published, EngineError> {
-    let (spec, actor) = shared.target(id)?;
-    let mut turn = actor.take_turn(shared, id).await?;
-    let state = read_state(shared, id).await?;
-    let rules = survey::RootRules {
-        boot_id: &shared.boot_id,
-        accept: false,
-        read_all: false,
-    };
-    let settings = &shared.specs.settings;
-    let paths = [row.key.clone()].into();
-    let near = survey::target(
-        run,
-        settings,
-        spec,
-        state.root.as_ref(),
-        &state.ledger,
-        paths,
-        rules,
-    )
-    .await?;
+    let mut turn = TargetTurn::take(shared, id, run).await?;
+    let near = turn.survey([row.key.clone()].into(), false).await?;
     let found = near.items.get(&row.key);
     if found.map(Item::version) != row.near || near.unknown_reason(&row.key).is_some() {
         return Err(EngineError::Rejected {
@@ -107,7 +89,8 @@ async fn in_target(
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }
-    let catalog = crate::catalog::Catalog::merge(id, state.heads, spec);
+    let catalog =
+        crate::catalog::Catalog::merge(id, std::mem::take(&mut turn.state.heads), turn.spec);
     let entry = catalog.entries.get(&row.key);
     if entry.map(|entry| entry.version) != row.far {
         return Err(EngineError::Rejected {
@@ -118,6 +101,7 @@ async fn in_target(
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }
+    let state = &turn.state;
     let known = state.ledger.get(&row.key);
     let key = entry
         .map(|entry| &entry.key)
@@ -174,9 +158,7 @@ async fn in_target(
             });
         }
     }
-    *turn = Recovery::Due;
-    let carried = carry_out(shared, id, spec, run, assignments, rows).await?;
-    *turn = Recovery::Done;
+    let carried = turn.carry_out(assignments, rows).await?;
     if let Some(path) = carried.changed.first() {
         return Err(EngineError::Rejected {
             message: format!("`{path}` changed while it was resolved"),

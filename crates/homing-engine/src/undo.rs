@@ -10,12 +10,12 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
-use crate::pipeline::publish::{Assignment, Rows, carry_out};
-use crate::pipeline::survey;
+use crate::pipeline::publish::{Assignment, Rows};
 use crate::report::{ItemAction, ItemReport, RunReport, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::shared::Shared;
-use crate::target::{Published, read_state};
+use crate::target::Published;
+use crate::target_turn::TargetTurn;
 
 impl Engine {
     /// Puts back what a run changed in targets (the last run that has ended and changed something, unless one is
@@ -141,9 +141,7 @@ async fn undo_in(
     captured: &BTreeSet<ItemKey>,
     run: &Arc<Run>,
 ) -> Result<(Items, Items), EngineError> {
-    let (spec, actor) = shared.target(id)?;
-    let mut turn = actor.take_turn(shared, id).await?;
-    let state = read_state(shared, id).await?;
+    let mut turn = TargetTurn::take(shared, id, run).await?;
     // A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
     let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
     for row in rows {
@@ -154,23 +152,9 @@ async fn undo_in(
             }
         }
     }
-    let paths: BTreeSet<ItemKey> = changes.keys().cloned().collect();
-    let rules = survey::RootRules {
-        boot_id: &shared.boot_id,
-        accept: false,
-        read_all: false,
-    };
-    let settings = &shared.specs.settings;
-    let near = survey::target(
-        run,
-        settings,
-        spec,
-        state.root.as_ref(),
-        &state.ledger,
-        paths.clone(),
-        rules,
-    )
-    .await?;
+    let near = turn
+        .survey(changes.keys().cloned().collect(), false)
+        .await?;
     let sizes = sizes(shared, &changes, undone).await?;
     let mut reported = Vec::new();
     let mut steps = Vec::new();
@@ -203,7 +187,7 @@ async fn undo_in(
             reported.push(report);
         }
     }
-    let live: BTreeSet<&SourceId> = state.heads.iter().map(|head| &head.source).collect();
+    let live: BTreeSet<&SourceId> = turn.state.heads.iter().map(|head| &head.source).collect();
     let is_elsewhere =
         |row: &JournalRow| elsewhere.contains(&(row.source.clone(), row.key.clone()));
     let holds: Vec<HoldRow> = steps
@@ -219,7 +203,7 @@ async fn undo_in(
         let Some(row) = changes.get(&step.key) else {
             continue;
         };
-        let known = state.ledger.get(&row.path);
+        let known = turn.state.ledger.get(&row.path);
         // What is deleted with a base stays away: the run brought back what the user had deleted, or what only this
         // target did not have.
         let base = match row.base_before {
@@ -247,14 +231,12 @@ async fn undo_in(
             change,
         });
     }
-    *turn = crate::target::Recovery::Due;
     // Should the process die before it is done, the next publish finishes what the holds ask for.
     let rows = Rows {
         holds,
         ..Rows::default()
     };
-    let mut carried = carry_out(shared, id, spec, run, assignments, rows).await?;
-    *turn = crate::target::Recovery::Done;
+    let mut carried = turn.carry_out(assignments, rows).await?;
     let changed = carried.changed.iter();
     let left_alone = changed.filter_map(|path| Some(left(id, changes.get(path)?, None)));
     carried.items.extend(left_alone);

@@ -13,12 +13,13 @@ use crate::engine::{Engine, conclude_alone};
 use crate::error::EngineError;
 use crate::hooks;
 use crate::pipeline::plan::publish::PathChange;
-use crate::pipeline::publish::{Assignment, Rows, carry_out};
-use crate::pipeline::{survey, transfer};
+use crate::pipeline::publish::{Assignment, Rows};
+use crate::pipeline::transfer;
 use crate::report::{Drift, ItemAction, Trigger, Verb, VerifyReport};
 use crate::runs::Run;
 use crate::shared::Shared;
-use crate::target::{Published, Recovery, read_state};
+use crate::target::Published;
+use crate::target_turn::TargetTurn;
 
 impl Engine {
     /// Compares every published file with what was written, byte by byte. With `repair`, files that are missing or
@@ -71,28 +72,9 @@ async fn verify(
     repair: bool,
     run: &Arc<Run>,
 ) -> Result<(VerifyReport, Published), EngineError> {
-    let (spec, actor) = shared.target(id)?;
-    let mut turn = actor.take_turn(shared, id).await?;
-    let state = read_state(shared, id).await?;
-    let ledger = state.ledger;
-    let settings = &shared.specs.settings;
-    // Nothing is taken as known: every file is read.
-    let rules = survey::RootRules {
-        boot_id: &shared.boot_id,
-        accept: false,
-        read_all: true,
-    };
-    let paths = ledger.keys().cloned().collect();
-    let near = survey::target(
-        run,
-        settings,
-        spec,
-        state.root.as_ref(),
-        &ledger,
-        paths,
-        rules,
-    )
-    .await?;
+    let mut turn = TargetTurn::take(shared, id, run).await?;
+    let paths = turn.state.ledger.keys().cloned().collect();
+    let near = turn.survey(paths, true).await?;
     let mut report = VerifyReport {
         target: id.clone(),
         checked: 0,
@@ -100,7 +82,7 @@ async fn verify(
     };
     let mut repairs = Vec::new();
     let mut damages = Vec::new();
-    for (path, row) in ledger.iter().filter(|(_, row)| !row.tombstone) {
+    for (path, row) in turn.state.ledger.iter().filter(|(_, row)| !row.tombstone) {
         report.checked += 1;
         if let Some(reason) = near.unknown_reason(path) {
             report
@@ -130,13 +112,10 @@ async fn verify(
     let mut published = Published::default();
     if repair && !repairs.is_empty() {
         // What the disk made of a file is kept too before it is replaced.
-        let place = spec.place.as_ref();
+        let (place, settings) = (turn.spec.place.as_ref(), &shared.specs.settings);
         let kept = transfer::fetch_missing(run, settings, &shared.store, place, damages).await?;
         repairs.retain(|repair| !kept.failed.contains_key(&repair.change.path));
-        *turn = Recovery::Due;
-        let rows = Rows::default();
-        let carried = carry_out(shared, id, spec, run, repairs, rows).await?;
-        *turn = Recovery::Done;
+        let carried = turn.carry_out(repairs, Rows::default()).await?;
         note_repairs(&mut report, &carried.items);
         published.carried = carried.items;
         if let Some(error) = carried.storage {

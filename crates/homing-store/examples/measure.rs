@@ -174,8 +174,17 @@ fn rows() -> Result<()> {
         })?;
         let update = begin.elapsed();
         let begin = Instant::now();
-        let ten = heads(&contents[..10]);
-        store.write_blocking(move |writer| writer.put_head(&source(), &ten))?;
+        let few = &contents[..10];
+        let (head, ledger, mut journal) = (heads(few), ledgers(few), journals(few));
+        for row in &mut journal {
+            row.run = RunId(3);
+        }
+        store.write_blocking(move |writer| {
+            writer.begin_run(&run(3))?;
+            writer.put_head(&source(), &head)?;
+            writer.put_ledger(&target(), &ledger)?;
+            writer.put_journal(&journal)
+        })?;
         let ten = begin.elapsed();
         let begin = Instant::now();
         store.write_blocking(|writer| writer.begin_run(&run(2)))?;

@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
 use homing_core::{ContentHash, ContentReader, Contents, Hasher, SideError};
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ const BUFFERED_BYTES: usize = 4 << 20;
 const BUFFERED_BYTES_MAX: usize = 16 << 20;
 /// How much of what a run kept stays at hand for its publish.
 const FRESH_BYTES_MAX: usize = 16 << 20;
+/// The histogram of how long it took to make kept contents durable.
+const CONTENTS_TIME: &str = "homing_store_contents_duration_seconds";
 pub(crate) const COPY_BYTES: usize = 128 << 10;
 pub(crate) const TEMPORARY_PREFIX: &str = "tmp-";
 
@@ -169,7 +172,9 @@ impl StoredContents {
         }
         // Neighbours in the index one after the other.
         batch.sort_unstable_by_key(|(hash, _)| *hash);
+        let begun = Instant::now();
         let result = self.inner.write(move |writer| writer.put_contents(&batch));
+        metrics::histogram!(CONTENTS_TIME).record(begun.elapsed());
         if result.is_ok() && self.state().pins.has_scope() {
             let pending = self.state().pending();
             self.state().fresh().extend(&pending.writing);

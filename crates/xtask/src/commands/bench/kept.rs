@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// From the first byte sent to the last one read.
+    took: Duration,
+    body: String,
+}
+
 /// A connection that is asked again and again.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -23,8 +32,8 @@ impl Kept {
         })
     }
 
-    /// Sends one request, reads its answer whole and returns the status and how long it took.
-    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<(u16, Duration)> {
+    /// Sends one request and reads its answer whole.
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: homing\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -46,17 +55,41 @@ impl Kept {
                 length = number.parse()?;
             }
         }
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer)?;
-        let took = begun.elapsed();
-        Ok((status.context("an answer has a status")?, took))
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer {
+            took: begun.elapsed(),
+            status: status.context("an answer has a status")?,
+            body: String::from_utf8(body)?,
+        })
     }
 
     /// Asks what must succeed and returns how long it took.
     pub(crate) fn time(&mut self, method: &str, path: &str, body: &str) -> Result<Duration> {
-        let (status, took) = self.ask(method, path, body)?;
+        Ok(self.well(method, path, body)?.took)
+    }
+
+    /// Returns the sum of a histogram's observations, over all that have `label`: seconds, as homingd counts them.
+    pub(crate) fn sum_of(&mut self, histogram: &str, label: &str) -> Result<f64> {
+        let answer = self.well("GET", "/v1/metrics", "")?;
+        let name = format!("{histogram}_sum");
+        let lines = answer.body.lines().filter(|line| {
+            let rest = line.strip_prefix(&name);
+            rest.is_some_and(|rest| rest.contains(label))
+        });
+        let mut sum = 0.0;
+        for line in lines {
+            let value = line.rsplit(' ').next().context("a line has a value")?;
+            sum += value.parse::<f64>()?;
+        }
+        Ok(sum)
+    }
+
+    fn well(&mut self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        let answer = self.ask(method, path, body)?;
+        let status = answer.status;
         ensure!(status < 300, "{method} {path} was answered with {status}");
-        Ok(took)
+        Ok(answer)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
 
+use super::super::kept::Kept;
 use super::super::service::Service;
 use super::super::table::{Table, Target};
 use super::files::make_files;
@@ -37,11 +37,12 @@ pub(crate) fn database(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     service.stop()?;
     let first = service.database_bytes()?;
     service.launch()?;
-    for _ in 0..200 {
+    // Many, for the database grows by whole pages.
+    for _ in 0..1_000 {
         service.time(&["sync", "s0"])?;
     }
     service.stop()?;
-    let per_run = service.database_bytes()?.saturating_sub(first) / 200;
+    let per_run = service.database_bytes()?.saturating_sub(first) / 1_000;
     table.tell(
         "database per unchanged run",
         &format!("{per_run} bytes"),
@@ -60,15 +61,19 @@ pub(crate) fn database(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
             Target::Millis(100.0),
         ),
     ] {
-        let mut times = Vec::new();
+        let (mut rows, mut contents) = (Vec::new(), Vec::new());
+        let mut kept = Kept::open(&service.socket())?;
         for number in 1..=bench.runs {
             make_files(&source, count, 2_048, number)?;
             bench.place.settle()?;
-            let answer = service.ask(&["sync", "s0"])?;
-            let id = answer["runs"][0]["id"].to_string();
-            times.push(database_time(&service.ask(&["run", "show", &id])?));
+            let before = busy(&mut kept)?;
+            service.time(&["sync", "s0"])?;
+            let after = busy(&mut kept)?;
+            rows.push(after.rows.saturating_sub(before.rows));
+            contents.push(after.contents.saturating_sub(before.contents));
         }
-        table.add(what, &times, &[], &[most]);
+        table.add(what, &rows, &[], &[most]);
+        table.add("… its contents, beside that", &contents, &[], &[]);
     }
     store_alone(bench, table)
 }
@@ -92,26 +97,42 @@ fn store_alone(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         "the store's measurements failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    table.append(
-        "The store alone",
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for (line, what, most) in [
+        ("one insert", "the store alone: a single insert", 5.0),
+        ("one query", "the store alone: a single query", 2.0),
+        (
+            "ten files",
+            "the store alone: ten files, with run, head, ledger and journal",
+            50.0,
+        ),
+    ] {
+        let time = millis_of(&text, line).with_context(|| format!("`{line}` was not measured"))?;
+        table.add(what, &[time], &[], &[Target::Millis(most)]);
+    }
+    table.append("The store alone", text);
     Ok(())
 }
 
-/// Returns the time of the phases in which a run waits for the database.
-fn database_time(run: &Value) -> Duration {
-    let phases = run["phases"].as_array().into_iter().flatten();
-    let of_database = phases.filter(|phase| {
-        phase["name"].as_str().is_some_and(|name| {
-            ["record", "journal", "store"]
-                .iter()
-                .any(|word| name.contains(word))
-        })
-    });
-    Duration::from_millis(
-        of_database
-            .filter_map(|phase| phase["duration_ms"].as_u64())
-            .sum(),
-    )
+/// Returns the time in the line that begins with `name`.
+fn millis_of(text: &str, name: &str) -> Option<Duration> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let value: f64 = rest.trim().strip_suffix(" ms")?.parse().ok()?;
+    Some(Duration::from_secs_f64(value / 1000.0))
+}
+
+/// Time that passed in the database's transactions: of rows, and of contents that were made durable.
+struct Busy {
+    rows: Duration,
+    contents: Duration,
+}
+
+/// Reads what homingd has counted since its start.
+fn busy(kept: &mut Kept) -> Result<Busy> {
+    let transactions = kept.sum_of("homing_store_transaction_duration_seconds", "")?;
+    let contents = kept.sum_of("homing_store_contents_duration_seconds", "")?;
+    Ok(Busy {
+        rows: Duration::from_secs_f64((transactions - contents).max(0.0)),
+        contents: Duration::from_secs_f64(contents),
+    })
 }
