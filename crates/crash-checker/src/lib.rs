@@ -46,6 +46,8 @@
 //!   each of them once and in an order that contradicts no other content. A truncated or mixed-up file is found all the same.
 //! * *Several sources*: which of them has the path `notes`, a file of the one and a directory of the other, is no promise;
 //!   and which of the winner's lines are in a file that carries an edit of another's is not judged.
+//! * *A line that was taken out here* stays out when upstream renames its file away and back: Homing, which never saw
+//!   both sides agree on the file's end, sees upstream's line as one that never changed.
 //! * *A target whose layout changed* has an edited file under another name: its lines are missed there from then on.
 //! * *What an undo gave back while its source was not configured* may conflict when the source is back.
 //! * *One name of several files* in a flat target: any of the winning source's files may be there.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::content::{Unit, units};
-use crate::model::Spot;
+use crate::model::{Place, Spot};
 
 /// Every unit that a person wrote or took out.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub(crate) struct Lines {
     live: BTreeMap<Spot, BTreeMap<Unit, u64>>,
     /// Units that a person took out of a path, wherever that was, and when that was last.
     removed: BTreeMap<String, BTreeMap<Unit, u64>>,
+    /// Units that a person took out of a path in a target: who has them upstream brings them back by no rename.
+    taken_out_here: BTreeMap<String, BTreeSet<Unit>>,
     /// Units that a person's decision gave up at other places of the path: they may go if a copy is kept.
     given_up: BTreeMap<String, BTreeSet<Unit>>,
     /// Counts what people do.
@@ -28,11 +30,17 @@ impl Lines {
         after: &BTreeSet<Unit>,
     ) {
         self.refuse(path, before.difference(after));
+        let out = self.taken_out_here.entry(path.to_owned()).or_default();
+        let mut new: Vec<&Unit> = after.difference(before).collect();
+        match spot.0 {
+            Place::Target(_) => out.extend(before.difference(after).cloned()),
+            Place::Origin(_) => new.retain(|unit| !out.contains(*unit)),
+        }
         self.clock += 1;
         let now = self.clock;
         let live = self.live.entry(spot.clone()).or_default();
         live.retain(|unit, _| after.contains(unit));
-        live.extend(after.difference(before).map(|unit| (unit.clone(), now)));
+        live.extend(new.into_iter().map(|unit| (unit.clone(), now)));
     }
 
     /// Notes that a person took units out of a path.
@@ -112,7 +120,6 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Place;
 
     #[test]
     fn a_line_that_is_written_again_is_missed_again() {
@@ -128,5 +135,20 @@ mod tests {
         lines.give_up("a.md", [b"one\n".to_vec()]);
         assert!(lines.is_given_up("a.md", &[b"one\n".to_vec()]));
         assert!(!lines.is_given_up("a.md", &[b"one\n".to_vec(), b"two\n".to_vec()]));
+    }
+
+    #[test]
+    fn a_line_that_was_taken_out_here_is_not_brought_back_by_a_rename_upstream() {
+        let mut lines = Lines::default();
+        let (here, there) = (
+            (Place::Target(0), "a.md".to_owned()),
+            (Place::Origin(0), "a.md".to_owned()),
+        );
+        let (nothing, both, one) = (units(b""), units(b"one\ntwo\n"), units(b"one\n"));
+        lines.written(&there, "a.md", &nothing, &both);
+        lines.written(&here, "a.md", &both, &one);
+        lines.written(&there, "a.md", &both, &nothing);
+        lines.written(&there, "a.md", &nothing, &both);
+        assert_eq!(lines.missing(&there, "a.md", None), [b"one\n".to_vec()]);
     }
 }
