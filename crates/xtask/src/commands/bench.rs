@@ -6,6 +6,8 @@ mod rows;
 mod service;
 mod table;
 
+use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -49,6 +51,13 @@ pub(crate) struct BenchArgs {
     output: PathBuf,
 }
 
+/// The last section of the page, which people write and a new measurement leaves as it is.
+const BY_HAND: &str = "\n## What is missed, and why\n";
+
+fn written_by_hand(page: &str) -> &str {
+    page.find(BY_HAND).map_or("", |at| &page[at..])
+}
+
 /// Builds the release profile, measures, and writes the table.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     need_debian_tools(TOOLS)?;
@@ -80,10 +89,24 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     say(&text);
     if args.only.is_none() {
         let output = root().join(&args.output);
-        std::fs::File::create(&output)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        let old = fs::read_to_string(&output).unwrap_or_default();
+        let page = text + written_by_hand(&old);
+        fs::File::create(&output)
+            .and_then(|mut file| file.write_all(page.as_bytes()))
             .with_context(|| format!("could not write {}", output.display()))?;
         say(format!("written to {}", args.output.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_stays_on_the_page() {
+        let page = format!("# Benchmarks\n\n| a row |\n{BY_HAND}\nBecause.\n");
+        assert_eq!(written_by_hand(&page), format!("{BY_HAND}\nBecause.\n"));
+        assert_eq!(written_by_hand("# Benchmarks\n"), "");
+    }
 }
