@@ -1,5 +1,8 @@
 //! `cargo xtask demo`: what Homing does, in a throwaway home.
 
+mod picture;
+
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -19,12 +22,17 @@ pub(crate) struct DemoArgs {
     /// Build and use the release profile
     #[arg(long)]
     release: bool,
+    /// Draw what is shown into this file: docs/demo.svg of the README is made so
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 struct Demo {
     binaries: Binaries,
     home: PathBuf,
     daemon: Child,
+    /// What was shown since homingd runs.
+    transcript: RefCell<String>,
 }
 
 /// Builds, plays and ends with where everything is.
@@ -38,13 +46,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let mut demo = Demo::start(binaries, home)?;
     let played = demo.play();
     let stopped = demo.stop();
-    played.with_context(|| {
+    let shown = played.with_context(|| {
         format!(
             "the demo in {} did not show what it should",
             demo.home.display()
         )
     })?;
     stopped?;
+    if let Some(file) = &args.picture {
+        write(file, &picture::draw(&shown))?;
+    }
     demo.tell_how_to_go_on();
     say(format!(
         "(the demo took {:.1} s)",
@@ -96,16 +107,32 @@ impl Demo {
             binaries,
             home,
             daemon,
+            transcript: RefCell::default(),
         })
     }
 
-    fn play(&self) -> Result<()> {
-        tell("A first sync publishes what the team shares.");
+    /// Plays everything and returns what the picture shows of it.
+    fn play(&self) -> Result<String> {
+        self.begin()?;
+        self.transcript.borrow_mut().clear();
+        self.edit_on_both_sides()?;
+        let shown = self
+            .transcript
+            .borrow()
+            .replace(&*self.home.to_string_lossy(), "~");
+        self.look_back()?;
+        Ok(shown)
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.tell("A first sync publishes what the team shares.");
         self.homing(&["sync"], 0, &["team"])?;
         self.holds("agents/reviewer.md", &["model: sonnet"])?;
-        self.homing(&["status"], 0, &["team", "claude"])?;
+        self.homing(&["status"], 0, &["team", "claude"])
+    }
 
-        tell("Upstream, the reviewer gets another model. Here, somebody adds a rule to it.");
+    fn edit_on_both_sides(&self) -> Result<()> {
+        self.tell("Upstream, the reviewer gets another model. Here, somebody adds a rule to it.");
         self.change(
             "team-agents/agents/reviewer.md",
             "model: sonnet",
@@ -119,12 +146,14 @@ impl Demo {
         self.homing(&["diff"], 0, &["reviewer.md"])?;
         self.holds("agents/reviewer.md", &["model: sonnet", "Never praise."])?;
 
-        tell("The sync merges the two: neither is lost.");
+        self.tell("The sync merges the two: neither is lost.");
         self.homing(&["sync"], 0, &["team"])?;
         self.show("agents/reviewer.md")?;
         self.holds("agents/reviewer.md", &["model: opus", "Never praise."])?;
 
-        tell("Now both change the same line. That is a conflict: the local file stays as it is.");
+        self.tell(
+            "Now both change the same line. That is a conflict: the local file stays as it is.",
+        );
         self.change(
             "team-agents/agents/planner.md",
             "at most three questions",
@@ -139,17 +168,20 @@ impl Demo {
         self.homing(&["conflicts"], 0, &["planner.md"])?;
         self.holds("agents/planner.md", &["at most five questions"])?;
 
-        tell("Somebody decides for the upstream side,");
+        self.tell("Somebody decides for the upstream side,");
         self.homing(
             &["resolve", "claude", "agents/planner.md", "--theirs"],
             0,
             &[],
         )?;
         self.holds("agents/planner.md", &["no questions"])?;
-        tell("regrets it,");
+        self.tell("regrets it,");
         self.homing(&["undo"], 0, &[])?;
-        self.holds("agents/planner.md", &["at most five questions"])?;
-        tell("and asks where the file comes from.");
+        self.holds("agents/planner.md", &["at most five questions"])
+    }
+
+    fn look_back(&self) -> Result<()> {
+        self.tell("and asks where the file comes from.");
         let file = self.home.join(".claude/agents/agents/planner.md");
         self.homing(&["why", &file.to_string_lossy()], 0, &["team"])?;
         self.homing(&["history"], 0, &["undo", "sync"])?;
@@ -162,19 +194,19 @@ impl Demo {
         environment(&mut command, &self.home);
         let output = command.args(arguments).stdin(Stdio::null()).output()?;
         let home = self.home.to_string_lossy();
-        say(format!(
+        self.say(format!(
             "$ homing {}",
             arguments.join(" ").replace(&*home, "~")
         ));
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        say(text.trim_end());
+        self.say(text.trim_end());
         if code != 0 {
-            say(format!(
+            self.say(format!(
                 "(exit code {code}: something waits for a decision)"
             ));
         }
-        say("");
+        self.say("");
         ensure!(
             output.status.code() == Some(code),
             "`homing {}` ended with {}",
@@ -203,8 +235,8 @@ impl Demo {
     }
 
     fn show(&self, path: &str) -> Result<()> {
-        say(format!("$ cat ~/.claude/agents/{path}"));
-        say(fs::read_to_string(
+        self.say(format!("$ cat ~/.claude/agents/{path}"));
+        self.say(fs::read_to_string(
             self.home.join(".claude/agents").join(path),
         )?);
         Ok(())
@@ -214,11 +246,22 @@ impl Demo {
         let file = self.home.join(path);
         let text = fs::read_to_string(&file)?;
         ensure!(text.contains(from), "{path} does not hold `{from}`");
-        say(format!(
+        self.say(format!(
             "# ~/{path}: `{from}` becomes `{}`",
             to.replace('\n', "\\n")
         ));
         write(&file, &text.replace(from, to))
+    }
+
+    fn tell(&self, text: &str) {
+        self.say(format!("\n## {text}\n"));
+    }
+
+    fn say(&self, text: impl AsRef<str>) {
+        let mut transcript = self.transcript.borrow_mut();
+        transcript.push_str(text.as_ref());
+        transcript.push('\n');
+        say(text);
     }
 
     fn stop(&mut self) -> Result<()> {
@@ -254,10 +297,6 @@ impl Demo {
              To be rid of it: rm -r {home}"
         ));
     }
-}
-
-fn tell(text: &str) {
-    say(format!("\n## {text}\n"));
 }
 
 fn environment(command: &mut Command, home: &Path) {
