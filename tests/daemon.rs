@@ -1,6 +1,7 @@
 //! homingd's life: one at a time, signals, crashes, exit codes.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 
 use anyhow::ensure;
@@ -27,6 +28,16 @@ fn a_second_homingd_with_its_own_data_does_not_take_the_socket() -> TestResult {
     let other = home.path("other-data");
     home.refused(&["--data-dir", &other.to_string_lossy()])?
         .expect(1, &["answers on", "hint:"])?;
+    ensure!(!other.exists(), "it made what it cannot use");
+    // One that has been there before has its lock, and no database is made in it.
+    fs::DirBuilder::new().mode(0o700).create(&other)?;
+    fs::File::create(other.join("homingd.lock"))?;
+    home.refused(&["--data-dir", &other.to_string_lossy()])?
+        .expect(1, &["answers on", "hint:"])?;
+    ensure!(
+        fs::read_dir(&other)?.count() == 1,
+        "it made a database that it cannot use"
+    );
     home.ok(&["status"])?;
     first.stop()
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -234,6 +235,30 @@ fn connections_that_are_idle_or_slow_make_room_for_others() -> TestResult {
     // What was cut off halfway did not begin anything.
     let runs = home.json_ok(&["history"])?;
     ensure!(runs["runs"] == serde_json::json!([]), "{runs:#}");
+    Ok(())
+}
+
+#[test]
+fn a_crowd_of_half_requests_does_not_hold_up_a_whole_one() -> TestResult {
+    const CROWD: usize = 900;
+    let home = Home::with_one_source()?;
+    let _daemon = home.start()?;
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut stream = UnixStream::connect(home.socket())?;
+        // It may have had to give way already.
+        stream
+            .write_all(b"GET /v1/status HTTP/1.1\r\nHost: hom")
+            .unwrap_or_default();
+        crowd.push(stream);
+    }
+    let begun = Instant::now();
+    let answer = request(&home, "GET /v1/version HTTP/1.1\r\nHost: homing\r\n\r\n")?;
+    let took = begun.elapsed();
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // Sixty-four places, each kept for half a second, would make it wait seven.
+    ensure!(took < Duration::from_secs(3), "it took {took:?}");
+    drop(crowd);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Which connections there are, and which of them gives way when there is no room for another.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,14 +9,18 @@ use std::time::Duration;
 
 use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at the same time; further ones wait in the socket's backlog.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
-/// When there is no room, a connection must give way that has been without a whole request for this long.
+/// When there is no room, a connection must give way that has been without a whole request for this long …
 const ASKING_TIME: Duration = Duration::from_millis(500);
+/// … and one that has not said anything at all for this long. Half a request's head gives way at once: clients write
+/// a head in one piece, so that what comes in two is nobody's who is in a hurry.
+const SILENT_TIME: Duration = Duration::from_millis(100);
 /// When there is no room, a connection must give way whose client has not taken any of its answer for this long.
 const TAKING_TIME: Duration = Duration::from_secs(5);
 
@@ -40,6 +45,8 @@ struct Table {
 struct Entry {
     /// From when on it may be closed for another one; `None` while homingd itself is at work for it.
     may_go: Option<Instant>,
+    /// Whether the head of a request is waited for.
+    awaits_head: bool,
     close: CancellationToken,
 }
 
@@ -93,7 +100,8 @@ impl Connections {
         table.open.insert(
             number,
             Entry {
-                may_go: Some(Instant::now() + ASKING_TIME),
+                may_go: Some(Instant::now() + SILENT_TIME),
+                awaits_head: true,
                 close: close.clone(),
             },
         );
@@ -115,25 +123,44 @@ impl Place {
         self.0.close.cancelled().await;
     }
 
-    /// The client's turn: homingd waits for a request, or for the rest of one.
+    /// The client's turn: homingd waits for its next request.
     fn asks(&self) {
-        self.set(Some(Instant::now() + ASKING_TIME));
+        self.set(Some(Instant::now() + ASKING_TIME), true);
+    }
+
+    /// Something came and nothing more: where the head is not whole, that is half a request.
+    fn is_cut_short(&self) {
+        let connections = &self.0.connections;
+        if let Some(entry) = connections.lock().open.get_mut(&self.0.number)
+            && entry.awaits_head
+        {
+            entry.may_go = entry.may_go.min(Some(Instant::now()));
+        } else {
+            return;
+        }
+        connections.0.changed.notify_one();
+    }
+
+    /// The head is whole, and the body is waited for.
+    fn sends_body(&self) {
+        self.set(Some(Instant::now() + ASKING_TIME), false);
     }
 
     /// homingd's turn: the request is whole.
     fn is_answered(&self) {
-        self.set(None);
+        self.set(None, false);
     }
 
     /// The client's turn again: it takes the answer.
     fn takes(&self) {
-        self.set(Some(Instant::now() + TAKING_TIME));
+        self.set(Some(Instant::now() + TAKING_TIME), false);
     }
 
-    fn set(&self, may_go: Option<Instant>) {
+    fn set(&self, may_go: Option<Instant>, awaits_head: bool) {
         let connections = &self.0.connections;
         if let Some(entry) = connections.lock().open.get_mut(&self.0.number) {
             entry.may_go = may_go;
+            entry.awaits_head = awaits_head;
         }
         if may_go.is_some() {
             connections.0.changed.notify_one();
@@ -148,6 +175,72 @@ impl Drop for Seat {
     }
 }
 
+/// The client's end of a connection; what comes from it tells whether there is half a request.
+pub(crate) struct Incoming<S> {
+    stream: S,
+    place: Place,
+    /// Whether something came since the last time that nothing was there.
+    came: bool,
+}
+
+impl<S> Incoming<S> {
+    /// Watches what comes.
+    pub(crate) fn new(stream: S, place: Place) -> Self {
+        Self {
+            stream,
+            place,
+            came: false,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.came |= buffer.filled().len() > before;
+        } else if std::mem::take(&mut self.came) {
+            self.place.is_cut_short();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 /// The body of a request; when it is whole, it is homingd's turn.
 pub(crate) struct Asked<B> {
     body: B,
@@ -159,6 +252,8 @@ impl<B: HttpBody> Asked<B> {
     pub(crate) fn new(body: B, place: Place) -> Self {
         if body.is_end_stream() {
             place.is_answered();
+        } else {
+            place.sends_body();
         }
         Self { body, place }
     }
@@ -242,6 +337,7 @@ mod tests {
     use axum::body::{Body, Bytes};
     use futures_util::FutureExt;
     use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::timeout;
 
     use super::*;
@@ -270,7 +366,7 @@ mod tests {
             .filter(|n| is_closed(&places[*n]))
             .collect();
         assert_eq!(closed, [1], "number 0 has just asked something");
-        assert!(began.elapsed() < ASKING_TIME && began.elapsed() > ASKING_TIME / 2);
+        assert!(began.elapsed() < SILENT_TIME);
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,6 +401,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn half_a_head_gives_way_at_once_and_whoever_has_said_nothing_does_not() {
+        let connections = Connections::default();
+        let places = full(&connections).await;
+        let (mut client, stream) = tokio::io::duplex(64);
+        let mut incoming = Incoming::new(stream, places[5].clone());
+        let mut buffer = [0; 64];
+        assert!(incoming.read(&mut buffer).now_or_never().is_none());
+        assert!(
+            !connections.lock().open[&places[5].0.number]
+                .may_go
+                .is_some_and(|at| at <= Instant::now()),
+            "nothing came, so nothing is cut short"
+        );
+        client.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(incoming.read(&mut buffer).await.unwrap(), 8);
+        let began = Instant::now();
+        let mut entering = pin!(connections.enter());
+        assert!(
+            entering.as_mut().now_or_never().is_none(),
+            "it may be whole"
+        );
+        assert!(incoming.read(&mut buffer).now_or_never().is_none());
+        drop(entering.await);
+        assert!(is_closed(&places[5]));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(places.iter().filter(|place| is_closed(place)).count(), 1);
+
+        // After a whole head more may be waited for: its body, or that the client goes away.
+        places[6].is_answered();
+        places[6].is_cut_short();
+        places[7].sends_body();
+        places[7].is_cut_short();
+        let may_go = |place: &Place| connections.lock().open[&place.0.number].may_go;
+        assert_eq!(may_go(&places[6]), None);
+        assert_eq!(may_go(&places[7]), Some(Instant::now() + ASKING_TIME));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_counts_from_its_last_byte_and_an_answer_until_it_is_taken() {
         let connections = Connections::default();
         let place = connections.enter().await;
@@ -315,8 +449,8 @@ mod tests {
                 .map(|part| Ok::<_, std::io::Error>(Bytes::from(*part)));
             Body::from_stream(futures_util::stream::iter(parts))
         };
-        let begun = may_go().unwrap();
         let mut asked = Asked::new(chunks(&["a", "b"]), place.clone());
+        let begun = may_go().unwrap();
         tokio::time::advance(Duration::from_millis(100)).await;
         asked.frame().await.unwrap().unwrap();
         assert_eq!(may_go(), Some(begun), "half a request buys no time");

@@ -20,7 +20,7 @@ use crate::signal::{Asked, Signals};
 use crate::socket::Socket;
 use crate::start::StartError;
 use crate::tasks::Tasks;
-use crate::{convert, log, server};
+use crate::{convert, log, server, socket};
 
 /// Clients' reloads that may wait; further ones wait at the door.
 const WAITING_RELOADS: usize = 8;
@@ -37,7 +37,12 @@ pub(crate) async fn run(
         .map_err(|error| StartError::system("could not listen to signals", error))?;
     let place = Arc::new(place);
     let locations = &place.locations;
+    // Nothing is made for a daemon that cannot start. Where there is a lock it says more than the socket: who has it.
+    if !Lock::is_known(&locations.data_dir) {
+        socket::refuse_if_answered(&locations.socket)?;
+    }
     let lock = Lock::take(&locations.data_dir)?;
+    socket::refuse_if_answered(&locations.socket)?;
     let tasks = Tasks::default();
     let figures = Figures::install()
         .map_err(|error| StartError::system("could not begin to count", error))?;

@@ -30,6 +30,11 @@ impl Lock {
         Ok(lock)
     }
 
+    /// Tells whether a daemon has ever had `data_dir`.
+    pub(crate) fn is_known(data_dir: &Path) -> bool {
+        data_dir.join(LOCK_FILE).exists()
+    }
+
     /// Does what [`Lock::take`] does without a note, for a moment's work.
     pub(crate) fn acquire(data_dir: &Path) -> Result<Self, StartError> {
         make_private_directory(data_dir)?;

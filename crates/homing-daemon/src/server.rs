@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::connections::{Answered, Asked, Connections, Place};
+use crate::connections::{Answered, Asked, Connections, Incoming, Place};
 use crate::problem;
 use crate::socket::{Socket, may_connect};
 use crate::tasks::Tasks;
@@ -84,7 +83,8 @@ pub(crate) async fn connection(
     });
     let leash = Arc::new(Leash::default());
     let held = Arc::clone(&leash);
-    let service = tower::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let stream = Incoming::new(stream, place.clone());
+    let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let (router, place) = (router.clone(), place.clone());
         request.extensions_mut().insert(Arc::clone(&leash));
         let request = request.map(|body| Asked::new(body, place.clone()));

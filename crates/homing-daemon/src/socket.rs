@@ -70,6 +70,17 @@ impl Drop for Socket {
     }
 }
 
+/// Refuses to go on when another daemon answers at `path`. Makes nothing and removes nothing.
+pub(crate) fn refuse_if_answered(path: &Path) -> Result<(), StartError> {
+    match BlockingStream::connect(path) {
+        Ok(_) => Err(StartError::SocketInUse {
+            path: path.to_owned(),
+        }),
+        // Whatever else is there is looked at when the socket is bound.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Tells whether the process at the other end may speak to this daemon: its own user, or root.
 pub(crate) fn may_connect(stream: &UnixStream) -> io::Result<bool> {
     Ok(is_admitted(

@@ -3,15 +3,18 @@
 //! A notice says that something changed and never what: whoever hears it lists the directory. So a notice too many
 //! costs a listing, and Homing's own temporary files need only be left out because they come with every publish.
 
+mod shared;
+
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use homing_core::{Listener, Notice, RootIdentity, SideError, Watch};
-use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::EventKind;
+use notify::event::ModifyKind;
 use rustix::io::Errno;
 
+use self::shared::{Told, Watched};
 use crate::Inner;
 use crate::errors::{shown, side_error};
 use crate::walk::is_own_temporary;
@@ -21,7 +24,7 @@ struct DirWatch {
     inner: Arc<Inner>,
     identity: RootIdentity,
     /// Watches until it is dropped.
-    _watcher: RecommendedWatcher,
+    watched: Option<Watched<'static>>,
 }
 
 impl Watch for DirWatch {
@@ -32,25 +35,31 @@ impl Watch for DirWatch {
     }
 }
 
+impl Drop for DirWatch {
+    fn drop(&mut self) {
+        let watched = self.watched.take();
+        // The watcher may be walking through another directory, which no worker waits for.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(move || drop(watched)));
+        }
+    }
+}
+
 /// Begins to watch. Blocks for as long as walking through the directories takes.
 pub(crate) fn watch(inner: Arc<Inner>, listener: Listener) -> Result<Arc<dyn Watch>, SideError> {
     let identity = inner.open()?.identity;
     let place = inner.place.clone();
     let root = std::fs::canonicalize(&place).map_err(|error| io_error(&error, &place))?;
-    let told = Told {
+    let told = Listening {
         inner: Arc::clone(&inner),
-        root: root.clone(),
         listener,
     };
-    let mut watcher = notify::recommended_watcher(move |event| told.hear(event))
-        .map_err(|error| watch_error(error, &place))?;
-    watcher
-        .watch(&root, RecursiveMode::Recursive)
+    let watched = shared::watch(root, identity, Arc::new(move |event| told.hear(event)))
         .map_err(|error| watch_error(error, &place))?;
     let watch = DirWatch {
         inner,
         identity,
-        _watcher: watcher,
+        watched: Some(watched),
     };
     // Between the two looks another directory may have come into its place.
     if watch.is_current() {
@@ -60,60 +69,62 @@ pub(crate) fn watch(inner: Arc<Inner>, listener: Listener) -> Result<Arc<dyn Wat
     }
 }
 
-/// What the system tells, and who is to hear of it.
-struct Told {
+/// Who is to hear of what.
+struct Listening {
     inner: Arc<Inner>,
-    root: PathBuf,
     listener: Listener,
 }
 
-impl Told {
-    fn hear(&self, event: notify::Result<Event>) {
-        match event {
-            Err(error) => (self.listener)(Notice::Lost(watch_error(error, &self.inner.place))),
-            Ok(event) if event.need_rescan() => (self.listener)(Notice::Missed),
-            Ok(event) if !is_change(event.kind) => {}
-            Ok(event) if self.root_went(&event) => {
+impl Listening {
+    fn hear(&self, told: Told<'_>) {
+        match told {
+            Told::Failed(error) => {
+                let error = watch_error(repeated(error), &self.inner.place);
+                (self.listener)(Notice::Lost(error));
+            }
+            Told::Missed => (self.listener)(Notice::Missed),
+            Told::Happened(kind, path) if path.as_os_str().is_empty() && went(kind) => {
                 (self.listener)(Notice::Lost(replaced(&self.inner.place)));
             }
-            Ok(event) => {
-                if event.paths.iter().any(|path| self.concerns_an_item(path)) {
+            Told::Happened(_, path) => {
+                if self.concerns_an_item(path) {
                     (self.listener)(Notice::Changed);
                 }
             }
         }
     }
 
-    fn root_went(&self, event: &Event) -> bool {
-        let went = matches!(
-            event.kind,
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
-        );
-        went && event.paths.contains(&self.root)
-    }
-
     fn concerns_an_item(&self, path: &Path) -> bool {
-        let Ok(relative) = path.strip_prefix(&self.root) else {
-            return false;
-        };
-        let own = relative
+        let own = path
             .components()
             .any(|name| is_own_temporary(name.as_os_str().as_bytes()));
         let selection = &self.inner.selection;
         // What is gone may have been a directory; the patterns that name one name it as such only.
-        let excluded = relative
+        let excluded = path
             .ancestors()
-            .filter(|path| !path.as_os_str().is_empty())
-            .any(|path| selection.is_excluded(path, path != relative));
+            .filter(|part| !part.as_os_str().is_empty())
+            .any(|part| selection.is_excluded(part, part != path));
         !own && !excluded
     }
 }
 
-/// Tells whether something was written, and not only looked at.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        _ => true,
+fn went(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+    )
+}
+
+/// Returns an error once more, for the next who is to hear of it.
+fn repeated(error: &notify::Error) -> notify::Error {
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => notify::Error::new(notify::ErrorKind::MaxFilesWatch),
+        notify::ErrorKind::PathNotFound => notify::Error::new(notify::ErrorKind::PathNotFound),
+        notify::ErrorKind::Io(cause) => {
+            let errno = Errno::from_io_error(cause).unwrap_or(Errno::IO);
+            notify::Error::io(errno.into())
+        }
+        _ => notify::Error::generic(&error.to_string()),
     }
 }
 
