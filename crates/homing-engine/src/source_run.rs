@@ -447,7 +447,7 @@ impl<'a> SourceRun<'a> {
         self.ended.modified.retain(|key| !pushed.done.contains(key));
         self.ended.not_pushed(pushed.reported);
         self.ended.journalled(pushed.carried);
-        match pushed.storage {
+        match pushed.failure {
             Some(error) => Err(error),
             None => Ok(()),
         }

@@ -270,7 +270,7 @@ async fn undo_in(
             .iter()
             .filter_map(|path| Some(left(id, changes.get(path)?, None))),
     );
-    if let Some(error) = carried.storage {
+    if let Some(error) = carried.failure {
         run.fail(&error);
     }
     Ok((carried.items, reported))

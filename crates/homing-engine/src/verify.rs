@@ -138,7 +138,7 @@ async fn verify(
         *turn = Recovery::Done;
         note_repairs(&mut report, &carried.items);
         published.carried = carried.items;
-        if let Some(error) = carried.storage {
+        if let Some(error) = carried.failure {
             return Err(error);
         }
     }
