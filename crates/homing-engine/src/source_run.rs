@@ -268,7 +268,10 @@ impl<'a> SourceRun<'a> {
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
         let since = Instant::now();
-        let permit = self.shared.permits.acquire().await;
+        let permit = tokio::select! {
+            permit = self.shared.permits.acquire() => permit,
+            () = self.run.cancel.cancelled() => return Err(EngineError::Cancelled),
+        };
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
         let requests = decisions.fetches.clone();
