@@ -8,7 +8,7 @@ mod tree;
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -379,8 +379,9 @@ pub(crate) fn line_with<'a>(text: &'a str, words: &[&str]) -> Result<&'a str> {
 }
 
 /// Tells why a test does not run here, visibly.
+#[allow(clippy::unnecessary_wraps, reason = "`return skip(…)` ends a test")]
 pub(crate) fn skip(why: &str) -> TestResult {
-    std::io::stdout().write_all(format!("SKIPPED: {why}\n").as_bytes())?;
+    testkit::skipped(why);
     Ok(())
 }
 

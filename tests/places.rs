@@ -14,6 +14,18 @@ fn told(outcome: &Outcome) -> String {
     format!("{}{}", outcome.stdout, outcome.stderr)
 }
 
+/// Syncs twice, for people and for programs: both must end with this code, the run with an error of this kind.
+fn fails(home: &Home, code: i32, kind: &str) -> Result<String> {
+    let outcome = home.homing(&["sync"])?;
+    outcome.expect(code, &[])?;
+    let (document, found) = home.json(&["sync"])?;
+    ensure!(
+        found == code && document["runs"][0]["error"]["kind"] == kind,
+        "expected {code} and `{kind}`, got {found}: {document:#}"
+    );
+    Ok(told(&outcome))
+}
+
 /// A mounted file system, unmounted when it is dropped.
 struct Mount(PathBuf);
 
@@ -60,15 +72,10 @@ fn a_source_that_was_never_there_is_told() -> TestResult {
     let home = Home::with_one_source()?;
     fs::remove_dir(&home.origin("team").0)?;
     let _daemon = home.start()?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(
-        outcome.code == 1 && told(&outcome).contains("hint:"),
-        "{outcome}"
-    );
-    ensure!(
-        told(&outcome).contains(&home.origin("team").0.display().to_string()),
-        "{outcome}"
-    );
+    let told = fails(&home, 1, "not-found")?;
+    ensure!(told.contains("hint:"), "{told}");
+    let origin = home.origin("team").0.display().to_string();
+    ensure!(told.contains(&origin), "{told}");
     Ok(())
 }
 
@@ -78,8 +85,7 @@ fn a_source_that_vanishes_deletes_nothing_and_status_says_so() -> TestResult {
     let before = home.target("agents").snapshot()?;
     let away = home.root().join("away");
     fs::rename(&home.origin("team").0, &away)?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(outcome.code == 1, "{outcome}");
+    fails(&home, 1, "not-found")?;
     ensure!(home.target("agents").snapshot()? == before);
     let status = home.json_ok(&["status"])?;
     ensure!(
@@ -99,21 +105,17 @@ fn an_empty_mount_point_in_its_place_deletes_nothing() -> TestResult {
     let origin = home.origin("team").0;
     fs::rename(&origin, home.root().join("away"))?;
     fs::create_dir(&origin)?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(
-        outcome.code != 0 && told(&outcome).contains("--accept-root"),
-        "{outcome}"
-    );
+    let told = fails(&home, 7, "root-changed")?;
+    ensure!(told.contains("--accept-root"), "{told}");
     ensure!(home.target("agents").snapshot()? == before);
 
     // What is meant can be said.
     home.origin("team").write("a.md", "another directory\n")?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(outcome.code != 0, "{outcome}");
+    fails(&home, 7, "root-changed")?;
     ensure!(home.target("agents").snapshot()? == before);
-    home.homing(&["sync", "--accept-root"])?;
-    ensure!(home.target("agents").read("a.md")? == "another directory\n");
-    Ok(())
+    home.ok(&["sync", "--accept-root"])?;
+    home.target("agents")
+        .expect(&[("a.md", "another directory\n")])
 }
 
 #[test]
@@ -122,11 +124,8 @@ fn a_source_that_is_a_file_is_told() -> TestResult {
     fs::remove_dir(&home.origin("team").0)?;
     fs::File::create(&home.origin("team").0)?;
     let _daemon = home.start()?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(
-        outcome.code != 0 && told(&outcome).contains("hint:"),
-        "{outcome}"
-    );
+    let told = fails(&home, 1, "not-found")?;
+    ensure!(told.contains("hint:"), "{told}");
     Ok(())
 }
 
@@ -145,12 +144,21 @@ fn a_part_that_cannot_be_read_deletes_nothing() -> TestResult {
     let before = home.target("agents").snapshot()?;
     fs::set_permissions(origin.path("dir"), Permissions::from_mode(0o000))?;
     let outcome = home.homing(&["sync"])?;
+    let (document, code) = home.json(&["sync"])?;
     fs::set_permissions(origin.path("dir"), Permissions::from_mode(0o755))?;
     ensure!(
         told(&outcome).contains("dir"),
         "nobody said what could not be read: {outcome}"
     );
-    ensure!(outcome.code != 0, "it looks like a success: {outcome}");
+    ensure!(
+        outcome.code == 3 && code == 3,
+        "it looks like a success: {outcome}"
+    );
+    let problem = &document["runs"][0]["problems"][0];
+    ensure!(
+        problem["kind"] == "unreadable" && problem["path"] == "dir",
+        "{document:#}"
+    );
     ensure!(home.target("agents").snapshot()? == before);
     home.ok(&["sync"])?;
     ensure!(home.target("agents").snapshot()? == before);
@@ -168,15 +176,35 @@ fn a_target_whose_mode_forbids_writing_is_told_and_mended() -> TestResult {
     }
     fs::set_permissions(&target.0, Permissions::from_mode(0o555))?;
     let _daemon = home.start()?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(outcome.code == 6 || outcome.code == 3, "{outcome}");
-    ensure!(
-        told(&outcome).to_lowercase().contains("permission"),
-        "{outcome}"
-    );
+    let told = fails(&home, 6, "auth")?;
+    ensure!(told.to_lowercase().contains("permission"), "{told}");
+    ensure!(told.contains("hint:"), "{told}");
     fs::set_permissions(&target.0, Permissions::from_mode(0o755))?;
     home.ok(&["sync"])?;
     target.expect(&[("a.md", "one\n")])
+}
+
+#[test]
+fn a_part_of_a_target_that_forbids_writing_makes_the_run_partial() -> TestResult {
+    let mut home = Home::with_one_source()?;
+    home.origin("team").write("a.md", "one\n")?;
+    home.origin("team").write("shut/b.md", "two\n")?;
+    let target = home.target("agents");
+    fs::create_dir_all(target.path("shut"))?;
+    if !home.hand_over()? {
+        return skip("root cannot become another user here");
+    }
+    fs::set_permissions(target.path("shut"), Permissions::from_mode(0o555))?;
+    let _daemon = home.start()?;
+    let outcome = home.homing(&["sync"])?;
+    outcome.expect(3, &[])?;
+    ensure!(told(&outcome).contains("shut/b.md"), "{outcome}");
+    target.expect(&[("a.md", "one\n")])?;
+    // Now it is the only thing to do, and not permitted.
+    fails(&home, 6, "auth")?;
+    fs::set_permissions(target.path("shut"), Permissions::from_mode(0o755))?;
+    home.ok(&["sync"])?;
+    target.expect(&[("a.md", "one\n"), ("shut/b.md", "two\n")])
 }
 
 #[test]
@@ -189,12 +217,9 @@ fn a_target_that_is_read_only_is_told_and_mended() -> TestResult {
     };
     mount.remount("ro")?;
     let _daemon = home.start()?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!([1, 3, 6].contains(&outcome.code), "{outcome}");
-    ensure!(
-        told(&outcome).to_lowercase().contains("read-only"),
-        "{outcome}"
-    );
+    let told = fails(&home, 6, "auth")?;
+    ensure!(told.to_lowercase().contains("read-only"), "{told}");
+    ensure!(told.contains("hint:"), "{told}");
     mount.remount("rw")?;
     home.ok(&["sync"])?;
     home.target("agents").expect(&[("a.md", "one\n")])
@@ -212,9 +237,8 @@ fn a_target_that_is_full_keeps_what_it_has_and_goes_on_when_there_is_room() -> T
     home.ok(&["sync"])?;
     home.origin("team").write("a.md", "two\n")?;
     home.origin("team").write("big.md", "x".repeat(200_000))?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!([1, 3].contains(&outcome.code), "{outcome}");
-    ensure!(told(&outcome).contains("space"), "{outcome}");
+    let told = fails(&home, 1, "storage")?;
+    ensure!(told.contains("space"), "{told}");
     let found = home.target("agents").texts()?;
     ensure!(
         found.keys().all(|path| path == "a.md"),
@@ -325,7 +349,7 @@ fn a_target_that_was_removed_whole_is_not_taken_for_deletions() -> TestResult {
     home.ok(&["sync"])?;
     let before = origin.snapshot()?;
     fs::remove_dir_all(home.path("agents"))?;
-    home.homing(&["sync"])?;
+    fails(&home, 1, "not-found")?;
     ensure!(
         origin.snapshot()? == before,
         "the origin lost what the target lost"

@@ -2,8 +2,6 @@
 //!
 //! What must come out is computed by Git alone: `git read-tree` makes each checkout, `git merge-file` each merge.
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -43,10 +41,10 @@ fn sixty_upstream_commits_and_local_edits_both_arrive() {
     );
     let bundle = data.join("wshobson-agents.bundle");
     if !bundle.is_file() {
-        eprintln!(
-            "SKIPPED: {} is missing; HOMING_REAL_DATA may name its directory",
+        common::skipped(&format!(
+            "{} is missing; HOMING_REAL_DATA may name its directory",
             bundle.display()
-        );
+        ));
         return;
     }
     let base = tempfile::tempdir().expect("a temporary directory");

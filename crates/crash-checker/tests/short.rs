@@ -1,6 +1,6 @@
 //! A short run of the checker: fixed seeds, and some that are new every time.
 
-#![allow(clippy::print_stderr, reason = "seeds and skipped tests are told")]
+#![allow(clippy::print_stderr, reason = "seeds are told")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -73,7 +73,7 @@ fn new_histories_keep_every_promise() {
 #[test]
 fn power_cuts_keep_every_promise() {
     if let Some(reason) = power_cuts_unavailable() {
-        eprintln!("SKIPPED: {reason}");
+        common::skipped(&reason);
         return;
     }
     let report = run(501, 5, true);

@@ -298,13 +298,6 @@ impl Problem {
         self.source = Some(source.into());
         self
     }
-
-    /// Returns it with the run that it is about.
-    #[must_use]
-    pub fn with_run(mut self, run: i64) -> Self {
-        self.run = Some(run);
-        self
-    }
 }
 
 #[cfg(test)]
@@ -345,11 +338,11 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_fields_of_the_contract() {
-        let problem = Problem::new(ProblemKind::Auth, "could not sync source `team`")
+        let mut problem = Problem::new(ProblemKind::Auth, "could not sync source `team`")
             .with_causes(vec!["git.example.org refused the credentials".to_owned()])
             .with_hint("set the token")
-            .with_source("team")
-            .with_run(7);
+            .with_source("team");
+        problem.run = Some(7);
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
             serde_json::json!({

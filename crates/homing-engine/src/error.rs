@@ -269,7 +269,9 @@ fn side_hint(error: &SideError) -> Option<String> {
         SideError::Transient { .. } | SideError::RateLimited { .. } => {
             "it is tried again by itself"
         }
-        SideError::Auth { .. } => "give the user that runs homingd access to it",
+        SideError::Auth { .. } => {
+            "give the user that runs homingd access to it, and mount it writable if it is read-only"
+        }
         SideError::NotFound { .. } => "check that it exists and that its file system is mounted",
         SideError::Conflict { .. } => "move what stands in the way, then sync again",
         SideError::Changed { .. } => "sync again when nothing writes to it",

@@ -11,7 +11,7 @@ use crate::error::{self, EngineError};
 use crate::filter::Filter;
 use crate::pipeline::plan::push::{PushInput, decide};
 use crate::pipeline::plan::{Consent, guard};
-use crate::pipeline::publish::sums;
+use crate::pipeline::publish::{all_failed, sums};
 use crate::pipeline::record::push_waits_key;
 use crate::report::{ItemAction, ItemReport};
 use crate::runs::{self, Run};
@@ -43,8 +43,8 @@ pub(crate) struct Pushed {
     pub(crate) bytes: u64,
     /// The origin has something that the head has not.
     pub(crate) outdated: bool,
-    /// The first failure of the origin's disk.
-    pub(crate) storage: Option<EngineError>,
+    /// The first failure of the origin's disk; or that nothing could be done for want of permission.
+    pub(crate) failure: Option<EngineError>,
 }
 
 impl Push<'_> {
@@ -125,6 +125,7 @@ impl Push<'_> {
         if tried {
             crate::kill_point!("run::applied");
         }
+        let mut forbidden = None;
         let mut states = Vec::new();
         for ((step, id), outcome) in steps.iter().zip(journal).zip(outcomes) {
             let (state, reason) = match outcome {
@@ -142,8 +143,14 @@ impl Push<'_> {
                 ),
                 Outcome::Failed(failure) => {
                     let reason = error::reason(&failure);
-                    if matches!(failure, SideError::Storage { .. }) && pushed.storage.is_none() {
-                        pushed.storage = Some(failure.into());
+                    match failure {
+                        SideError::Storage { .. } => {
+                            pushed.failure.get_or_insert(failure.into());
+                        }
+                        SideError::Auth { .. } => {
+                            forbidden.get_or_insert(failure);
+                        }
+                        _ => {}
                     }
                     (JournalState::Failed, Some(reason))
                 }
@@ -164,6 +171,9 @@ impl Push<'_> {
                 reason: reason.clone(),
             });
             states.push((id, state, reason));
+        }
+        if pushed.failure.is_none() && all_failed(&states) {
+            pushed.failure = forbidden.map(EngineError::from);
         }
         let id = self.id.clone();
         self.shared

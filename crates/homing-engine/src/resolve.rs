@@ -165,7 +165,7 @@ async fn in_target(
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }
-    if let Some(error) = carried.storage {
+    if let Some(error) = carried.failure {
         run.fail(&error);
     }
     Ok(Published {

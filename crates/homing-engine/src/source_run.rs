@@ -268,7 +268,10 @@ impl<'a> SourceRun<'a> {
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
         let since = Instant::now();
-        let permit = self.shared.permits.acquire().await;
+        let permit = tokio::select! {
+            permit = self.shared.permits.acquire() => permit,
+            () = self.run.cancel.cancelled() => return Err(EngineError::Cancelled),
+        };
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
         let requests = decisions.fetches.clone();
@@ -447,7 +450,7 @@ impl<'a> SourceRun<'a> {
         self.ended.modified.retain(|key| !pushed.done.contains(key));
         self.ended.not_pushed(pushed.reported);
         self.ended.journalled(pushed.carried);
-        match pushed.storage {
+        match pushed.failure {
             Some(error) => Err(error),
             None => Ok(()),
         }

@@ -235,7 +235,7 @@ impl<'a> TargetRun<'a> {
         self.done
             .modified
             .extend(merged.map(|item| (item.source.clone(), item.path.clone())));
-        if let Some(error) = carried.storage {
+        if let Some(error) = carried.failure {
             self.done.error = Some(error.failure());
         }
         let owner = |path: ItemKey| {

@@ -240,7 +240,7 @@ async fn undo_in(
     let changed = carried.changed.iter();
     let left_alone = changed.filter_map(|path| Some(left(id, changes.get(path)?, None)));
     carried.items.extend(left_alone);
-    if let Some(error) = carried.storage {
+    if let Some(error) = carried.failure {
         run.fail(&error);
     }
     Ok((carried.items, reported))

@@ -118,7 +118,7 @@ async fn verify(
         let carried = turn.carry_out(repairs, Rows::default()).await?;
         note_repairs(&mut report, &carried.items);
         published.carried = carried.items;
-        if let Some(error) = carried.storage {
+        if let Some(error) = carried.failure {
             return Err(error);
         }
     }

@@ -19,7 +19,8 @@ pub(crate) fn side_error(errno: Errno, what: &str) -> SideError {
             ),
             source: source(),
         },
-        Errno::ROFS => SideError::Storage {
+        // A person must act, as with a mode that forbids it: trying again changes nothing.
+        Errno::ROFS => SideError::Auth {
             message: format!(
                 "{what}: the file system is read-only; mount it writable and sync again"
             ),
@@ -165,7 +166,7 @@ mod tests {
         };
         let cases = [
             (Errno::DQUOT, "storage"),
-            (Errno::ROFS, "storage"),
+            (Errno::ROFS, "auth"),
             (Errno::IO, "storage"),
             (Errno::PERM, "auth"),
             (Errno::NOENT, "not-found"),

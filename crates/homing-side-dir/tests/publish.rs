@@ -396,7 +396,7 @@ async fn a_read_only_file_system_says_so() {
         .await;
     for outcome in &outcomes {
         assert!(
-            matches!(outcome, Outcome::Failed(SideError::Storage { message, .. }) if message.contains("read-only")),
+            matches!(outcome, Outcome::Failed(SideError::Auth { message, .. }) if message.contains("read-only")),
             "{outcomes:?}"
         );
     }

@@ -78,3 +78,49 @@ pub(crate) fn reader_pool(database: &Path, busy: Duration) -> Pool<SqliteConnect
         ))
         .build_unchecked(manager)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(connection: &Connection, pragma: &str) -> String {
+        let value: rusqlite::types::Value = connection
+            .pragma_query_value(None, pragma, |row| row.get(0))
+            .unwrap();
+        match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{pragma} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn connections_are_set_up_so_that_what_is_committed_is_durable_and_sound() {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("state.db");
+        let busy = Duration::from_millis(1234);
+        let writer = open_writer(&database, busy).unwrap();
+        for (pragma, expected) in [
+            ("journal_mode", "wal"),
+            // FULL: a commit is on the disk when it returns, also through a power cut.
+            ("synchronous", "2"),
+            ("foreign_keys", "1"),
+            ("busy_timeout", "1234"),
+            ("page_size", "16384"),
+            ("wal_autocheckpoint", "0"),
+        ] {
+            assert_eq!(asked(&writer, pragma), expected, "writer: {pragma}");
+        }
+        writer.execute_batch("CREATE TABLE one (a)").unwrap();
+
+        let reader = reader_pool(&database, busy).get().unwrap();
+        for (pragma, expected) in [
+            ("journal_mode", "wal"),
+            ("busy_timeout", "1234"),
+            ("query_only", "1"),
+        ] {
+            assert_eq!(asked(&reader, pragma), expected, "reader: {pragma}");
+        }
+        assert!(reader.execute_batch("INSERT INTO one VALUES (1)").is_err());
+    }
+}

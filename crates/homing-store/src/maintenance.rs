@@ -55,12 +55,6 @@ impl Store {
         self.read(move |reader| reader.size(log)).await
     }
 
-    /// Does what [`Store::size`] does, for callers outside the async runtime.
-    pub fn size_blocking(&self) -> Result<StoreSize, StoreError> {
-        let log = crate::open::log_bytes(&self.inner().data_dir);
-        self.read_blocking(|reader| reader.size(log))
-    }
-
     /// Writes the database anew without the room that it no longer needs, and has `SQLite` look at its indexes again.
     ///
     /// Writes wait meanwhile, reads do not. [`StoreError::Full`]: it needs as much room again; nothing was changed.

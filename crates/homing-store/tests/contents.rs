@@ -100,22 +100,22 @@ fn a_wrong_hint_changes_nothing() {
     assert!(store.check_blocking(true).unwrap().is_sound());
 }
 
-#[test]
-fn what_is_there_is_not_written_again() {
+#[tokio::test]
+async fn what_is_there_is_not_written_again() {
     let (home, store) = new_store();
     let large = bytes(1, 2 * MIB);
     let version = keep(&store, &large);
     keep(&store, b"small");
     let file = file_of(home.path(), &version.hash);
     let written = std::fs::metadata(&file).unwrap().modified().unwrap();
-    let size = store.size_blocking().unwrap();
+    let size = store.size().await.unwrap();
     keep(&store, &large);
     keep(&store, b"small");
     assert_eq!(
         std::fs::metadata(&file).unwrap().modified().unwrap(),
         written
     );
-    assert_eq!(store.size_blocking().unwrap(), size);
+    assert_eq!(store.size().await.unwrap(), size);
     assert_eq!(
         store
             .read_blocking(|reader| reader.all_contents())

@@ -1,5 +1,7 @@
-//! Where the programs are.
+//! Where the programs are, and where tests say that they cannot run.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -39,4 +41,21 @@ pub(crate) fn binaries() -> Binaries {
         assert!(status.success(), "homing does not build");
     }
     binaries
+}
+
+/// Says that a test cannot run here, as `testkit::skipped` does, of which the checker's tests know nothing.
+#[allow(dead_code, reason = "not every test has something to skip")]
+pub(crate) fn skipped(why: &str) {
+    #[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+    {
+        eprintln!("SKIPPED: {why}");
+    }
+    if let Some(list) = std::env::var_os("HOMING_SKIPPED") {
+        let thread = std::thread::current();
+        let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+        let file = OpenOptions::new().append(true).create(true).open(list);
+        file.expect("the list of skipped tests")
+            .write_all(line.as_bytes())
+            .expect("it is written");
+    }
 }

@@ -76,7 +76,7 @@ impl World {
     }
 }
 
-fn steps(planned: &BTreeMap<ItemKey, PlannedItem>, direction: Direction) -> Vec<Step> {
+pub(crate) fn steps(planned: &BTreeMap<ItemKey, PlannedItem>, direction: Direction) -> Vec<Step> {
     planned
         .iter()
         .filter_map(|(key, item)| {

@@ -124,7 +124,109 @@ fn fits(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// A path for each row of the table; no other row stops it.
+    const EXAMPLES: &[&str] = &[
+        "a/.git/hooks/pre-commit",
+        ".gitmodules",
+        ".gitconfig",
+        ".hg/hgrc",
+        ".jj/repo/config.toml",
+        "settings.local.json",
+        "managed-settings.json",
+        "keybindings.json",
+        ".mcp.json",
+        ".cursor/mcp.json",
+        ".lsp.json",
+        "plugin/hooks.json",
+        ".claude.json",
+        "opencode.jsonc",
+        ".envrc",
+        ".direnvrc",
+        ".mise.toml",
+        ".tool-versions",
+        ".husky/pre-commit",
+        ".pre-commit-config.yaml",
+        "lefthook.yaml",
+        ".devcontainer/devcontainer.json",
+        ".npmrc",
+        ".yarnrc.yml",
+        ".pnpmfile.cjs",
+        ".netrc",
+        ".ssh/authorized_keys",
+        ".bashrc",
+        ".profile",
+        ".zshenv",
+        ".zlogin",
+        ".zprofile",
+        ".tmux.conf",
+        ".vimrc",
+        ".exrc",
+        ".nvimrc",
+        ".nvim.lua",
+        ".emacs.d/init.el",
+        ".dir-locals-2.el",
+        ".gdbinit",
+        ".lldbinit",
+        ".Rprofile",
+        "sitecustomize.py",
+        "usercustomize.py",
+        "lib/x.pth",
+        "autostart/x.desktop",
+        ".vscode/tasks.json",
+        ".vscode/launch.json",
+        ".zed/tasks.json",
+        ".codex/config.toml",
+        ".cargo/config.toml",
+        ".claude/hooks/run.sh",
+        ".continue/config.yaml",
+        "fish/config.fish",
+    ];
+
+    fn rows_for(path: &str) -> Vec<usize> {
+        let names: Vec<Cow<'_, str>> = path.split('/').map(lowercase).collect();
+        let fits_row = |(within, pattern, _): &(Option<&str>, &str, &str)| {
+            (0..names.len()).any(|at| {
+                let parent = at.checked_sub(1).map(|above| names[above].as_ref());
+                (within.is_none() || *within == parent) && fits(pattern, &names[at])
+            })
+        };
+        let rows = ACTIVE.iter().enumerate();
+        rows.filter(|(_, row)| fits_row(row))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    #[test]
+    fn each_row_stops_what_it_is_for_and_no_row_is_without_an_example() {
+        let mut shown = BTreeSet::new();
+        for path in EXAMPLES {
+            let rows = rows_for(path);
+            assert_eq!(rows.len(), 1, "`{path}` is for one row, not for {rows:?}");
+            let what = active_file(&ItemKey::new(path).unwrap(), &[]);
+            assert_eq!(what, Some(ACTIVE[rows[0]].2), "{path}");
+            shown.extend(rows);
+        }
+        let forgotten: Vec<_> = (0..ACTIVE.len())
+            .filter(|row| !shown.contains(row))
+            .map(|row| ACTIVE[row])
+            .collect();
+        assert!(forgotten.is_empty(), "{forgotten:?} have no example");
+        for path in [
+            ".vscode/settings.md",
+            "tasks.json",
+            "x/launch.json",
+            "config.toml",
+            "hooks/x",
+            "config.fish",
+        ] {
+            let what = active_file(&ItemKey::new(path).unwrap(), &[]);
+            assert_eq!(what, None, "{path} is only active in another place");
+        }
+    }
 
     #[test]
     fn files_that_a_tool_obeys_are_active_unless_allowed() {

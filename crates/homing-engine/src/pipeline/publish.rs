@@ -45,8 +45,8 @@ pub(crate) struct Carried {
     pub(crate) items: Vec<ItemReport>,
     /// Paths that were not as planned: plan again.
     pub(crate) changed: Vec<ItemKey>,
-    /// The first failure of this machine's disk.
-    pub(crate) storage: Option<EngineError>,
+    /// The first failure of this machine's disk; or that nothing could be done for want of permission.
+    pub(crate) failure: Option<EngineError>,
 }
 
 /// Journals, carries out and records changes of a target's files, with the rows that change without one.
@@ -82,6 +82,7 @@ pub(crate) async fn carry_out(
         crate::kill_point!("run::applied");
     }
     let mut carried = Carried::default();
+    let mut forbidden = None;
     let mut states = Vec::new();
     let mut changed = BTreeSet::new();
     for ((assignment, id), outcome) in assignments.iter().zip(journal).zip(outcomes) {
@@ -106,8 +107,14 @@ pub(crate) async fn carry_out(
             }
             Outcome::Failed(error) => {
                 let reason = failed(target, change, &error, rows.conflicts.as_mut());
-                if matches!(error, SideError::Storage { .. }) && carried.storage.is_none() {
-                    carried.storage = Some(error.into());
+                match error {
+                    SideError::Storage { .. } => {
+                        carried.failure.get_or_insert(error.into());
+                    }
+                    SideError::Auth { .. } => {
+                        forbidden.get_or_insert(error);
+                    }
+                    _ => {}
                 }
                 (JournalState::Failed, Some(reason))
             }
@@ -123,11 +130,21 @@ pub(crate) async fn carry_out(
         states.push((id, state, reason));
     }
     let tried = !states.is_empty();
+    if carried.failure.is_none() && all_failed(&states) {
+        carried.failure = forbidden.map(EngineError::from);
+    }
     record(shared, target, spec, states, changed, rows).await?;
     if tried {
         crate::kill_point!("run::recorded");
     }
     Ok(carried)
+}
+
+/// Tells whether not one row of a journal was carried out.
+pub(crate) fn all_failed(states: &[(i64, JournalState, Option<String>)]) -> bool {
+    states
+        .iter()
+        .all(|(_, state, _)| *state == JournalState::Failed)
 }
 
 /// Returns how many items operations are, and how many bytes they write.

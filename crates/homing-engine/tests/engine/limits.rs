@@ -1,34 +1,10 @@
-//! Queue, coalescing, cancellation, restarts.
+//! History, restarts, and whose turn comes when.
 
 use std::time::Duration;
 
 use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb};
 
 use crate::world::{World, names, source};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn equal_requests_that_wait_become_one_and_pull_and_push_become_a_sync() {
-    let mut world = World::empty();
-    world.source("up", |spec| spec.push = homing_engine::PushMode::Direct);
-    world.target("here", &["up"], |_| {});
-    world.write("up/a.md", "a\n");
-    let engine = world.engine().await;
-    let pull = RunRequest::new(Verb::Pull, Trigger::Manual);
-    // No task of the engine runs before this one yields, so that all of these wait together.
-    let first = engine.submit(&source("up"), pull.clone()).unwrap();
-    let second = engine.submit(&source("up"), pull.clone()).unwrap();
-    let runs: std::collections::BTreeSet<_> = [first, second].into();
-    for run in &runs {
-        engine.wait(*run).await.unwrap();
-    }
-    let other = RunRequest {
-        filter: vec!["x".into()],
-        ..pull
-    };
-    let third = engine.submit(&source("up"), other).unwrap();
-    assert!(!runs.contains(&third), "another filter is another run");
-    engine.wait(third).await.unwrap();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_tells_every_run_newest_first() {

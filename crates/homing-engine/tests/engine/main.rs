@@ -12,6 +12,7 @@ mod hold;
 mod hooks;
 mod ledger;
 mod limits;
+mod max_runs;
 mod memory;
 mod pause;
 mod publish;

@@ -242,6 +242,15 @@ impl Memory {
         Self { world, up, here }
     }
 
+    /// Adds a source in memory that no target takes from.
+    pub(crate) fn another(&mut self, name: &str) -> Arc<Accompanied> {
+        let side = Accompanied::new(Capabilities::default());
+        self.world.source(name, |spec| {
+            spec.origin = Arc::clone(&side) as Arc<dyn Side>;
+        });
+        side
+    }
+
     /// Returns the engine once it has done all that it does at its start.
     pub(crate) async fn ready(&mut self) -> Engine {
         let engine = self.world.engine().await;

@@ -2,7 +2,7 @@
 
 use homing_engine::{EngineError, PushMode, RunRequest, RunStatus, Trigger, Verb};
 
-use crate::world::{World, source};
+use crate::world::{World, source, target};
 
 fn two_way() -> World {
     let mut world = World::empty();
@@ -53,6 +53,25 @@ async fn capture_two_targets_are_merged_into_one_head() {
             "{place}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capture_of_edits_that_overlap_takes_the_one_of_the_first_target_by_name() {
+    let mut world = two_way();
+    world.target("there", &["up"], |_| {});
+    world.write("up/a.md", "1\n2\n");
+    world.sync_well("up").await;
+    // Written in the other order: what counts is the name.
+    world.write("there/a.md", "there\n2\n");
+    world.write("here/a.md", "here\n2\n");
+    let run = world.sync("up").await;
+    assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
+    assert_eq!(world.read("up/a.md").unwrap(), "here\n2\n");
+    assert_eq!(world.read("here/a.md").unwrap(), "here\n2\n");
+    assert_eq!(world.read("there/a.md").unwrap(), "there\n2\n");
+    let conflicts = world.conflicts().await;
+    assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
+    assert_eq!(conflicts[0].target, Some(target("there")), "{conflicts:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

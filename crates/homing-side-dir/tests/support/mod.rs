@@ -235,13 +235,7 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says on the test's output that something could not be tested here.
-pub(crate) fn skipped(why: &str) {
-    #[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
-    {
-        eprintln!("SKIPPED: {why}");
-    }
-}
+pub(crate) use testkit::skipped;
 
 /// A tmpfs of `size` at a directory of its own, unmounted when dropped; `None` where that is not allowed.
 pub(crate) struct Mount(PathBuf);

@@ -1,6 +1,11 @@
 //! `cargo xtask test`: installs what the tests need and runs them all.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stderr};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
 
 use crate::shell::{self, cargo, say};
 use crate::tools::{DebianTool, debian_tools, is_root, need_cargo_tool};
@@ -21,6 +26,16 @@ const TOOLS: &[DebianTool] = &[
         program: "setpriv",
         package: "util-linux",
         purpose: "a client of another user",
+    },
+    DebianTool {
+        program: "curl",
+        package: "curl",
+        purpose: "a client of another user",
+    },
+    DebianTool {
+        program: "sqlite3",
+        package: "sqlite3",
+        purpose: "a database that is locked or of a newer schema",
     },
     DebianTool {
         program: "zsh",
@@ -79,6 +94,13 @@ fn run_doc_tests() -> Result<()> {
 }
 
 fn run_suite(more: &[String]) -> Result<()> {
+    // nextest hides what tests print that pass, so they write here what they skip.
+    let skipped = tempfile::NamedTempFile::new()?;
+    let color = if stderr().is_terminal() {
+        "always"
+    } else {
+        "never"
+    };
     let mut suite = cargo([
         "nextest",
         "run",
@@ -86,13 +108,89 @@ fn run_suite(more: &[String]) -> Result<()> {
         "--features",
         "homing/failpoints",
         "--no-fail-fast",
+        "--color",
+        color,
     ]);
-    run_last(suite.args(more))
+    suite
+        .args(more)
+        .env("HOMING_SKIPPED", skipped.path())
+        .stderr(Stdio::piped());
+    run_last(&mut suite, || {
+        let list = fs::read_to_string(skipped.path()).unwrap_or_default();
+        let lines: BTreeSet<&str> = list.lines().collect();
+        lines
+            .iter()
+            .map(|line| format!("     SKIPPED {line}\n"))
+            .collect()
+    })
 }
 
-/// Runs without a closing line, so that nextest has the last word.
-fn run_last(command: &mut std::process::Command) -> Result<()> {
-    let status = command.status()?;
-    anyhow::ensure!(status.success(), "tests failed");
+/// Runs nextest without a closing line, so that it has the last word; what was skipped comes before its summary.
+fn run_last(command: &mut Command, skipped: impl FnOnce() -> String) -> Result<()> {
+    let mut child = command.spawn()?;
+    let said = child.stderr.take().context("standard error is a pipe")?;
+    pass_on(BufReader::new(said), &mut stderr(), skipped)?;
+    ensure!(child.wait()?.success(), "tests failed");
     Ok(())
+}
+
+/// Copies what nextest says, with the skipped tests before its summary, or at the end if there is none.
+fn pass_on(
+    mut said: impl BufRead,
+    out: &mut impl Write,
+    skipped: impl FnOnce() -> String,
+) -> Result<()> {
+    // The rule above the summary is held back until it is known what it is above.
+    let mut rule = Vec::new();
+    let mut line = Vec::new();
+    while said.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        if text.contains("Summary") && !rule.is_empty() {
+            break;
+        }
+        out.write_all(&std::mem::take(&mut rule))?;
+        if text.contains("────") {
+            rule.append(&mut line);
+        }
+        out.write_all(&line)?;
+        line.clear();
+    }
+    out.write_all(skipped().as_bytes())?;
+    out.write_all(&rule)?;
+    out.write_all(&line)?;
+    let mut rest = Vec::new();
+    said.read_to_end(&mut rest)?;
+    out.write_all(&rest)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed_on(said: &str) -> String {
+        let mut out = Vec::new();
+        pass_on(said.as_bytes(), &mut out, || {
+            "SKIPPED one: why\n".to_owned()
+        })
+        .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn skipped_tests_come_before_the_summary_and_nothing_is_lost() {
+        let said = "────────────\n Nextest run ID 1\n    PASS one\n────────────\n Summary [1 s] 1 test run: 1 passed\n";
+        let told = passed_on(said);
+        assert_eq!(
+            told,
+            "────────────\n Nextest run ID 1\n    PASS one\nSKIPPED one: why\n────────────\n Summary [1 s] 1 test run: 1 passed\n"
+        );
+        let failed = format!("{said}    FAIL two\nerror: test run failed\n");
+        assert_eq!(passed_on(&failed).replace("SKIPPED one: why\n", ""), failed);
+    }
+
+    #[test]
+    fn skipped_tests_are_told_where_there_is_no_summary() {
+        assert_eq!(passed_on("error: no\n"), "error: no\nSKIPPED one: why\n");
+    }
 }
