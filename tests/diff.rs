@@ -1,11 +1,13 @@
 //! `homing diff` and `--dry-run`: what a sync would do, without doing any of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
-use crate::harness::{Home, TestResult, Tree};
+use crate::harness::{Home, ONE_SOURCE, TestResult, Tree, run, skip, write};
 
 type Everything = Vec<BTreeMap<PathBuf, (u32, Vec<u8>)>>;
 
@@ -70,6 +72,130 @@ fn diff_before_the_first_sync_writes_nothing_either() -> TestResult {
     ensure!(
         !home.target("agents").0.exists(),
         "the target's directory was made"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_patch_is_what_a_sync_then_does() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    let long: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+    origin.write("long.md", &long)?;
+    origin.write("gone.md", "last words\n")?;
+    origin.write("with space.md", "one\ntwo")?;
+    origin.write("binary.bin", "a\0b")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("long.md", long.replace("line 7\n", "line seven\n"))?;
+    origin.remove("gone.md")?;
+    origin.write("with space.md", "one\ntwo\nthree\n")?;
+    origin.write("new/file.md", "new\n")?;
+    origin.write("binary.bin", "a\0c")?;
+    origin.write("large.txt", "x\n".repeat(1024 * 1024))?;
+
+    let before = everything(&home)?;
+    let text = home.ok(&["diff", "team", "--patch"])?;
+    ensure!(everything(&home)? == before, "a question wrote something");
+    for line in [
+        "update long.md (source team -> target agents)",
+        "--- a/long.md",
+        "+++ b/long.md",
+        "@@ -4,7 +4,7 @@",
+        "-line 7",
+        "+line seven",
+        "deleted file mode 100644",
+        "-last words",
+        "--- /dev/null",
+        "+++ b/new/file.md",
+        "Binary files a/binary.bin and b/binary.bin differ",
+        "Binary files /dev/null and b/large.txt differ",
+    ] {
+        ensure!(
+            text.lines().any(|known| known == line),
+            "no `{line}` in {text}"
+        );
+    }
+    ensure!(
+        !text.contains("line 12") && !text.contains('\u{1b}'),
+        "{text}"
+    );
+
+    // What it says is what is done, as another program understands it.
+    let copy = home.root().join("copy");
+    let mut cp = Command::new("cp");
+    cp.arg("-r").arg(&target.0).arg(&copy);
+    run(cp)?.expect(0, &[])?;
+    let patch = Path::new("/usr/bin/patch");
+    if !patch.exists() {
+        return skip("there is no `patch`");
+    }
+    let texts = text
+        .split("\ndiff --git ")
+        .filter(|one| !one.contains("Binary files"));
+    write(
+        &home.root().join("p.diff"),
+        texts.collect::<Vec<_>>().join("\ndiff --git ").as_bytes(),
+    )?;
+    let mut apply = Command::new(patch);
+    apply.args(["-p1", "-i", "../p.diff"]).current_dir(&copy);
+    run(apply)?.expect(0, &[])?;
+    home.ok(&["sync"])?;
+    for name in ["long.md", "with space.md", "new/file.md"] {
+        let is = std::fs::read_to_string(copy.join(name))?;
+        ensure!(
+            is == std::fs::read_to_string(target.path(name))?,
+            "{name}: {is}"
+        );
+    }
+    ensure!(!copy.join("gone.md").exists());
+
+    let (document, _) = home.json(&["diff", "team", "--patch"])?;
+    ensure!(document["diffs"][0]["items"] == json!([]), "{document:#}");
+    Ok(())
+}
+
+#[test]
+fn a_patch_shows_a_merge_and_a_push_and_a_conflict_is_one_row() -> TestResult {
+    let home = Home::with_one_source()?;
+    home.configure(&ONE_SOURCE.replace("kind = \"dir\"", "kind = \"dir\"\npush = \"direct\""))?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("merged.md", "1\n2\n3\n4\n5\n")?;
+    origin.write("both.md", "one\n")?;
+    origin.write("mine.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("merged.md", "1\n2\n3\n4\nfive\n")?;
+    target.write("merged.md", "one\n2\n3\n4\n5\n")?;
+    origin.write("both.md", "theirs\n")?;
+    target.write("both.md", "ours\n")?;
+    target.write("mine.md", "edited\n")?;
+    let (document, _) = home.json(&["diff", "team", "--patch"])?;
+    let items = document["diffs"][0]["items"].as_array().context("items")?;
+    let of =
+        |path: &str| -> Vec<&Value> { items.iter().filter(|item| item["path"] == path).collect() };
+    ensure!(of("both.md").len() == 1, "{document:#}");
+    ensure!(of("both.md")[0]["action"] == "conflict", "{document:#}");
+    ensure!(of("both.md")[0].get("patch").is_none(), "{document:#}");
+    let patch = |path: &str, action: &str| -> Result<String> {
+        let item = of(path).into_iter().find(|item| item["action"] == action);
+        let item = item.with_context(|| format!("no {action} {path} in {document:#}"))?;
+        Ok(item["patch"].as_str().unwrap_or_default().to_owned())
+    };
+    ensure!(
+        patch("mine.md", "pushed")?.ends_with("@@ -1 +1 @@\n-one\n+edited\n"),
+        "{document:#}"
+    );
+    // The edit is in the file already, and goes to the origin; the other way comes what changed there.
+    let merged = patch("merged.md", "updated").or_else(|_| patch("merged.md", "merged"))?;
+    ensure!(
+        merged.contains("\n-5\n+five\n") && !merged.contains("one"),
+        "{merged}"
+    );
+    let pushed = patch("merged.md", "pushed")?;
+    ensure!(
+        pushed.contains("\n-1\n+one\n") && !pushed.contains("five"),
+        "{pushed}"
     );
     Ok(())
 }

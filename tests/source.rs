@@ -468,6 +468,69 @@ fn a_source_is_switched_off_and_on_again() -> TestResult {
 }
 
 #[test]
+fn what_was_switched_off_or_removed_by_hand_is_told_and_can_be_finished() -> TestResult {
+    let both = ONE_SOURCE.replace("from = [\"team\"]", "from = [\"team\", \"more\"]");
+    let more = "[sources.more]\nkind = \"dir\"\nroot = \"{origins}/more\"\n";
+    let off = both.replace("kind = \"dir\"", "kind = \"dir\"\nenabled = false");
+    let gone = ONE_SOURCE
+        .replace(
+            "[sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\n",
+            "",
+        )
+        .replace("from = [\"team\"]", "from = [\"more\"]");
+    let accept = &["sync", "more", "--accept-deletions"][..];
+    for (by_hand, why, finish) in [
+        (&off, "is disabled", &["source", "disable", "team"][..]),
+        (&off, "is disabled", accept),
+        (
+            &gone,
+            "is not configured any more",
+            &["source", "remove", "team"],
+        ),
+        (&gone, "is not configured any more", accept),
+    ] {
+        let home = Home::with_one_source()?;
+        for number in 0..8 {
+            home.origin("team")
+                .write(&format!("{number}.md"), "one\n")?;
+        }
+        home.make_origin("more")?.write("more.md", "more\n")?;
+        home.configure(&(both.clone() + more))?;
+        let daemon = home.start()?;
+        home.ok(&["sync"])?;
+        home.configure(&(by_hand.clone() + more))?;
+        home.ok(&["config", "reload"])?;
+        // The other source does its work, and says what waits.
+        home.origin("more").write("new.md", "new\n")?;
+        let said = home.ok(&["sync", "more"])?;
+        line_with(&said, &["withheld:", "source `team`", why])?;
+        ensure!(home.target("agents").texts()?.len() == 10, "{said}");
+        daemon.stop()?;
+        let daemon = home.start()?;
+        home.status_when_recovered()?;
+        let status = home.ok(&["status"])?;
+        line_with(&status, &["agents", "outdated, blocked"])?;
+        line_with(
+            &status,
+            &["blocked:", "source `team`", why, "`homing source "],
+        )?;
+        let document = home.json_ok(&["status", "agents"])?;
+        let condition = &document["targets"][0]["conditions"][0];
+        ensure!(condition["type"] == "Blocked", "{document:#}");
+        home.ok(finish)?;
+        home.target("agents")
+            .expect(&[("more.md", "more\n"), ("new.md", "new\n")])?;
+        let status = home.ok(&["status"])?;
+        ensure!(!status.contains("blocked"), "{finish:?}: {status}");
+        daemon.stop()?;
+    }
+    let home = Home::with_one_source()?;
+    let _daemon = home.start()?;
+    home.homing(&["source", "remove", "nobody"])?
+        .expect(8, &["there is no [sources.nobody]"])
+}
+
+#[test]
 fn sources_are_checked_without_a_daemon() -> TestResult {
     let home = Home::with_one_source()?;
     home.origin("team").write("a.md", "12345")?;

@@ -14,6 +14,9 @@ pub struct DiffQuery {
     /// For which verb; `sync` unless given.
     #[serde(default)]
     pub verb: RequestVerb,
+    /// Also tell how contents change, as unified diffs.
+    #[serde(default)]
+    pub patch: bool,
 }
 
 /// `GET /v1/sources/{id}/diff`, and the answer to a dry run. Nothing was written.

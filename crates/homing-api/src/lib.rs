@@ -49,7 +49,9 @@ pub use run::{
     RunProgress, RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger,
     Verb, Version,
 };
-pub use status::{Condition, Daemon, Health, Source, Sources, State, Status, Target, Targets};
+pub use status::{
+    Condition, Daemon, Health, Source, Sources, State, Status, StatusQuery, Target, Targets,
+};
 pub use store::{
     BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
 };

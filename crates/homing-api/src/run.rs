@@ -393,7 +393,7 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// A word: `link`, `special-file`, `name`, `collision`, `unreadable`, `changing`, `limit`, `active`, `shadowed`,
-    /// `empty`, `rescued`; more may come.
+    /// `empty`, `rescued`, `hook`, `withheld`; more may come.
     pub kind: String,
     /// Where, maybe empty.
     pub path: String,
@@ -431,6 +431,9 @@ pub struct Item {
     /// Why it failed, or what kind of conflict it is.
     #[serde(default)]
     pub reason: Option<String>,
+    /// How its content changes, as a unified diff with Git's headers; only in a diff that asks for it, and bounded there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<String>,
 }
 
 /// A content and its mode.

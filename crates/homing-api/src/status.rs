@@ -1,10 +1,10 @@
 //! The daemon, its sources and its targets at a glance.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::words::words;
-use crate::{Failure, Pause, Run, SourceShown, TargetShown};
+use crate::{Failure, Pause, Run, SourceShown, StoreSize, TargetShown};
 
 words! {
     /// A state of a source or target; several may hold at once.
@@ -26,7 +26,8 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`, `ConfigInvalid`,
-    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`; more may come.
+    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`; more may come. A `Ready` that does not hold says why:
+    /// `LastRunFailed`, `PartialRun`, `HookFailed`, `NeverSynced`, `Disabled`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.
@@ -38,6 +39,16 @@ pub struct Condition {
     /// Since when, where known.
     #[serde(default)]
     pub since: Option<String>,
+}
+
+/// Query of `GET /v1/status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct StatusQuery {
+    /// Also tell what has to be counted: bytes of contents, waiting hooks, the store.
+    #[serde(default)]
+    pub detailed: bool,
 }
 
 /// `GET /v1/status`.
@@ -75,6 +86,9 @@ pub struct Daemon {
     /// Its conditions.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// What the state takes on disk; only in a detailed status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSize>,
 }
 
 /// `GET /v1/sources`.
@@ -127,6 +141,12 @@ pub struct Source {
     /// The run under way, without items.
     #[serde(default)]
     pub current_run: Option<Run>,
+    /// Bytes of the items in its head; only in a detailed status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_bytes: Option<u64>,
+    /// When its last success is too long ago, or has been since; only in a detailed status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_at: Option<String>,
     /// How it is configured, without secrets; not in `GET /v1/status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<SourceShown>,
@@ -154,9 +174,15 @@ pub struct Target {
     pub files: u64,
     /// Open conflicts.
     pub conflicts: u64,
+    /// Its conditions: `Blocked`, when the guard keeps what a source no longer has; more may come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
     /// Why the last publish failed, when it did.
     #[serde(default)]
     pub error: Option<Failure>,
+    /// Runs that its hook was not told of yet; only in a detailed status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks_waiting: Option<u64>,
     /// How it is configured, without secrets; not in `GET /v1/status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<TargetShown>,

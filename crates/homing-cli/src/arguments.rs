@@ -164,6 +164,16 @@ pub(crate) struct StatusArgs {
     /// Only these sources and targets
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Also tell conditions, times, sizes, hooks that wait and what the state takes on disk
+    #[arg(long)]
+    pub(crate) detailed: bool,
+    /// Only sources whose last success is too long ago: longer than `stale_after`, or than AGE, for example 7d
+    #[arg(long, value_name = "AGE", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
+    #[expect(
+        clippy::option_option,
+        reason = "the switch, and the age that it may have"
+    )]
+    pub(crate) stale: Option<Option<Duration>>,
     /// Draw it anew whenever it changes, until Ctrl-C; needs a terminal
     #[arg(long)]
     pub(crate) watch: bool,
@@ -218,6 +228,9 @@ pub(crate) struct SyncArgs {
 pub(crate) struct DiffArgs {
     /// The source; without one, every enabled source
     pub(crate) name: Option<String>,
+    /// Also show how contents change, as unified diffs that `git apply` and `patch -p1` take
+    #[arg(short, long)]
+    pub(crate) patch: bool,
 }
 
 #[derive(Debug, Args)]

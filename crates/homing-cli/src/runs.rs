@@ -239,6 +239,7 @@ pub(crate) mod tests {
             before: None,
             after: None,
             reason: reason.map(ToOwned::to_owned),
+            patch: None,
         }
     }
 

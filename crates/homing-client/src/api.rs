@@ -40,6 +40,12 @@ impl Client {
             .await
     }
 
+    /// `GET /v1/status?detailed=true`.
+    pub async fn status_detailed(&self) -> Result<Status, ClientError> {
+        let path = routes::with_query(routes::STATUS, &[("detailed", Some("true"))]);
+        self.ask(Method::GET, &path, Payload::Nothing, QUICK).await
+    }
+
     /// `POST /v1/reload`.
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.ask(Method::POST, routes::RELOAD, Payload::Nothing, QUICK)
@@ -202,6 +208,19 @@ impl Client {
         let path = routes::with_query(
             &routes::with_id(routes::SOURCE_DIFF, source),
             &[("verb", Some(verb.as_str()))],
+        );
+        self.ask(Method::GET, &path, Payload::Nothing, None).await
+    }
+
+    /// `GET /v1/sources/{id}/diff?patch=true`.
+    pub async fn diff_with_patches(
+        &self,
+        source: &str,
+        verb: RequestVerb,
+    ) -> Result<Diff, ClientError> {
+        let path = routes::with_query(
+            &routes::with_id(routes::SOURCE_DIFF, source),
+            &[("verb", Some(verb.as_str())), ("patch", Some("true"))],
         );
         self.ask(Method::GET, &path, Payload::Nothing, None).await
     }

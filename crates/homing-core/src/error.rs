@@ -119,6 +119,8 @@ pub enum ProblemKind {
     Rescued,
     /// A command that was to run afterwards and did not do its work.
     Hook,
+    /// The guard keeps the files of another source, which is out of service.
+    Withheld,
 }
 
 /// Something that a person should hear about and that does not end a run.

@@ -15,6 +15,7 @@ mod key;
 mod manifest;
 mod merge;
 mod order;
+mod patch;
 mod plan;
 mod side;
 mod watch;
@@ -32,6 +33,7 @@ pub use merge::{
     MERGE_LIMIT_BYTES, MERGE_LIMIT_LINES, MergeInput, MergeOutcome, merge, merge_executable,
 };
 pub use order::{Ordered, Step, order};
+pub use patch::{PATCH_LIMIT_BYTES, PatchSide, patch};
 pub use plan::{Decision, Direction, PlanInput, PlannedItem, decide, plan};
 pub use side::{
     BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted,

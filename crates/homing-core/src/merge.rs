@@ -91,7 +91,7 @@ fn pick(input: MergeInput<'_>) -> MergeOutcome {
     }
 }
 
-fn is_binary(bytes: &[u8]) -> bool {
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytes.len() > MERGE_LIMIT_BYTES
         || bytes[..bytes.len().min(BINARY_PROBE_BYTES)].contains(&0)
         || bytes.split_inclusive(|byte| *byte == b'\n').count() > MERGE_LIMIT_LINES

@@ -69,10 +69,15 @@ pub(crate) fn progress(progress: engine::RunProgress) -> wire::RunProgress {
 }
 
 /// Returns a plan as the interface tells it.
-pub(crate) fn diff(source: String, report: engine::DiffReport) -> wire::Diff {
+pub(crate) fn diff(source: String, mut report: engine::DiffReport) -> wire::Diff {
+    let mut with_patch = |one: engine::ItemReport| {
+        let of = (one.target.clone(), one.path.clone(), one.action);
+        let patch = report.patches.remove(&of);
+        wire::Item { patch, ..item(one) }
+    };
     wire::Diff {
         source,
-        items: report.items.into_iter().map(item).collect(),
+        items: report.items.into_iter().map(&mut with_patch).collect(),
         modified: report
             .modified
             .into_iter()
@@ -120,6 +125,8 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         paused: status.paused.map(pause),
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
+        content_bytes: None,
+        stale_at: None,
         config: None,
     }
 }
@@ -153,7 +160,9 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
         states: states(status.states),
         files: status.files,
         conflicts: status.conflicts,
+        conditions: status.conditions.into_iter().map(condition).collect(),
         error: status.error.map(failure),
+        hooks_waiting: None,
         config: None,
     }
 }
@@ -205,6 +214,7 @@ fn item(report: engine::ItemReport) -> wire::Item {
         before: report.before.map(version),
         after: report.after.map(version),
         reason: report.reason,
+        patch: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! Diff: what a sync would do, found out without writing anything anywhere.
 
+mod patches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    ContentHash, Contents, FetchRequest, Item, ItemKey, Side, SideError, SourceId, TargetId,
-    Version,
+    ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Side, SideError, SourceId,
+    TargetId, Version,
 };
 use homing_store::{HeadRow, LedgerRow};
 
@@ -30,10 +32,22 @@ use crate::shared::Shared;
 use crate::spec::{PushMode, SourceSpec};
 use crate::target::{policies, read_state};
 
+use patches::Wanted;
+
 impl Engine {
     /// Returns what a run of `request` would do. Never writes.
     pub async fn diff(&self, source: &SourceId, verb: Verb) -> Result<DiffReport, EngineError> {
-        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual))
+        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual), false)
+            .await
+    }
+
+    /// Does what [`Engine::diff`] does, with the patches of what would change. Reads the contents that they need.
+    pub async fn diff_with_patches(
+        &self,
+        source: &SourceId,
+        verb: Verb,
+    ) -> Result<DiffReport, EngineError> {
+        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual), true)
             .await
     }
 
@@ -42,6 +56,7 @@ impl Engine {
         &self,
         source: &SourceId,
         request: &RunRequest,
+        with_patches: bool,
     ) -> Result<DiffReport, EngineError> {
         self.admit()?;
         let (spec, actor) = self.shared.source(source)?;
@@ -61,6 +76,8 @@ impl Engine {
             request,
             contents: Arc::new(Scratch::over(self.shared.contents())),
             captured: BTreeMap::new(),
+            with_patches,
+            wanted: Vec::new(),
             report: DiffReport::default(),
         };
         let report = diff.find().await;
@@ -102,6 +119,9 @@ struct Diff<'a> {
     contents: Arc<Scratch>,
     /// Ledger rows that the captures would move.
     captured: BTreeMap<TargetId, BTreeMap<ItemKey, LedgerRow>>,
+    with_patches: bool,
+    /// The patches to be made.
+    wanted: Vec<Wanted>,
     report: DiffReport,
 }
 
@@ -163,7 +183,7 @@ impl Diff<'_> {
             let plan = tokio::task::block_in_place(|| {
                 pull::resolve(&input, &decisions, &failed, contents.as_ref())
             })?;
-            self.take_in(plan, &mut head, targets.is_empty());
+            self.take_in(plan, &mut head, &listing, targets.is_empty());
         }
         for target in &targets {
             self.publish(target, &head).await?;
@@ -178,9 +198,19 @@ impl Diff<'_> {
                 origin,
             };
             let plan = push::decide(&input);
-            self.report.items.extend(plan.items);
+            // What the pull leaves to a person is told once, as a conflict.
+            let open: BTreeSet<ItemKey> = self
+                .report
+                .items
+                .iter()
+                .filter(|item| is_open(item))
+                .map(|item| item.key.clone())
+                .collect();
+            let mut items = plan.items;
+            items.retain(|item| !open.contains(&item.key));
+            self.report.items.extend(items);
             for step in plan.steps {
-                self.report.items.push(ItemReport {
+                let item = ItemReport {
                     source: self.id.clone(),
                     target: None,
                     key: step.key.clone(),
@@ -189,9 +219,12 @@ impl Diff<'_> {
                     before: step.before,
                     after: step.after,
                     reason: None,
-                });
+                };
+                self.want_taken(&item, &listing);
+                self.report.items.push(item);
             }
         }
+        self.make_patches().await?;
         self.report
             .items
             .sort_by(|a, b| (&a.target, &a.path).cmp(&(&b.target, &b.path)));
@@ -229,7 +262,13 @@ impl Diff<'_> {
     }
 
     /// Brings the copy of the head to where the pull would bring the head.
-    fn take_in(&mut self, plan: PullPlan, head: &mut BTreeMap<ItemKey, HeadRow>, no_target: bool) {
+    fn take_in(
+        &mut self,
+        plan: PullPlan,
+        head: &mut BTreeMap<ItemKey, HeadRow>,
+        listing: &Manifest,
+        no_target: bool,
+    ) {
         for key in plan.deletes {
             head.remove(&key);
         }
@@ -239,9 +278,10 @@ impl Diff<'_> {
         let told = |item: &ItemReport| {
             no_target || matches!(item.action, ItemAction::Failed | ItemAction::Conflict)
         };
-        self.report
-            .items
-            .extend(plan.items.into_iter().filter(told));
+        for item in plan.items.into_iter().filter(told) {
+            self.want_taken(&item, listing);
+            self.report.items.push(item);
+        }
         self.report
             .modified
             .extend(plan.modified.into_iter().map(|path| ModifiedItem {
@@ -329,9 +369,8 @@ impl Diff<'_> {
             self.report.blocked.get_or_insert(error.to_string());
         }
         self.report.items.extend(plan.items);
-        self.report
-            .items
-            .extend(plan.changes.into_iter().map(|(_, change)| ItemReport {
+        for (_, change) in plan.changes {
+            let item = ItemReport {
                 source: change.source,
                 target: Some(id.clone()),
                 key: change.key,
@@ -340,7 +379,10 @@ impl Diff<'_> {
                 before: change.before,
                 after: change.after,
                 reason: None,
-            }));
+            };
+            self.want_published(&item, &near, change.size);
+            self.report.items.push(item);
+        }
         self.report.modified.extend(
             plan.modified
                 .into_iter()
@@ -398,4 +440,9 @@ impl Diff<'_> {
                 .failed,
         )
     }
+}
+
+/// Tells whether a conflict of the source itself, and not of a target, is told.
+fn is_open(item: &ItemReport) -> bool {
+    item.action == ItemAction::Conflict && item.target.is_none()
 }

@@ -215,7 +215,11 @@ impl EngineError {
                 "give the path of a published file, or one relative to a target"
             }
             Self::Busy(..) => "wait for them, or cancel one with `homing run cancel ID`",
-            Self::Disabled(_) => "set `enabled = true` in its section of config.toml",
+            Self::Disabled(source) => {
+                return Some(format!(
+                    "`homing source enable {source}` puts it in service again; `homing source disable {source}` takes what is left of its files out of the targets"
+                ));
+            }
             Self::ShuttingDown => "try again when homingd is back",
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
             Self::Rejected { hint, .. } => hint,

@@ -21,6 +21,7 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Empty, "empty"),
     (ProblemKind::Rescued, "rescued"),
     (ProblemKind::Hook, "hook"),
+    (ProblemKind::Withheld, "withheld"),
 ];
 
 /// Returns the word for a kind of problem.

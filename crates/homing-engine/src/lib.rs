@@ -19,6 +19,7 @@ mod capture;
 mod catalog;
 mod changes;
 mod child;
+mod details;
 mod diff;
 mod edits;
 mod engine;
@@ -62,6 +63,7 @@ mod withdraw;
 mod words;
 
 pub use cadence::Cadence;
+pub use details::{SourceDetails, StatusDetails};
 pub use engine::Engine;
 pub use error::{EngineError, FAILURE_KINDS};
 pub use events::{

@@ -1,5 +1,6 @@
 //! What the engine tells: runs, items, conflicts, status.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
@@ -283,6 +284,8 @@ pub struct RunProgress {
 pub struct DiffReport {
     /// The changes by item, in path order.
     pub items: Vec<ItemReport>,
+    /// How their contents change, where that was asked for and can be told: a unified diff for each.
+    pub patches: HashMap<(Option<TargetId>, ItemKey, ItemAction), String>,
     /// Edits that stay where they are: the path in the target or source, and where.
     pub modified: Vec<ModifiedItem>,
     /// What the guard would say, when it would block.
@@ -405,6 +408,8 @@ pub struct TargetStatus {
     pub files: u64,
     /// Open conflicts.
     pub conflicts: u64,
+    /// What the guard keeps from leaving it, by source.
+    pub conditions: Vec<Condition>,
     /// Why the last publish failed, when it did.
     pub error: Option<Failure>,
 }

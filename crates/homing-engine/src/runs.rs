@@ -292,17 +292,19 @@ impl Run {
     }
 }
 
+/// Tells whether a problem makes a run partial.
+pub(crate) fn matters(problem: &Problem) -> bool {
+    matches!(
+        problem.kind,
+        ProblemKind::Unreadable
+            | ProblemKind::Changing
+            | ProblemKind::Limit
+            | ProblemKind::Empty
+            | ProblemKind::Hook
+    )
+}
+
 fn final_status(report: &RunReport) -> RunStatus {
-    let matters = |problem: &Problem| {
-        matches!(
-            problem.kind,
-            ProblemKind::Unreadable
-                | ProblemKind::Changing
-                | ProblemKind::Limit
-                | ProblemKind::Empty
-                | ProblemKind::Hook
-        )
-    };
     match &report.error {
         Some(error) if error.kind == "cancelled" => RunStatus::Cancelled,
         Some(error) if error.kind == "guard" => RunStatus::Blocked,

@@ -120,13 +120,13 @@ impl Schedule {
         self.planned_at = Some(now);
     }
 
-    /// Takes in how a run ended that began at `started`.
+    /// Takes in how a run ended that began at `started`; `is_complete`: it took over all that it could.
     pub(crate) fn ended(
         &mut self,
         id: &SourceId,
         spec: &SourceSpec,
         started: Timestamp,
-        status: RunStatus,
+        (status, is_complete): (RunStatus, bool),
         error: Option<&EngineError>,
         now: Timestamp,
     ) {
@@ -136,7 +136,8 @@ impl Schedule {
         self.next_due = cadence.and_then(|cadence| cadence.turn_after(id, started, now));
         match status {
             RunStatus::Success | RunStatus::Partial | RunStatus::Blocked => {
-                if status != RunStatus::Blocked {
+                // What failed in part is not what upstream has now.
+                if status != RunStatus::Blocked && is_complete {
                     self.last_success = Some(now);
                 }
                 self.failures = 0;
@@ -176,6 +177,11 @@ impl Schedule {
                 self.failures > 0 && (spec.stale_after.is_some() || spec.cadence.is_some())
             }
         }
+    }
+
+    /// Returns when the last success is too long ago.
+    pub(crate) fn stale_at(&self) -> Option<Timestamp> {
+        self.stale_at
     }
 
     /// Works out when the last success will be too long ago: once for each run, for every status asks.

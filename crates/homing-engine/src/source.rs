@@ -247,7 +247,7 @@ impl SourceActor {
                     id,
                     spec,
                     report.started_at,
-                    report.status,
+                    (report.status, ended.is_complete(&report)),
                     error,
                     runs::now(),
                 );

@@ -464,10 +464,18 @@ impl<'a> SourceRun<'a> {
             .read(move |reader| reader.last_blocked(&id))
             .await?;
         let digests = blocked.and_then(|run| run.plan_digest).unwrap_or_default();
+        // What its targets withhold of sources that are out of service waits for this word, too.
+        let withheld = self.targets.iter().filter_map(|target| {
+            let (_, actor) = self.shared.target(target).ok()?;
+            let blocked = actor.knowledge().blocked.into_iter();
+            let gone = blocked.filter(|(source, _)| !self.shared.is_live(source));
+            Some(gone.map(|(_, withheld)| withheld.digest))
+        });
         Ok(digests
             .split(',')
             .filter(|digest| !digest.is_empty())
             .map(str::to_owned)
+            .chain(withheld.flatten())
             .collect())
     }
 

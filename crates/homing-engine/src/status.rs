@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use homing_core::{SourceId, TargetId};
+use homing_core::{Problem, ProblemKind, SourceId, TargetId};
 use homing_store::{ConflictRow, SourceRow};
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use crate::runs;
 use crate::shared::locked;
 use crate::source;
 use crate::spec::{PushMode, SourceSpec};
+use crate::target::Withheld;
 use crate::watching::Trouble;
 
 /// What a status last read, for as long as nothing was written.
@@ -63,8 +64,11 @@ impl Engine {
                 let conflicts = count(&stored.conflicts, |row| row.target.as_ref() == Some(id));
                 let mut states = Vec::new();
                 states.extend((!known.modified.is_empty()).then_some(State::Modified));
-                states
-                    .extend((!known.published || known.error.is_some()).then_some(State::Outdated));
+                let is_behind = !known.published
+                    || known.error.is_some()
+                    || known.has_failed_items
+                    || !known.blocked.is_empty();
+                states.extend(is_behind.then_some(State::Outdated));
                 states.extend((conflicts > 0).then_some(State::Conflict));
                 TargetStatus {
                     id: id.clone(),
@@ -73,6 +77,7 @@ impl Engine {
                     states: or_synced(states),
                     files: stored.ledgers.get(id).copied().unwrap_or(0) as u64,
                     conflicts,
+                    conditions: self.withheld(&known.blocked),
                     error: known.error,
                 }
             })
@@ -96,6 +101,33 @@ impl Engine {
             recovered,
             quarantined,
             restored: stored.restored.clone(),
+        })
+    }
+
+    /// Returns what the guard keeps from leaving a target, and the command that lets it.
+    fn withheld(&self, blocked: &BTreeMap<SourceId, Withheld>) -> Vec<Condition> {
+        let told = |(source, withheld): (&SourceId, &Withheld)| Condition {
+            kind: "Blocked",
+            holds: true,
+            reason: match self.shared.specs.sources.contains_key(source) {
+                true if self.shared.is_live(source) => "Guard".to_owned(),
+                true => DISABLED.to_owned(),
+                false => "SourceRemoved".to_owned(),
+            },
+            message: withheld.told(&self.shared, source),
+            since: None,
+        };
+        blocked.iter().map(told).collect()
+    }
+
+    /// Returns what the guard keeps in the targets of a source that is not in service.
+    fn left_behind(&self, source: &SourceId) -> Option<String> {
+        if self.shared.is_live(source) {
+            return None;
+        }
+        self.shared.targets.values().find_map(|actor| {
+            let blocked = actor.knowledge().blocked;
+            Some(blocked.get(source)?.told(&self.shared, source))
         })
     }
 
@@ -227,8 +259,10 @@ impl Engine {
         let mut states = Vec::new();
         states
             .extend((unpushed || edited || !known.modified.is_empty()).then_some(State::Modified));
+        let in_part = partial(&known, conflicts);
+        let is_behind = matches!(in_part, Some(("PartialRun", _)));
         states.extend(
-            (known.outdated || failed || known.schedule.last_success.is_none())
+            (known.outdated || failed || is_behind || known.schedule.last_success.is_none())
                 .then_some(State::Outdated),
         );
         states.extend((conflicts > 0).then_some(State::Conflict));
@@ -244,15 +278,22 @@ impl Engine {
                 spec,
                 &known,
                 conflicts,
-                pause_of(id, paused),
-                self.unwatched(id, spec),
+                Told {
+                    in_part,
+                    pause: pause_of(id, paused),
+                    unwatched: self.unwatched(id, spec),
+                    left_behind: self.left_behind(id),
+                },
                 now,
             ),
             revision: row.and_then(|row| row.revision.clone()),
             files: files as u64,
             last_attempt: known.schedule.last_attempt,
             last_success: known.schedule.last_success,
-            next_due: known.schedule.next_due,
+            next_due: known
+                .schedule
+                .next_due
+                .filter(|_| known.schedule.stalled.is_none()),
             paused: paused.sources.get(id).copied(),
             conflicts,
             last_run: known.last_run,
@@ -260,6 +301,9 @@ impl Engine {
         }
     }
 }
+
+/// Why the guard keeps the files of a source that is out of service.
+const DISABLED: &str = "SourceDisabled";
 
 fn count(conflicts: &[ConflictRow], of: impl Fn(&ConflictRow) -> bool) -> u64 {
     conflicts.iter().filter(|row| of(row)).count() as u64
@@ -280,14 +324,57 @@ fn or_synced(states: Vec<State>) -> Vec<State> {
     }
 }
 
+/// What conditions tell that the source's own knowledge does not.
+struct Told {
+    in_part: Option<(&'static str, String)>,
+    pause: Option<Pause>,
+    unwatched: Option<Trouble>,
+    left_behind: Option<String>,
+}
+
+/// Returns why the last run did only a part of its work, if so: a word and a sentence.
+///
+/// Conflicts alone are not counted: all else was taken over, and they have a condition of their own.
+fn partial(known: &source::Knowledge, conflicts: u64) -> Option<(&'static str, String)> {
+    let run = known.last_run.as_ref()?;
+    let schedule = &known.schedule;
+    if run.status != RunStatus::Partial || schedule.last_success == schedule.last_attempt {
+        return None;
+    }
+    let see = format!("see `homing run show {}`", run.id);
+    let problem = |is_hook: bool| {
+        let mut problems = run.problems.iter().filter(|one| runs::matters(one));
+        problems.find(|one| (one.kind == ProblemKind::Hook) == is_hook)
+    };
+    let failed = run.failed.saturating_sub(conflicts);
+    Some(match (failed, problem(false), problem(true)) {
+        (0, None, Some(hook)) => ("HookFailed", format!("{}; {see}", hook.message)),
+        (0, Some(problem), _) if problem.path.is_empty() => {
+            ("PartialRun", format!("{}; {see}", problem.message))
+        }
+        (0, Some(problem), _) => {
+            let Problem { path, message, .. } = problem;
+            ("PartialRun", format!("`{path}`: {message}; {see}"))
+        }
+        (0, None, None) => ("PartialRun", format!("not all was done; {see}")),
+        (1, ..) => ("PartialRun", format!("one item failed; {see}")),
+        (failed, ..) => ("PartialRun", format!("{failed} items failed; {see}")),
+    })
+}
+
 fn conditions(
     spec: &SourceSpec,
     known: &source::Knowledge,
     conflicts: u64,
-    pause: Option<Pause>,
-    unwatched: Option<Trouble>,
+    others: Told,
     now: Timestamp,
 ) -> Vec<Condition> {
+    let Told {
+        in_part,
+        pause,
+        unwatched,
+        left_behind,
+    } = others;
     let schedule = &known.schedule;
     let error = known.last_run.as_ref().and_then(|run| run.error.as_ref());
     let blocked = known
@@ -305,18 +392,20 @@ fn conditions(
         error.map(|error| error.message.clone()).unwrap_or_default()
     };
     let stale = schedule.is_stale(spec, now);
-    let ready = spec.enabled && error.is_none() && schedule.last_success.is_some();
-    let reason = match (spec.enabled, error) {
-        (false, _) => "Disabled",
-        (true, Some(_)) => "LastRunFailed",
-        (true, None) if schedule.last_success.is_none() => "NeverSynced",
-        (true, None) => "Synced",
+    let ready =
+        spec.enabled && error.is_none() && in_part.is_none() && schedule.last_success.is_some();
+    let (reason, message) = match (spec.enabled, error, in_part) {
+        (false, ..) => ("Disabled", String::new()),
+        (true, Some(_), _) => ("LastRunFailed", told(error)),
+        (true, None, Some(in_part)) => in_part,
+        (true, None, None) if schedule.last_success.is_none() => ("NeverSynced", String::new()),
+        (true, None, None) => ("Synced", String::new()),
     };
     let mut conditions = vec![condition(
         "Ready",
         ready,
         reason,
-        told(error),
+        message,
         schedule.last_success,
     )];
     if let Some(pause) = pause {
@@ -391,6 +480,8 @@ fn conditions(
             told(error),
             schedule.last_attempt,
         ));
+    } else if let Some(message) = left_behind {
+        conditions.push(condition("Blocked", true, DISABLED, message, None));
     }
     conditions
 }

@@ -87,6 +87,38 @@ pub(crate) struct Knowledge {
     pub(crate) modified: Vec<(SourceId, ItemKey)>,
     pub(crate) error: Option<Failure>,
     pub(crate) published: bool,
+    /// Items could not be brought up to date.
+    pub(crate) has_failed_items: bool,
+    /// What the guard keeps here, by source.
+    pub(crate) blocked: BTreeMap<SourceId, Withheld>,
+}
+
+/// What the guard keeps in a target.
+#[derive(Debug, Clone)]
+pub(crate) struct Withheld {
+    pub(crate) failure: Failure,
+    /// Fingerprint of the plan.
+    pub(crate) digest: String,
+}
+
+impl Withheld {
+    /// Returns why it is kept, and the command that mends it.
+    pub(crate) fn told(&self, shared: &Shared, source: &SourceId) -> String {
+        let message = &self.failure.message;
+        let is_configured = shared.specs.sources.contains_key(source);
+        if shared.is_live(source) {
+            let accept = format!("`homing sync {source} --accept-deletions`");
+            return format!("{message}; look at `homing diff {source}`, then {accept} goes on");
+        }
+        let (state, command) = if is_configured {
+            ("disabled", "disable")
+        } else {
+            ("not configured any more", "remove")
+        };
+        format!(
+            "source `{source}` is {state}, but {message}, so its files wait; `homing source {command} {source}` takes them out"
+        )
+    }
 }
 
 impl Knowledge {
@@ -224,8 +256,10 @@ impl TargetActor {
                     modified: done.modified.clone(),
                     error: done.error.clone(),
                     published: true,
+                    has_failed_items: done.has_failed_items(),
+                    blocked: done.blocked.clone(),
                 };
-                done.answers(requests, &mut locked(&self.told))
+                done.answers(shared, requests, &mut locked(&self.told))
             }
             Err(error) => {
                 known.error = Some(error.failure());

@@ -17,7 +17,7 @@ use crate::report::{Failure, ItemAction, ItemReport, Verb};
 use crate::runs::Run;
 use crate::shared::Shared;
 use crate::spec::TargetSpec;
-use crate::target::{PublishRequest, Published, TargetState, policies, read_state};
+use crate::target::{PublishRequest, Published, TargetState, Withheld, policies, read_state};
 
 /// A file that keeps changing under Homing's hands is left to the next run after this many plans.
 const ROUNDS: usize = 3;
@@ -44,7 +44,7 @@ pub(crate) struct Done {
     pub(crate) modified: Vec<(SourceId, ItemKey)>,
     pub(crate) error: Option<Failure>,
     /// What the guard stopped, by source.
-    blocked: BTreeMap<SourceId, (Failure, String)>,
+    pub(crate) blocked: BTreeMap<SourceId, Withheld>,
 }
 
 impl<'a> TargetRun<'a> {
@@ -300,9 +300,11 @@ impl<'a> TargetRun<'a> {
         plan.changes
             .retain(|(_, change)| !sources.contains(&change.source));
         for source in sources {
-            self.done
-                .blocked
-                .insert(source, (error.failure(), digest.clone()));
+            let withheld = Withheld {
+                failure: error.failure(),
+                digest: digest.clone(),
+            };
+            self.done.blocked.insert(source, withheld);
         }
     }
 
@@ -350,6 +352,7 @@ impl Done {
     /// not those of another source. Who lost its path is news to a source once: `told` remembers what it heard.
     pub(crate) fn answers(
         mut self,
+        shared: &Shared,
         requests: &[PublishRequest],
         told: &mut Told,
     ) -> Vec<Published> {
@@ -383,12 +386,29 @@ impl Done {
                 answers[place(&item.source)].reported.push(item);
             }
         }
-        for (source, (failure, digest)) in self.blocked {
-            let answer = &mut answers[place(&source)];
-            answer.error.get_or_insert(failure);
-            answer.digest = Some(digest);
+        for (source, withheld) in self.blocked {
+            let at = place(&source);
+            let answer = &mut answers[at];
+            let runs_for = requests[at].source.as_ref();
+            answer.digest = Some(withheld.digest.clone());
+            if runs_for.is_some_and(|id| *id != source) {
+                // What waits of one source is no failure of another's run.
+                answer.problems.push(Problem {
+                    kind: ProblemKind::Withheld,
+                    path: String::new(),
+                    message: withheld.told(shared, &source),
+                });
+            } else {
+                answer.error.get_or_insert(withheld.failure);
+            }
         }
         answers
+    }
+
+    /// Tells whether items could not be brought up to date.
+    pub(crate) fn has_failed_items(&self) -> bool {
+        let mut items = self.carried.iter().chain(&self.reported);
+        items.any(|item| item.action == ItemAction::Failed)
     }
 }
 

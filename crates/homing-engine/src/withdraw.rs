@@ -11,7 +11,7 @@ use crate::error::EngineError;
 use crate::pipeline::plan::Consent;
 use crate::report::{RunReport, RunStatus, Trigger, Verb};
 use crate::runs::Run;
-use crate::shared::Shared;
+use crate::shared::{Shared, locked};
 use crate::target::{PublishRequest, Published};
 
 /// What becomes of a source's files and of what is known of it.
@@ -39,6 +39,7 @@ impl Engine {
     /// Takes a source out of service until the configuration is loaded anew: what runs of it is cancelled, its unedited
     /// files leave the targets (the guard does not ask: the person did), edited ones are the user's.
     ///
+    /// One that the configuration no longer names is taken out likewise, as long as a target holds files of it.
     /// Waits for all of it. When a target cannot be reached the run tells so, and nothing is forgotten.
     pub async fn withdraw(
         &self,
@@ -46,7 +47,10 @@ impl Engine {
         withdrawal: Withdrawal,
     ) -> Result<RunReport, EngineError> {
         self.admit()?;
-        self.shared.source(source)?;
+        let is_configured = self.shared.source(source).is_ok();
+        if !is_configured && concerned(&self.shared, source).await?.is_empty() {
+            return Err(EngineError::UnknownSource(source.clone()));
+        }
         self.shared.take_out_of_service(source);
         for run in self.shared.runs.all() {
             if run.report().source.as_ref() == Some(source) {
@@ -57,9 +61,12 @@ impl Engine {
         let run = runs.create(Some(source.clone()), None, Verb::Publish, Trigger::Manual);
         let (shared, id, task) = (Arc::clone(&self.shared), source.clone(), Arc::clone(&run));
         self.go_alone(Arc::clone(&run), async move {
-            let (_, actor) = shared.source(&id)?;
-            // A run of it that was under way ends first.
-            let _turn = actor.take_turn().await;
+            // A run of it that was under way ends first. One whose section is gone may have had none.
+            let actor = locked(&shared.actors).sources.get(&id).cloned();
+            let _turn = match &actor {
+                Some(actor) => Some(actor.take_turn().await),
+                None => None,
+            };
             let targets = concerned(&shared, &id).await?;
             if withdrawal.keep_files {
                 let_go(&shared, &id, &targets).await?;

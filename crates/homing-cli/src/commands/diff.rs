@@ -1,5 +1,7 @@
 //! `homing diff`
 
+mod patch;
+
 use std::fmt::Write as _;
 
 use anstyle::Style;
@@ -21,13 +23,22 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
     };
     let mut diffs = Vec::new();
     for name in &names {
-        diffs.push(context.client.diff(name, RequestVerb::Sync).await?);
+        let client = &context.client;
+        diffs.push(if args.patch {
+            client.diff_with_patches(name, RequestVerb::Sync).await?
+        } else {
+            client.diff(name, RequestVerb::Sync).await?
+        });
     }
-    let text = render(&diffs, context.screen);
+    let mut text = context.screen.fit(render(&diffs, context.screen));
+    if args.patch {
+        // As they are: a line that was wrapped would be another one.
+        text.push_str(&patch::render(&diffs, context.screen));
+    }
     let warning = diffs
         .is_empty()
         .then(|| "nothing to compare: no source is configured and enabled".to_owned());
-    Ok(Report::new(&Diffs { diffs }, context.screen.fit(text)).with_warning(warning))
+    Ok(Report::new(&Diffs { diffs }, text).with_warning(warning))
 }
 
 /// Returns what syncs would do.
@@ -90,7 +101,7 @@ fn table(diff: &Diff, screen: Screen) -> String {
 }
 
 /// Returns what would be done, for it was not done yet.
-fn word(action: &ItemAction) -> &str {
+pub(super) fn word(action: &ItemAction) -> &str {
     match action {
         ItemAction::Created => "create",
         ItemAction::Updated => "update",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use homing_api::{ConfigEdit, Exit, FileEdit, Problem, ProblemKind, Run, SourceCheck};
+use homing_api::{ConfigEdit, Exit, FileEdit, Problem, ProblemKind, Run, RunStatus, SourceCheck};
 use homing_client::ClientError;
 use homing_config::{Config, DiffLine, Edit, EditError, FileChange};
 
@@ -114,6 +114,10 @@ impl Daemon {
     }
 }
 
+fn did_nothing(run: &Run) -> bool {
+    run.status == RunStatus::Success && run.removed + run.synced == 0
+}
+
 /// Asks a running homingd to load the configuration.
 async fn load(context: &Context) -> Daemon {
     match context.client.load_configuration().await {
@@ -153,7 +157,10 @@ fn render(context: &Context, told: &Told, document: &ConfigEdit, daemon: &Daemon
     let mut line = |line: &str| writeln!(text, "{line}").expect("a String takes all");
     match daemon {
         Daemon::Untouched => line(&format!("would have {}:", escape(&told.headline))),
-        Daemon::Unchanged => line("nothing to change: the configuration says so already"),
+        Daemon::Unchanged if document.runs.iter().all(did_nothing) => {
+            line("nothing to change: the configuration says so already");
+        }
+        // What was left to do was homingd's.
         _ => line(&escape(&told.headline)),
     }
     for file in &document.files {

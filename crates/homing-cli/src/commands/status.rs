@@ -1,7 +1,10 @@
 //! `homing status`
 
+mod detailed;
+mod stale;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
@@ -31,10 +34,37 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     if args.watch {
         return watch::run(args, context).await;
     }
-    let mut status = context.client.status().await?;
-    select(&mut status, &args.names)?;
-    let text = render(&status, context.now, context.screen);
+    let mut status = ask(args, context).await?;
+    let text = show(&mut status, args, context.now, context.screen)?;
     Ok(Report::new(&status, context.screen.fit(text)))
+}
+
+/// Asks for what is to be shown.
+async fn ask(args: &StatusArgs, context: &Context) -> Result<Status, CliError> {
+    Ok(if args.detailed {
+        context.client.status_detailed().await?
+    } else {
+        context.client.status().await?
+    })
+}
+
+/// Leaves in the status what was asked for, and returns it as text.
+fn show(
+    status: &mut Status,
+    args: &StatusArgs,
+    now: Timestamp,
+    screen: Screen,
+) -> Result<String, CliError> {
+    if let Some(age) = args.stale {
+        let of = stale::select(status, &args.names, age, now)?;
+        return Ok(stale::render(status, args.detailed, &of, now, screen));
+    }
+    select(status, &args.names)?;
+    Ok(if args.detailed {
+        detailed::render(status, now, screen)
+    } else {
+        render(status, now, screen)
+    })
 }
 
 fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
@@ -64,6 +94,12 @@ fn render(status: &Status, now: Timestamp, screen: Screen) -> String {
         text.push('\n');
     }
     text.push_str(&trouble(status, screen));
+    text.push_str(&summary(status, now));
+    text
+}
+
+/// Returns the last line: how many there are, what waits for a person, and since when homingd runs.
+fn summary(status: &Status, now: Timestamp) -> String {
     let daemon = &status.daemon;
     let conflicts: u64 = status.sources.iter().map(|source| source.conflicts).sum();
     let see = if conflicts > 0 {
@@ -71,17 +107,43 @@ fn render(status: &Status, now: Timestamp, screen: Screen) -> String {
     } else {
         ""
     };
-    writeln!(
-        text,
-        "{}, {}, {}{see}; homingd {}, started {}",
+    let enabled = || status.sources.iter().filter(|source| source.enabled);
+    let failed = enabled().filter(|source| {
+        let run = source.last_run.as_ref();
+        run.is_some_and(|run| run.status == RunStatus::Error)
+    });
+    let unwell: Vec<String> = [
+        (failed.count(), "failed"),
+        (
+            enabled().filter(|one| partial(one).is_some()).count(),
+            "partial",
+        ),
+        (
+            status
+                .sources
+                .iter()
+                .filter(|one| holds(one, "Blocked"))
+                .count(),
+            "blocked",
+        ),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, word)| format!("{number} {word}"))
+    .collect();
+    let unwell = if unwell.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", unwell.join(", "))
+    };
+    format!(
+        "{}{unwell}, {}, {}{see}; homingd {}, started {}\n",
         count(status.sources.len() as u64, "source"),
         count(status.targets.len() as u64, "target"),
         count(conflicts, "conflict"),
         escape(&daemon.version),
         relative(&daemon.started_at, now)
     )
-    .expect("a String takes all");
-    text
 }
 
 /// Returns what is wrong with the daemon as a whole.
@@ -143,14 +205,29 @@ fn sources(sources: &[Source], now: Timestamp, screen: Screen) -> String {
     table.render()
 }
 
+/// Tells whether a condition of a source holds.
+fn holds(source: &Source, kind: &str) -> bool {
+    let mut conditions = source.conditions.iter();
+    conditions.any(|condition| condition.kind == kind && condition.status)
+}
+
+/// Returns why the last run did only a part of its work, if so.
+fn partial(source: &Source) -> Option<&Condition> {
+    source.conditions.iter().find(|condition| {
+        let reason = condition.reason.as_str();
+        condition.kind == "Ready"
+            && !condition.status
+            && matches!(reason, "PartialRun" | "HookFailed")
+    })
+}
+
 /// Returns when the source runs by itself next.
 fn next(source: &Source, now: Timestamp) -> String {
-    let paused = source
-        .conditions
-        .iter()
-        .any(|condition| condition.kind == "Paused" && condition.status);
+    let paused = holds(source, "Paused");
     match (&source.next_due, &source.paused) {
         _ if !source.enabled => "-".to_owned(),
+        // Whatever was planned, it waits for a person.
+        _ if holds(source, "Stalled") => "stalled".to_owned(),
         (_, Some(pause)) if pause.until.is_some() => {
             let end = pause.until.as_deref().unwrap_or_default();
             format!("paused, {}", relative(end, now))
@@ -162,9 +239,13 @@ fn next(source: &Source, now: Timestamp) -> String {
 }
 
 fn state(source: &Source) -> (String, Style) {
+    if !source.enabled && holds(source, "Blocked") {
+        return ("disabled, blocked".to_owned(), YELLOW);
+    }
     if !source.enabled {
         return plain("disabled");
     }
+    let in_part = partial(source);
     let mut words: Vec<String> = source.states.iter().map(ToString::to_string).collect();
     let holding = source
         .conditions
@@ -185,9 +266,14 @@ fn state(source: &Source) -> (String, Style) {
     if failed {
         words.push("failed".to_owned());
     }
+    words.extend(in_part.map(|condition| match condition.reason.as_str() {
+        "HookFailed" => "hook failed".to_owned(),
+        _ => "partial".to_owned(),
+    }));
     let style = if failed || shown.contains(&"Stalled") {
         RED
     } else if source.states.contains(&State::Conflict)
+        || in_part.is_some()
         || shown.iter().any(|kind| *kind != "Syncing")
     {
         YELLOW
@@ -207,7 +293,12 @@ fn targets(targets: &[Target], screen: Screen) -> String {
         if words.is_empty() {
             words.push("-".to_owned());
         }
-        let style = match (&target.error, target.states.contains(&State::Conflict)) {
+        let blocked = target.conditions.iter().any(|one| one.kind == "Blocked");
+        if blocked {
+            words.push("blocked".to_owned());
+        }
+        let waits = blocked || target.states.contains(&State::Conflict);
+        let style = match (&target.error, waits) {
             (Some(_), _) => RED,
             (None, true) => YELLOW,
             (None, false) => Style::new(),
@@ -237,11 +328,38 @@ fn trouble(status: &Status, screen: Screen) -> String {
             format!("could not publish into target `{}`", target.id),
         ))
     });
-    problems_of(&runs)
+    let mut text: String = problems_of(&runs)
         .into_iter()
         .chain(failed)
         .map(|problem| screen.problem(&problem))
-        .collect()
+        .collect();
+    for source in status.sources.iter().filter(|source| source.enabled) {
+        if let Some(Condition { message, .. }) = partial(source) {
+            let said = format!("the last run of `{}` was partial: {message}", source.id);
+            text.push_str(&screen.warning(&said));
+        }
+    }
+    // A live source says so with its own run.
+    let told: BTreeSet<&str> = status
+        .targets
+        .iter()
+        .flat_map(|target| &target.conditions)
+        .chain(
+            status
+                .sources
+                .iter()
+                .filter(|one| !one.enabled)
+                .flat_map(|one| &one.conditions),
+        )
+        .filter(|condition| condition.kind == "Blocked" && condition.status)
+        .filter(|condition| condition.reason != "Guard")
+        .map(|condition| condition.message.as_str())
+        .collect();
+    for message in told {
+        let label = screen.paint(YELLOW, "blocked:");
+        writeln!(text, "{label} {}", escape(message)).expect("a String takes all");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -279,6 +397,8 @@ mod tests {
             paused: None,
             last_run: None,
             current_run: None,
+            content_bytes: None,
+            stale_at: None,
             config: None,
         }
     }
@@ -291,7 +411,9 @@ mod tests {
             states: vec![State::Synced],
             files: 140,
             conflicts: 0,
+            conditions: Vec::new(),
             error: None,
+            hooks_waiting: None,
             config: None,
         };
         Status {
@@ -305,6 +427,7 @@ mod tests {
                 quarantined: None,
                 paused: None,
                 conditions: Vec::new(),
+                store: None,
             },
             sources: vec![
                 source("community", vec![State::Synced]),
@@ -363,7 +486,7 @@ mod tests {
         warning: the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`: /d/state.db.damaged-1
         warning: repairs after the last stop are under way
         SOURCE     STATE                           FILES  LAST SUCCESS  NEXT
-        community  synced, stale, stalled, failed    120  never         by hand
+        community  synced, stale, stalled, failed    120  never         stalled
         team       conflict                          120  5m ago        in 10m
         zoo        disabled                          120  5m ago        -
 
@@ -378,7 +501,7 @@ mod tests {
           caused by: the root is missing
           caused by: No such file or directory
           hint: mount it
-        3 sources, 1 target, 2 conflicts (see `homing conflicts`); homingd 0.1.0, started 3h ago
+        3 sources (1 failed), 1 target, 2 conflicts (see `homing conflicts`); homingd 0.1.0, started 3h ago
         ");
     }
 

@@ -26,6 +26,10 @@ pub(super) async fn show(
 ) -> Result<Json<Diff>, Refusal> {
     let serving = api.serving()?;
     let (engine, source) = (&serving.engine, serving.source(&id.0)?);
-    let report = engine.diff(&source, verb(query.verb)).await?;
+    let report = if query.patch {
+        engine.diff_with_patches(&source, verb(query.verb)).await?
+    } else {
+        engine.diff(&source, verb(query.verb)).await?
+    };
     Ok(Json(convert::diff(source.to_string(), report)))
 }

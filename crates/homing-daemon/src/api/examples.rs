@@ -152,6 +152,7 @@ fn run() -> Run {
                 executable: false,
             }),
             reason: None,
+            patch: None,
         }],
         next: None,
         undone: None,

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{Condition, Daemon, Status, routes};
+use homing_api::{Condition, Daemon, Status, StatusQuery, routes};
 
 use super::Api;
+use super::extract::Params;
 use crate::convert;
 use crate::problem::Refusal;
 
@@ -14,10 +15,41 @@ use crate::problem::Refusal;
     path = routes::STATUS,
     operation_id = "get_status",
     tag = "daemon",
+    params(StatusQuery),
     responses((status = 200, description = "Everything at a glance", body = Status)),
 )]
-pub(super) async fn show(State(api): State<Api>) -> Result<Json<Status>, Refusal> {
-    Ok(Json(document(&api).await?))
+pub(super) async fn show(
+    State(api): State<Api>,
+    Params(query): Params<StatusQuery>,
+) -> Result<Json<Status>, Refusal> {
+    let mut status = document(&api).await?;
+    if query.detailed {
+        fill_in(&mut status, &api).await?;
+    }
+    Ok(Json(status))
+}
+
+/// Adds what has to be counted.
+async fn fill_in(status: &mut Status, api: &Api) -> Result<(), Refusal> {
+    let Ok(serving) = &api.0.engine else {
+        return Ok(());
+    };
+    let details = serving.engine.details().await?;
+    for source in &mut status.sources {
+        let known = details.sources.iter();
+        let known = known.filter(|(id, _)| id.as_str() == source.id);
+        for (_, detail) in known {
+            source.content_bytes = Some(detail.content_bytes);
+            source.stale_at = detail.stale_at.map(convert::time);
+        }
+    }
+    for target in &mut status.targets {
+        let mut known = details.hooks_waiting.iter();
+        let known = known.find(|(id, _)| id.as_str() == target.id);
+        target.hooks_waiting = known.map(|(_, waiting)| *waiting);
+    }
+    status.daemon.store = Some(convert::store_size(details.store));
+    Ok(())
 }
 
 /// Returns what [`show`] tells.
@@ -79,5 +111,6 @@ fn daemon(api: &Api) -> Daemon {
         quarantined: None,
         paused: None,
         conditions: api.0.conditions.clone(),
+        store: None,
     }
 }

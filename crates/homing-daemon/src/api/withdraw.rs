@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use homing_api::{Run, WithdrawQuery, routes};
-use homing_engine::{Forget, Withdrawal};
+use homing_core::SourceId;
+use homing_engine::{EngineError, Forget, Withdrawal};
 
 use super::Api;
 use super::extract::{Id, Params};
@@ -52,7 +53,15 @@ pub(super) async fn withdraw(State(api): State<Api>, id: Id) -> Result<Json<Run>
 async fn carry_out(api: &Api, id: &Id, withdrawal: Withdrawal) -> Result<Json<Run>, Refusal> {
     let serving = api.serving()?;
     let engine = &serving.engine;
-    let report = engine.withdraw(&serving.source(&id.0)?, withdrawal).await?;
+    let source = match serving.source(&id.0) {
+        Ok(source) => source,
+        // Its section was removed by hand, and the targets may hold files of it still.
+        Err(unknown) => id.0.parse::<SourceId>().ok().ok_or(unknown)?,
+    };
+    let report = match engine.withdraw(&source, withdrawal).await {
+        Err(EngineError::UnknownSource(_)) => return Err(serving.unknown_source(&id.0)),
+        withdrawn => withdrawn?,
+    };
     // After a purge its items are gone with its history; what failed is never purged.
     Ok(Json(convert::run(
         with_items_to_tell(engine, report).await?,

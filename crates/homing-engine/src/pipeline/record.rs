@@ -34,6 +34,8 @@ pub(crate) struct Ended {
     changed: BTreeSet<ItemKey>,
     removed: BTreeSet<ItemKey>,
     failed: BTreeSet<(ItemKey, Option<homing_core::TargetId>)>,
+    /// Something failed that is not a conflict.
+    is_incomplete: bool,
 }
 
 /// What a run comes to.
@@ -86,6 +88,11 @@ impl Ended {
         };
         items.retain(|item| !is_open(&item.key));
         self.reported(items);
+    }
+
+    /// Tells whether the run took over all that it could: what waits for a person counts as taken over.
+    pub(crate) fn is_complete(&self, report: &RunReport) -> bool {
+        !self.is_incomplete && !report.problems.iter().any(runs::matters)
     }
 
     /// Returns the totals.
@@ -170,6 +177,7 @@ impl Ended {
     fn count(&mut self, item: &ItemReport) {
         match item.action {
             ItemAction::Failed | ItemAction::Conflict => {
+                self.is_incomplete |= item.action == ItemAction::Failed;
                 self.failed.insert((item.key.clone(), item.target.clone()));
             }
             ItemAction::Removed => {

@@ -46,13 +46,13 @@ impl Schedule {
 /// Returns a schedule whose last run succeeded at a time.
 fn synced(spec: &SourceSpec, at: Timestamp) -> Schedule {
     let mut schedule = Schedule::default();
-    schedule.ended(&id(), spec, at, RunStatus::Success, None, at);
+    schedule.ended(&id(), spec, at, (RunStatus::Success, true), None, at);
     schedule
 }
 
 fn failed(schedule: &mut Schedule, spec: &SourceSpec, error: SideError, at: Timestamp) {
     let error = EngineError::Side(error);
-    schedule.ended(&id(), spec, at, RunStatus::Error, Some(&error), at);
+    schedule.ended(&id(), spec, at, (RunStatus::Error, false), Some(&error), at);
 }
 
 fn transient(retry_after: Option<Duration>) -> SideError {
@@ -83,7 +83,7 @@ fn a_failure_waits_and_a_success_forgets_it() {
     assert!(!schedule.is_due(&spec, moved(now(), 89)));
     assert!(schedule.is_due(&spec, moved(now(), 90)));
     let later = moved(now(), 90);
-    schedule.ended(&id(), &spec, later, RunStatus::Success, None, later);
+    schedule.ended(&id(), &spec, later, (RunStatus::Success, true), None, later);
     assert_eq!((schedule.failures, schedule.backoff_until), (0, None));
     assert!(!schedule.is_due(&spec, moved(later, 59 * 60)));
 }
@@ -123,7 +123,7 @@ fn a_machine_that_slept_runs_once_and_then_as_before() {
         let mut schedule = synced(&spec, now());
         let woken = moved(now(), slept);
         assert!(schedule.is_due(&spec, woken));
-        schedule.ended(&id(), &spec, woken, RunStatus::Success, None, woken);
+        schedule.ended(&id(), &spec, woken, (RunStatus::Success, true), None, woken);
         assert!(!schedule.is_due(&spec, woken));
         let next = schedule.next_due.unwrap().duration_since(woken);
         assert!(next <= SignedDuration::from_hours(1), "{next}");
@@ -187,7 +187,7 @@ fn a_change_of_the_clock_brings_a_time_of_day_once() {
             let at = moved(midnight, minute * 60);
             if schedule.is_due(&spec, at) {
                 runs += 1;
-                schedule.ended(&id(), &spec, at, RunStatus::Success, None, at);
+                schedule.ended(&id(), &spec, at, (RunStatus::Success, true), None, at);
             }
         }
         assert_eq!(runs, 1, "{day}");

@@ -123,7 +123,7 @@ async fn every_error_has_its_word_and_its_remedy() {
         (
             EngineError::Disabled(source()),
             "disabled",
-            "enabled = true",
+            "`homing source enable ",
         ),
         (EngineError::ShuttingDown, "shutting-down", "is back"),
         (EngineError::Stalled(second), "stalled", "stall_timeout"),

@@ -50,6 +50,16 @@ impl Reader<'_> {
         }))
     }
 
+    /// Returns the bytes of a head's items.
+    pub fn head_bytes(&self, source: &SourceId) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(file_size), 0) FROM agent_files
+            WHERE source_id = ?1 AND content IS NOT NULL";
+        let bytes = first(self.connection, TABLE, sql, [source.as_str()], |row| {
+            row.count(0, "file_size")
+        })?;
+        Ok(bytes.unwrap_or(0))
+    }
+
     /// Returns one item of a head.
     pub fn head_row(
         &self,

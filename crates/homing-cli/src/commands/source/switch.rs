@@ -16,6 +16,12 @@ pub(super) async fn remove(args: &RemoveSourceArgs, context: &Context) -> Result
     let name = args.name.as_str();
     // A configuration that is not valid may become so by the removal; then nobody knows its targets.
     let config = Config::load(&context.locations, &context.env).ok();
+    if let Some(config) = &config
+        && !config.sources.keys().any(|id| id.as_str() == name)
+        && let Some(report) = remove_what_is_left(args, context).await?
+    {
+        return Ok(report);
+    }
     let left_empty = config
         .as_ref()
         .map(|config| only_source_of(config, name))
@@ -64,6 +70,37 @@ pub(super) async fn remove(args: &RemoveSourceArgs, context: &Context) -> Result
         .map_err(|error| half_done(error, &runs))
 }
 
+/// Takes out the files of a source whose section was removed by hand; `None` when homingd knows of none.
+async fn remove_what_is_left(
+    args: &RemoveSourceArgs,
+    context: &Context,
+) -> Result<Option<Report>, CliError> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let name = args.name.as_str();
+    let query = WithdrawQuery {
+        keep: args.keep,
+        purge: args.purge,
+    };
+    let answer = context.client.remove_source(name, &query).await;
+    if matches!(&answer, Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::UnknownSource)
+    {
+        return Ok(None);
+    }
+    let mut told = Told {
+        headline: format!("removed what was left of source `{name}`"),
+        ..Told::default()
+    };
+    if !withdrawn(name, query, answer, &mut told)? {
+        return Ok(None);
+    }
+    let nothing = |_: &mut Edit| Ok(());
+    editing::finish(context, false, &nothing, told)
+        .await
+        .map(Some)
+}
+
 /// Switches sources on.
 pub(super) async fn enable(args: &SourceNamesArgs, context: &Context) -> Result<Report, CliError> {
     let names: Vec<String> = args
@@ -82,12 +119,13 @@ pub(super) async fn enable(args: &SourceNamesArgs, context: &Context) -> Result<
 /// Switches sources off, and takes their files out of the targets.
 pub(super) async fn disable(args: &SourceNamesArgs, context: &Context) -> Result<Report, CliError> {
     let change = switch(&args.names, false);
-    let changes = editing::prepare(context, &change)?.0.changes();
+    editing::prepare(context, &change)?;
     let mut told = Told {
         headline: format!("disabled {}", listed(&args.names)),
         ..Told::default()
     };
-    if !args.dry_run && !changes.is_empty() {
+    // Also where they are off already: whoever switched one off by hand finishes so what the guard keeps.
+    if !args.dry_run {
         for name in &args.names {
             let answer = context.client.withdraw(name).await;
             if !withdrawn(name, WithdrawQuery::default(), answer, &mut told)? {
@@ -114,7 +152,7 @@ fn half_done(error: CliError, runs: &[Run]) -> CliError {
     problem.into()
 }
 
-const LATER: &str = "files leave the targets when homingd starts; where they are many, it waits for `homing sync --accept-deletions`";
+const LATER: &str = "files leave the targets when homingd starts; where they are many, `homing status` then names the command that lets them";
 
 fn switch(names: &[String], on: bool) -> impl Fn(&mut Edit) -> Result<(), EditError> {
     move |edit| {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{render, select};
+use super::{ask, show};
 use crate::arguments::StatusArgs;
 use crate::context::Context;
 use crate::error::CliError;
@@ -30,10 +30,11 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     let mut watch = Watch {
         // What is wrong from the beginning is an error, and not a screen.
         events: Some(context.client.events(true, None).await?),
-        status: context.client.status().await?,
+        status: ask(args, context).await?,
         trouble: None,
+        is_outdated: false,
     };
-    select(&mut watch.status.clone(), &args.names)?;
+    show(&mut watch.status.clone(), args, context.now, context.screen)?;
     let mut signals = Signals::listen()?;
     let screen = FullScreen::enter()?;
     let mut redraw = interval(REDRAW);
@@ -45,7 +46,8 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
             width: Some(columns),
             ..context.screen
         };
-        let frame = Some((watch.text(&args.names, shown), columns, rows));
+        watch.count_anew(args, context).await;
+        let frame = Some((watch.text(args, shown), columns, rows));
         if drawn != frame
             && let Some((text, _, rows)) = &frame
             && !screen.draw(text, *rows)?
@@ -69,20 +71,28 @@ struct Watch {
     status: Status,
     /// Why it may be out of date.
     trouble: Option<String>,
+    /// Something changed since the details were counted, which no event tells.
+    is_outdated: bool,
 }
 
 impl Watch {
-    fn text(&self, names: &[String], screen: Screen) -> String {
+    fn text(&self, args: &StatusArgs, screen: Screen) -> String {
         let mut status = self.status.clone();
-        // A name that a reload took away shows nothing.
-        let known = select(&mut status, names).is_ok();
         let trouble = self.trouble.as_ref().map(|trouble| screen.warning(trouble));
-        let text = if known {
-            render(&status, Timestamp::now(), screen)
-        } else {
-            screen.warning("a source or target that was named is gone")
-        };
+        // A name that a reload took away shows nothing.
+        let text = show(&mut status, args, Timestamp::now(), screen)
+            .unwrap_or_else(|_| screen.warning("a source or target that was named is gone"));
         trouble.unwrap_or_default() + &text
+    }
+
+    /// Asks for the details again, when they are shown and something changed.
+    async fn count_anew(&mut self, args: &StatusArgs, context: &Context) {
+        if args.detailed
+            && std::mem::take(&mut self.is_outdated)
+            && let Ok(status) = ask(args, context).await
+        {
+            self.status = status;
+        }
     }
 
     /// Waits until something is to be shown anew.
@@ -117,6 +127,10 @@ impl Watch {
     }
 
     fn take(&mut self, event: Event) {
+        self.is_outdated |= matches!(
+            event,
+            Event::Snapshot(_) | Event::Source(_) | Event::Target(_) | Event::Daemon(_)
+        );
         match event {
             Event::Snapshot(status) => self.status = *status,
             Event::Source(changed) => {
