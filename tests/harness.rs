@@ -82,9 +82,10 @@ impl Home {
     pub(crate) fn with_settings(source: &str, target: &str) -> Result<Self> {
         let home = Self::new()?;
         home.make_origin("team")?;
-        let after_source = format!("{source}\n\n[targets.agents]");
-        let text = ONE_SOURCE.replace("\n[targets.agents]", &after_source);
-        home.configure(&(text + target))?;
+        let (of_source, of_target) = ONE_SOURCE
+            .split_once("\n[targets")
+            .context("one source and one target")?;
+        home.configure(&format!("{of_source}{source}\n[targets{of_target}{target}"))?;
         Ok(home)
     }
 
