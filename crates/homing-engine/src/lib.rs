@@ -39,6 +39,7 @@ mod release;
 mod reload;
 mod report;
 mod resolve;
+mod restored;
 mod runs;
 mod schedule;
 mod scratch;

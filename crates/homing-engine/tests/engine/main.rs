@@ -18,6 +18,7 @@ mod push;
 mod queue;
 mod recovery;
 mod reload;
+mod restored;
 mod roots;
 mod selection;
 mod source;
