@@ -57,7 +57,12 @@ impl ProblemKind {
             Self::BadRequest => "see `homing help` for what can be asked",
             Self::TooLarge => "send less at once",
             Self::UnsupportedMediaType => "send JSON, and say so in `content-type`",
-            Self::MethodNotAllowed | Self::UnknownRoute | Self::VersionSkew | Self::Other(_) => {
+            Self::NotRunning => "start it with `homingd`, or with `systemctl --user start homingd`",
+            Self::MethodNotAllowed
+            | Self::UnknownRoute
+            | Self::VersionSkew
+            | Self::Protocol
+            | Self::Other(_) => {
                 "compare the versions with `homing version`; restart homingd after an update"
             }
             Self::Forbidden => "check who owns it and its permissions",

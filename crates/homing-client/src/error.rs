@@ -15,6 +15,8 @@ pub enum ClientError {
     NotRunning {
         /// The socket.
         socket: PathBuf,
+        /// Another socket on which homingd answers: the configuration was another one when it started.
+        elsewhere: Option<PathBuf>,
         /// How that was noticed.
         #[source]
         source: io::Error,
@@ -63,21 +65,28 @@ impl ClientError {
         }
     }
 
-    /// Returns the word for what kind of error it is.
-    pub fn kind(&self) -> &str {
+    /// Returns what kind of error it is.
+    pub fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotRunning { .. } => "not-running",
-            Self::Timeout { .. } => "timeout",
-            Self::Forbidden { .. } => ProblemKind::Forbidden.as_str(),
-            Self::Problem(problem) => problem.kind.as_str(),
-            Self::Protocol { .. } => "protocol",
-            Self::Output { .. } => "storage",
+            Self::NotRunning { .. } => ProblemKind::NotRunning,
+            Self::Timeout { .. } => ProblemKind::Timeout,
+            Self::Forbidden { .. } => ProblemKind::Forbidden,
+            Self::Problem(problem) => problem.kind.clone(),
+            Self::Protocol { .. } => ProblemKind::Protocol,
+            Self::Output { .. } => ProblemKind::Storage,
         }
     }
 
     /// Returns how to mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotRunning {
+                elsewhere: Some(old),
+                ..
+            } => Some(format!(
+                "homingd answers on `{0}`, where the socket was when it started: restart it to move it, or use --socket {0}",
+                old.display()
+            )),
             Self::NotRunning { .. } => {
                 Some("start it with `homingd`, or with `systemctl --user start homingd`".to_owned())
             }
@@ -100,7 +109,7 @@ impl ClientError {
             return problem.causes.clone();
         }
         let mut causes = Vec::new();
-        if let Self::NotRunning { socket, source } = self {
+        if let Self::NotRunning { socket, source, .. } = self {
             causes.push(format!("`{}`: {source}", socket.display()));
             return causes;
         }
