@@ -205,8 +205,17 @@ fn check_text(found: &StoreCheck, screen: Screen) -> String {
 }
 
 fn size_text(size: &StoreSize) -> String {
-    let mut text = format!(
-        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n",
+    let aside = if size.set_aside > 0 {
+        format!(
+            "  aside     {} in {}\n",
+            bytes(size.set_aside_bytes),
+            count(size.set_aside, "earlier database"),
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n{aside}",
         bytes(size.total),
         bytes(size.database),
         bytes(size.free),
@@ -216,15 +225,7 @@ fn size_text(size: &StoreSize) -> String {
         bytes(size.content_file_bytes),
         count(size.content_files, "file"),
         count(size.runs, "run"),
-    );
-    if size.set_aside > 0 {
-        text += &format!(
-            "  aside     {} in {}\n",
-            bytes(size.set_aside_bytes),
-            count(size.set_aside, "earlier database"),
-        );
-    }
-    text
+    )
 }
 
 fn vacuum_text(vacuumed: &Vacuumed) -> String {

@@ -63,7 +63,7 @@ fn still_running(noted: &str, boot_id: &str) -> Option<Pid> {
 
 /// Returns when a process began, in the system's own count since it started; `None` where the system does not tell.
 fn begun(pid: i32) -> Option<String> {
-    /// The word's place behind the name, which may have blanks and brackets in it; see proc_pid_stat(5).
+    /// The word's place behind the name, which may have blanks and brackets in it; see `proc_pid_stat(5)`.
     const START_TIME: usize = 22 - 3;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, words) = stat.rsplit_once(") ")?;
