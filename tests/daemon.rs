@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use anyhow::ensure;
 
-use crate::harness::{Daemon, Home, TestResult};
+use crate::harness::{Daemon, Home, ONE_SOURCE, TestResult};
 use crate::history::of_sources;
 
 #[test]
@@ -40,6 +40,26 @@ fn a_second_homingd_with_its_own_data_does_not_take_the_socket() -> TestResult {
     );
     home.ok(&["status"])?;
     first.stop()
+}
+
+#[test]
+fn after_a_change_of_the_socket_the_daemon_at_the_old_one_is_named() -> TestResult {
+    let home = Home::with_one_source()?;
+    let daemon = home.start()?;
+    home.configure(&format!(
+        "{ONE_SOURCE}\n[daemon]\nsocket = \"{{home}}/elsewhere/s.sock\"\n"
+    ))?;
+    let old = home.socket();
+    let named = format!("--socket {}", old.display());
+    home.homing(&["status"])?.expect(
+        4,
+        &["homingd is not running", "hint:", "restart it", &named],
+    )?;
+    home.ok(&["status", "--socket", &old.to_string_lossy()])?;
+    daemon.stop()?;
+    let outcome = home.homing(&["status"])?;
+    ensure!(!outcome.stderr.contains("--socket"), "{outcome}");
+    Ok(())
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Hooks: what they hear, what becomes of runs whose hook fails, and who may put one in force.
 
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::harness::{Home, ONE_SOURCE, TestResult};
+use crate::harness::{Home, ONE_SOURCE, PATIENCE, TestResult, run};
 use crate::reload::condition;
 
 /// Makes a home whose target runs a shell script after a publish.
@@ -194,4 +198,50 @@ fn a_hook_that_was_pending_when_homingd_was_killed_runs_after_the_next_start() -
         daemon.stop()?;
     }
     Ok(())
+}
+
+/// Tells whether a process still runs; one that has ended and that nobody asks for does not.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn a_hook_that_outlives_a_killed_homingd_does_not_run_beside_the_next_one() -> TestResult {
+    let home = with_hook("cat > /dev/null; echo $$ > {home}/began; exec tail -f /dev/null")?;
+    let began = home.path("began");
+    let mut fifo = Command::new("mkfifo");
+    fifo.arg(&began);
+    run(fifo)?.expect(0, &[])?;
+    let next_hook = || -> Result<String> {
+        let (sender, pid) = channel();
+        let began = began.clone();
+        thread::spawn(move || {
+            // Waits until the hook opens it too.
+            sender.send(std::fs::read_to_string(began)).ok();
+        });
+        let pid = pid.recv_timeout(PATIENCE).context("no hook begins")??;
+        Ok(pid.trim().to_owned())
+    };
+    home.origin("team").write("a.md", "one\n")?;
+    let daemon = home.start()?;
+    let mut sync = home.homing_command(&["sync"]);
+    let mut sync = sync.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let first = next_hook()?;
+    daemon.kill()?;
+    sync.wait()?;
+    ensure!(runs(&first), "the hook ended with its homingd");
+
+    let mut daemon = home.start()?;
+    let second = next_hook()?;
+    ensure!(!runs(&first) && runs(&second), "{}", daemon.log());
+    // It may have come before the daemon was ready.
+    if !daemon.log().contains("outlived") {
+        daemon.wait_for_line("outlived")?;
+    }
+    daemon.kill()?;
+    let mut kill = Command::new("kill");
+    kill.args(["-KILL", &second]);
+    run(kill)?.expect(0, &[])
 }

@@ -173,8 +173,6 @@ words! {
         Restarted = "restarted",
         /// What happened meanwhile is not kept any more.
         Gap = "gap",
-        /// Another configuration is in force: sources and targets may have come or gone.
-        Reloaded = "reloaded",
     }
 }
 

@@ -132,6 +132,12 @@ kinds! {
     Storage = "storage", 500, Failed, "Storage failed";
     /// The configuration asks for what cannot be.
     Config = "config", 422, Config, "The configuration cannot be followed";
+    /// Nothing answers on the socket; only clients say so.
+    NotRunning = "not-running", 503, Unreachable, "homingd is not running";
+    /// homingd ended before its answer was whole; only clients say so.
+    CutOff = "cut-off", 503, Unreachable, "homingd ended before it had answered";
+    /// The answer is none that the client understands; only clients say so.
+    Protocol = "protocol", 502, Failed, "The answer could not be understood";
     /// Somebody, or a shutdown, ended it.
     Cancelled = "cancelled", 409, Failed, "Cancelled";
     /// It would fail again in the same way.
@@ -141,7 +147,7 @@ kinds! {
     /// The source's directory is another one than before, and a person must say whether that is meant.
     RootChanged = "root-changed", 409, Waiting, "It is another directory than before";
     /// The source's directory is empty, and it was not before.
-    RootEmpty = "root-empty", 502, Failed, "The directory is empty";
+    RootEmpty = "root-empty", 409, Waiting, "The directory is empty";
     /// The database was rebuilt; deletions and pushes wait for a person.
     RebuildPending = "rebuild-pending", 409, Waiting, "The rebuilt database waits for a look";
     /// A run did not move for too long.
@@ -330,6 +336,11 @@ mod tests {
             ("unknown-conflict", 8),
             ("bad-request", 2),
             ("shutting-down", 4),
+            ("not-running", 4),
+            ("cut-off", 4),
+            ("protocol", 1),
+            ("root-changed", 7),
+            ("root-empty", 7),
             ("a-word-of-a-newer-daemon", 1),
         ] {
             assert_eq!(ProblemKind::from(kind).exit().code(), code, "{kind}");

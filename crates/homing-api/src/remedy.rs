@@ -57,7 +57,16 @@ impl ProblemKind {
             Self::BadRequest => "see `homing help` for what can be asked",
             Self::TooLarge => "send less at once",
             Self::UnsupportedMediaType => "send JSON, and say so in `content-type`",
-            Self::MethodNotAllowed | Self::UnknownRoute | Self::VersionSkew | Self::Other(_) => {
+            Self::NotRunning => "start it with `homingd`, or with `systemctl --user start homingd`",
+            Self::CutOff => {
+                "see its log for why, and start it again: what was under way is repaired at the start, and \
+                 `homing history` shows what became of it"
+            }
+            Self::MethodNotAllowed
+            | Self::UnknownRoute
+            | Self::VersionSkew
+            | Self::Protocol
+            | Self::Other(_) => {
                 "compare the versions with `homing version`; restart homingd after an update"
             }
             Self::Forbidden => "check who owns it and its permissions",

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// `GET /v1/store`: what the state takes on disk, in bytes unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreSize {
-    /// Database, log and files.
+    /// Database, log, files and what was set aside.
     pub total: u64,
     /// The database.
     pub database: u64,
@@ -24,6 +24,12 @@ pub struct StoreSize {
     pub content_file_bytes: u64,
     /// How many runs the history has.
     pub runs: u64,
+    /// How many databases were set aside: replaced by a backup, or damaged.
+    #[serde(default)]
+    pub set_aside: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub set_aside_bytes: u64,
 }
 
 /// Body of `POST /v1/store/check`.

@@ -40,7 +40,8 @@ impl Context {
         if let Some(socket) = &globals.socket {
             locations.socket = env.current_dir.join(socket);
         }
-        let client = Client::new(locations.socket.clone(), env.uid);
+        let client = Client::new(locations.socket.clone(), env.uid)
+            .with_note(locations.data_dir.join("homingd.lock"));
         Ok(Self {
             env: env.clone(),
             locations,

@@ -27,8 +27,6 @@ impl CliError {
             Self::Client(error) => error.exit(),
             Self::Config(_) => Exit::Config,
             Self::Edit(error) => of_edit(error).kind.exit(),
-            // The word is the client's own; see `ClientError::kind`.
-            Self::Own(problem) if problem.kind.as_str() == "not-running" => Exit::Unreachable,
             Self::Own(problem) => problem.kind.exit(),
         }
     }
@@ -40,8 +38,8 @@ impl CliError {
                 problem.as_ref().clone()
             }
             Self::Client(error) => {
-                let mut problem = Problem::new(ProblemKind::from(error.kind()), error.to_string())
-                    .with_causes(error.causes());
+                let mut problem =
+                    Problem::new(error.kind(), error.to_string()).with_causes(error.causes());
                 problem.hint = error.hint();
                 problem
             }
@@ -224,6 +222,7 @@ mod tests {
     fn every_error_has_its_exit_code() {
         let not_running = ClientError::NotRunning {
             socket: PathBuf::from("/s"),
+            elsewhere: None,
             source: io::Error::from(io::ErrorKind::NotFound),
         };
         let forbidden = ClientError::Forbidden {

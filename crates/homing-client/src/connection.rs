@@ -75,7 +75,20 @@ impl Client {
         ),
         ClientError,
     > {
-        let stream = socket::connect(&self.socket, self.uid).await?;
+        let stream = match socket::connect(&self.socket, self.uid).await {
+            Err(ClientError::NotRunning { socket, source, .. }) => {
+                let elsewhere = match &self.note {
+                    Some(note) => socket::noted(note, self.uid).await,
+                    None => None,
+                };
+                return Err(ClientError::NotRunning {
+                    socket,
+                    elsewhere,
+                    source,
+                });
+            }
+            connected => connected?,
+        };
         http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| protocol(source.into()))

@@ -15,6 +15,8 @@ pub enum ClientError {
     NotRunning {
         /// The socket.
         socket: PathBuf,
+        /// Another socket on which homingd answers: the configuration was another one when it started.
+        elsewhere: Option<PathBuf>,
         /// How that was noticed.
         #[source]
         source: io::Error,
@@ -72,40 +74,38 @@ impl ClientError {
         }
     }
 
-    /// Returns the word for what kind of error it is.
-    pub fn kind(&self) -> &str {
+    /// Returns what kind of error it is.
+    pub fn kind(&self) -> ProblemKind {
         match self {
-            Self::NotRunning { .. } => "not-running",
-            Self::Timeout { .. } => "timeout",
-            Self::CutOff { .. } => "cut-off",
-            Self::Forbidden { .. } => ProblemKind::Forbidden.as_str(),
-            Self::Problem(problem) => problem.kind.as_str(),
-            Self::Protocol { .. } => "protocol",
-            Self::Output { .. } => "storage",
+            Self::NotRunning { .. } => ProblemKind::NotRunning,
+            Self::Timeout { .. } => ProblemKind::Timeout,
+            Self::CutOff { .. } => ProblemKind::CutOff,
+            Self::Forbidden { .. } => ProblemKind::Forbidden,
+            Self::Problem(problem) => problem.kind.clone(),
+            Self::Protocol { .. } => ProblemKind::Protocol,
+            Self::Output { .. } => ProblemKind::Storage,
         }
     }
 
     /// Returns how to mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotRunning { .. } => {
-                Some("start it with `homingd`, or with `systemctl --user start homingd`".to_owned())
-            }
+            Self::NotRunning {
+                elsewhere: Some(old),
+                ..
+            } => Some(format!(
+                "homingd answers on `{0}`, where the socket was when it started: restart it to move it, or use --socket {0}",
+                old.display()
+            )),
             Self::Forbidden { hint, .. } => Some(hint.clone()),
             Self::Problem(problem) => problem.hint.clone(),
             Self::Timeout { .. } => {
                 Some("see what it does in its log, or wait longer with --timeout".to_owned())
             }
-            Self::CutOff { .. } => Some(
-                "see its log for why, and start it again: what was under way is repaired at the start, and \
-                 `homing history` shows what became of it"
-                    .to_owned(),
-            ),
             Self::Output { .. } => Some("free some space there, or write elsewhere".to_owned()),
-            Self::Protocol { .. } => Some(
-                "compare the versions with `homing version`; restart homingd after an update"
-                    .to_owned(),
-            ),
+            Self::NotRunning { .. } | Self::CutOff { .. } | Self::Protocol { .. } => {
+                Some(self.kind().remedy().to_owned())
+            }
         }
     }
 
@@ -115,7 +115,7 @@ impl ClientError {
             return problem.causes.clone();
         }
         let mut causes = Vec::new();
-        if let Self::NotRunning { socket, source } = self {
+        if let Self::NotRunning { socket, source, .. } = self {
             causes.push(format!("`{}`: {source}", socket.display()));
             return causes;
         }

@@ -20,6 +20,8 @@ pub use events::{EventMessage, EventStream};
 pub struct Client {
     socket: PathBuf,
     uid: u32,
+    /// Where a daemon notes its socket.
+    note: Option<PathBuf>,
     /// What the daemon's first answer said of the versions of the interface that it speaks.
     daemon: Arc<OnceLock<ApiRange>>,
 }
@@ -30,8 +32,16 @@ impl Client {
         Self {
             socket,
             uid,
+            note: None,
             daemon: Arc::default(),
         }
+    }
+
+    /// Names the daemon's lock file: where nobody answers, it tells whether homingd does so elsewhere.
+    #[must_use]
+    pub fn with_note(mut self, lock_file: PathBuf) -> Self {
+        self.note = Some(lock_file);
+        self
     }
 
     /// Returns a warning when the daemon that has answered speaks no version of the interface that this client speaks.

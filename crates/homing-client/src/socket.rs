@@ -1,9 +1,11 @@
 //! Makes sure that the socket is the daemon's before anything is said to it.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 
@@ -14,6 +16,7 @@ use crate::ClientError;
 pub(crate) async fn connect(path: &Path, uid: u32) -> Result<UnixStream, ClientError> {
     let not_running = |source| ClientError::NotRunning {
         socket: path.to_owned(),
+        elsewhere: None,
         source,
     };
     check(path, uid)?;
@@ -38,6 +41,7 @@ fn check(path: &Path, uid: u32) -> Result<(), ClientError> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(denied(path)),
         Err(source) => Err(ClientError::NotRunning {
             socket: path.to_owned(),
+            elsewhere: None,
             source,
         }),
     };
@@ -64,6 +68,7 @@ fn check(path: &Path, uid: u32) -> Result<(), ClientError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let directory = fs::metadata(parent).map_err(|source| ClientError::NotRunning {
         socket: path.to_owned(),
+        elsewhere: None,
         source,
     })?;
     if foreign(&directory) {
@@ -93,4 +98,14 @@ fn denied(path: &Path) -> ClientError {
         message: format!("`{}` may not be opened", path.display()),
         hint: "it is for the user who runs homingd only".to_owned(),
     }
+}
+
+/// Returns where the daemon answers that has noted its socket in this file; `None` when none does.
+///
+/// The second line of the daemon's lock file is the place of its socket.
+pub(crate) async fn noted(note: &Path, uid: u32) -> Option<PathBuf> {
+    let text = fs::read(note).ok()?;
+    let line = text.split(|byte| *byte == b'\n').nth(1)?;
+    let path = PathBuf::from(OsStr::from_bytes(line));
+    connect(&path, uid).await.is_ok().then_some(path)
 }

@@ -177,7 +177,7 @@ async fn an_error_answer_decides_the_exit_code() {
     let error = daemon.client().source("x").await.unwrap_err();
     assert_eq!(
         (error.exit(), error.kind()),
-        (Exit::Unknown, "unknown-source")
+        (Exit::Unknown, ProblemKind::UnknownSource)
     );
     assert_eq!(error.to_string(), "there is no source `x`");
     assert_eq!(error.hint().as_deref(), Some("see `homing status`"));
@@ -186,24 +186,17 @@ async fn an_error_answer_decides_the_exit_code() {
 #[tokio::test]
 async fn an_answer_that_is_cut_off_or_strange_is_an_error() {
     let whole = http("200 OK", "application/json", VERSION);
-    for (answer, kind, exit) in [
-        (&whole[..whole.len() - 5], "cut-off", Exit::Unreachable),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-le",
-            "cut-off",
-            Exit::Unreachable,
-        ),
-        ("", "cut-off", Exit::Unreachable),
-        ("SSH-2.0-OpenSSH_9.9\r\n", "protocol", Exit::Failed),
-        (
-            &http("200 OK", "text/html", "<html>"),
-            "protocol",
-            Exit::Failed,
-        ),
+    let cut_off = (ProblemKind::CutOff, Exit::Unreachable);
+    let strange = (ProblemKind::Protocol, Exit::Failed);
+    for (answer, (kind, exit)) in [
+        (&whole[..whole.len() - 5], cut_off.clone()),
+        ("HTTP/1.1 200 OK\r\ncontent-le", cut_off.clone()),
+        ("", cut_off),
+        ("SSH-2.0-OpenSSH_9.9\r\n", strange.clone()),
+        (&http("200 OK", "text/html", "<html>"), strange.clone()),
         (
             &http("500 Internal Server Error", "text/plain", "oops"),
-            "protocol",
-            Exit::Failed,
+            strange,
         ),
     ] {
         let error = Daemon::new(answer).client().version().await.unwrap_err();
@@ -211,6 +204,31 @@ async fn an_answer_that_is_cut_off_or_strange_is_an_error() {
         assert_eq!(error.exit(), exit, "{answer:?}");
         assert!(!error.causes().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_daemon_that_answers_in_another_place_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, note) = (dir.path().join("old"), dir.path().join("lock"));
+    let hint = async |noted: &str| {
+        std::fs::File::create(&note)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, noted.as_bytes()))
+            .unwrap();
+        let client = Client::new(dir.path().join("s"), uid()).with_note(note.clone());
+        let error = client.version().await.unwrap_err();
+        assert_eq!(error.exit(), Exit::Unreachable);
+        error.hint().unwrap()
+    };
+    let noted = format!("12\n{}\n", old.display());
+    let listening = UnixListener::bind(&old).unwrap();
+    let there = hint(&noted).await;
+    assert!(
+        there.contains(&format!("--socket {}", old.display())),
+        "{there}"
+    );
+    assert!(!hint("12\n").await.contains("--socket"));
+    drop(listening);
+    assert!(!hint(&noted).await.contains("--socket"), "nobody answers");
 }
 
 #[tokio::test]

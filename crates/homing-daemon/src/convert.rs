@@ -277,6 +277,8 @@ pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
         content_files: size.content_files,
         content_file_bytes: size.content_file_bytes,
         runs: size.runs,
+        set_aside: size.set_aside,
+        set_aside_bytes: size.set_aside_bytes,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -22,12 +23,19 @@ impl Lock {
     ///
     /// [`StartError::Held`] when another process has it. Never waits.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, StartError> {
-        let mut lock = Self::acquire(data_dir)?;
+        let lock = Self::acquire(data_dir)?;
         // For people only: the lock is what counts, so a disk that is full does not keep the daemon from starting.
-        if let Err(error) = write_pid(&mut lock.file) {
+        if let Err(error) = write_note(&lock.file, None) {
             tracing::debug!(%error, "the pid was not written into the lock file");
         }
         Ok(lock)
+    }
+
+    /// Notes where the daemon answers, for whoever looks for it in another place.
+    pub(crate) fn note_socket(&self, path: &Path) {
+        if let Err(error) = write_note(&self.file, Some(path)) {
+            tracing::debug!(%error, "the socket was not written into the lock file");
+        }
     }
 
     /// Tells whether a daemon has ever had `data_dir`.
@@ -107,15 +115,22 @@ pub(crate) fn shell_word(path: &Path) -> String {
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    let mut text = Vec::new();
+    file.take(32).read_to_end(&mut text).ok()?;
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
-fn write_pid(file: &mut File) -> std::io::Result<()> {
+/// Writes a line with the pid, and one with the socket when there is one.
+fn write_note(mut file: &File, socket: Option<&Path>) -> std::io::Result<()> {
+    let mut text = format!("{}\n", std::process::id()).into_bytes();
+    if let Some(socket) = socket {
+        text.extend_from_slice(socket.as_os_str().as_bytes());
+        text.push(b'\n');
+    }
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "{}", std::process::id())
+    file.write_all(&text)
 }
 
 #[cfg(test)]
@@ -135,6 +150,12 @@ mod tests {
         let data_dir = home.path().join("a/b");
         let lock = Lock::take(&data_dir).unwrap();
         let error = Lock::take(&data_dir).unwrap_err();
+        lock.note_socket(Path::new("/run/somewhere/homingd.sock"));
+        assert_eq!(
+            Lock::take(&data_dir).unwrap_err().to_string(),
+            error.to_string(),
+            "the socket beside it is no part of the pid"
+        );
         let expected = format!(
             "another homingd (pid {}) holds {}",
             std::process::id(),

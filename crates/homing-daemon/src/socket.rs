@@ -28,8 +28,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// Binds a socket at `path`, for this user alone, in a directory of this user alone.
     ///
-    /// A stale socket is removed; that is why the lock must be held. Needs a runtime of tokio.
-    pub(crate) fn bind(path: &Path, _held: &Lock) -> Result<Self, StartError> {
+    /// A stale socket is removed; that is why the lock must be held. The lock's file says where it is. Needs a runtime of tokio.
+    pub(crate) fn bind(path: &Path, held: &Lock) -> Result<Self, StartError> {
         let length = path.as_os_str().as_bytes().len();
         if length > MAX_PATH_BYTES {
             return Err(StartError::SocketPathTooLong {
@@ -47,6 +47,7 @@ impl Socket {
             .map_err(|error| StartError::path("set the mode of", path, error))?;
         let metadata =
             symlink_metadata(path).map_err(|error| StartError::path("look at", path, error))?;
+        held.note_socket(path);
         Ok(Self {
             listener,
             path: path.to_owned(),

@@ -51,11 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) tail: String,
 }
 
-/// Runs a command to its end. Nothing of its process group is left then.
-///
-/// A command that does not read its input, closes it, or leaves somebody behind who holds its output, is waited for no
-/// longer than any other. An error means that it could not be started.
-pub(crate) async fn run(errand: Errand<'_>, stop: &CancellationToken) -> io::Result<Outcome> {
+/// Starts a command. An error means that it could not be started.
+pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running> {
     let (program, arguments) = errand
         .command
         .split_first()
@@ -75,39 +72,71 @@ pub(crate) async fn run(errand: Errand<'_>, stop: &CancellationToken) -> io::Res
     let child = command.spawn()?;
     // It holds the writing end of the pipe, which would keep us reading for ever.
     drop(command);
-    let mut group = Group::of(child)?;
-    let input = group.child.stdin.take();
-    let mut said = pipe::Receiver::from_owned_fd(said.into())?;
-    let mut tail = Tail::default();
-    let end = {
-        let speaking = async {
-            if let Some(mut input) = input {
-                // Whoever does not want to know closes it.
-                input.write_all(&errand.input).await.unwrap_or_default();
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            end = timeout(errand.timeout, group.ended()) => match end {
-                Ok(ended) => {
-                    ended?;
-                    None
-                }
-                Err(_elapsed) => Some(End::TimedOut),
-            },
-            () = stop.cancelled() => Some(End::Stopped),
-            () = speaking => None,
-            () = tail.listen(&mut said) => None,
-        }
-    };
-    let status = group.end().await?;
-    timeout(LAST_WORDS, tail.read_to_end(&mut said))
-        .await
-        .unwrap_or_default();
-    Ok(Outcome {
-        end: end.unwrap_or(End::Exited(status)),
-        tail: tail.text(),
+    Ok(Running {
+        group: Group::of(child)?,
+        said: pipe::Receiver::from_owned_fd(said.into())?,
+        input: errand.input,
+        timeout: errand.timeout,
     })
+}
+
+/// A command that runs; it ends with this value.
+pub(crate) struct Running {
+    group: Group,
+    said: pipe::Receiver,
+    input: Vec<u8>,
+    timeout: Duration,
+}
+
+impl Running {
+    /// Returns the process that leads its group.
+    pub(crate) fn leader(&self) -> Pid {
+        self.group.leader
+    }
+
+    /// Gives it its input and waits for its end. Nothing of its process group is left then.
+    ///
+    /// A command that does not read its input, closes it, or leaves somebody behind who holds its output, is waited for
+    /// no longer than any other.
+    pub(crate) async fn end(self, stop: &CancellationToken) -> io::Result<Outcome> {
+        let Self {
+            mut group,
+            mut said,
+            input: text,
+            timeout: limit,
+        } = self;
+        let input = group.child.stdin.take();
+        let mut tail = Tail::default();
+        let end = {
+            let speaking = async {
+                if let Some(mut input) = input {
+                    // Whoever does not want to know closes it.
+                    input.write_all(&text).await.unwrap_or_default();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                end = timeout(limit, group.ended()) => match end {
+                    Ok(ended) => {
+                        ended?;
+                        None
+                    }
+                    Err(_elapsed) => Some(End::TimedOut),
+                },
+                () = stop.cancelled() => Some(End::Stopped),
+                () = speaking => None,
+                () = tail.listen(&mut said) => None,
+            }
+        };
+        let status = group.end().await?;
+        timeout(LAST_WORDS, tail.read_to_end(&mut said))
+            .await
+            .unwrap_or_default();
+        Ok(Outcome {
+            end: end.unwrap_or(End::Exited(status)),
+            tail: tail.text(),
+        })
+    }
 }
 
 /// A child with all that it started; they end with this value.
@@ -217,6 +246,10 @@ mod tests {
 
     /// Far longer than anything here takes.
     const LONG: Duration = Duration::from_mins(1);
+
+    async fn run(errand: Errand<'_>, stop: &CancellationToken) -> io::Result<Outcome> {
+        start(errand)?.end(stop).await
+    }
 
     async fn shell(script: &str, input: &[u8], timeout: Duration) -> Outcome {
         let command = ["/bin/sh", "-c", script].map(str::to_owned);

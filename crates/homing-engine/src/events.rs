@@ -102,7 +102,7 @@ pub enum NoticeKind {
 pub struct Told {
     /// The number: one more than that of the event before it.
     pub number: u64,
-    /// When it was told.
+    /// When it was told; never before the event before it.
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
@@ -124,6 +124,7 @@ struct Bus {
 #[derive(Default)]
 struct Ring {
     last: u64,
+    last_at: Timestamp,
     told: VecDeque<Arc<Told>>,
     bytes: usize,
     listeners: BTreeMap<u64, Arc<Place>>,
@@ -148,9 +149,11 @@ impl Ring {
     fn push(&mut self, event: Event) {
         self.last += 1;
         self.bytes += size(&event);
+        // A clock that is set back does not turn the order of what was told around.
+        self.last_at = now().max(self.last_at);
         let told = Told {
             number: self.last,
-            at: now(),
+            at: self.last_at,
             event,
         };
         self.told.push_back(Arc::new(told));
@@ -431,6 +434,17 @@ mod tests {
         assert_eq!(listener.next().now_or_never(), Some(Err(CutOff)));
         events.notice(NoticeKind::Paused, None, "x".repeat(2 * RING_BYTES));
         assert_eq!(numbers(&mut events.listen_from_oldest()), [31]);
+    }
+
+    #[test]
+    fn times_never_go_back() {
+        let events = Events::default();
+        let ahead = now() + jiff::SignedDuration::from_hours(1);
+        locked(&events.0.ring).last_at = ahead;
+        let mut listener = events.listen();
+        tell(&events, 1);
+        let told = listener.next().now_or_never().unwrap().unwrap();
+        assert_eq!(told.at, ahead, "the clock was set back by an hour");
     }
 
     #[tokio::test]

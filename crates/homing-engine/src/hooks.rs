@@ -1,5 +1,7 @@
 //! Notify: a target's hook hears what was published, at least once.
 
+mod outlived;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -113,7 +115,11 @@ struct News {
 async fn tell(shared: &Shared, id: &TargetId, actor: &HookActor) -> Told {
     // Before the store is read: what is noted from now on is told by the next one.
     actor.settled.store(true, Ordering::SeqCst);
-    let news = match read(shared, id).await {
+    let news = async {
+        outlived::end(shared, id).await?;
+        read(shared, id).await
+    };
+    let news = match news.await {
         Ok(news) => news,
         Err(error) => {
             actor.owe();
@@ -158,7 +164,16 @@ async fn deliver(shared: &Shared, id: &TargetId, news: &News) -> Delivery {
         return Delivery::Done(None);
     };
     crate::kill_point!("hook::begun");
-    match child::run(errand(id, spec, hook, news), &shared.ending).await {
+    let outcome = match child::start(errand(id, spec, hook, news)) {
+        Ok(running) => {
+            outlived::note(shared, id, running.leader()).await;
+            let outcome = running.end(&shared.ending).await;
+            outlived::forget(shared, id).await;
+            outcome
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
         Ok(Outcome {
             end: End::Stopped, ..
         }) => Delivery::Stopped,

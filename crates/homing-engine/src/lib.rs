@@ -40,6 +40,7 @@ mod release;
 mod reload;
 mod report;
 mod resolve;
+mod restored;
 mod runs;
 mod schedule;
 mod scratch;

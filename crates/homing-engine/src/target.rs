@@ -13,6 +13,7 @@ use crate::hooks::{self, HookActor};
 use crate::pipeline::plan::Consent;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
+use crate::restored;
 use crate::runs::Run;
 use crate::shared::{Shared, locked};
 use crate::spec::TargetSpec;
@@ -277,11 +278,18 @@ async fn ensure_recovered(
     accept_root: bool,
 ) -> Result<(), EngineError> {
     if *turn == Recovery::Due {
-        match recover::target(shared, id).await {
-            Err(EngineError::RootChanged(_) | EngineError::Side(SideError::NotFound { .. }))
-                if accept_root =>
-            {
+        let recovered = async {
+            recover::target(shared, id).await?;
+            restored::look_at(shared, id).await
+        };
+        match recovered.await {
+            Err(
+                EngineError::RootChanged(_)
+                | EngineError::RootGone(_)
+                | EngineError::Side(SideError::NotFound { .. }),
+            ) if accept_root => {
                 recover::give_up_target(shared, id).await?;
+                restored::trust(shared, id, Vec::new()).await?;
             }
             recovered => recovered?,
         }

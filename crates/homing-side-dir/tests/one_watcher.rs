@@ -1,5 +1,6 @@
 //! All watched directories share one instance of inotify. In a file of its own, for it counts those of its process.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
 use std::path::Path;

@@ -12,6 +12,7 @@
 )]
 
 mod api;
+mod aside;
 mod backup;
 mod check;
 mod columns;

@@ -1,7 +1,10 @@
 //! Looking after the database file: what it takes, and giving back what it no longer needs.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
+use crate::aside::{self, Aside};
 use crate::columns::first;
 use crate::store::Store;
 use crate::{Reader, StoreError};
@@ -25,12 +28,16 @@ pub struct StoreSize {
     pub content_file_bytes: u64,
     /// How many runs the history has.
     pub runs: u64,
+    /// How many databases were set aside: replaced by a backup, or damaged.
+    pub set_aside: u64,
+    /// Their bytes.
+    pub set_aside_bytes: u64,
 }
 
 impl StoreSize {
-    /// Returns the bytes of database, log and files.
+    /// Returns the bytes of database, log, files and what was set aside.
     pub fn total(&self) -> u64 {
-        self.database + self.log + self.content_file_bytes
+        self.database + self.log + self.content_file_bytes + self.set_aside_bytes
     }
 
     /// Tells whether a vacuum is worth rewriting the database: over 1 MB, a quarter of it free.
@@ -51,8 +58,8 @@ pub struct Vacuumed {
 impl Store {
     /// Returns what the store takes on disk.
     pub async fn size(&self) -> Result<StoreSize, StoreError> {
-        let log = crate::open::log_bytes(&self.inner().data_dir);
-        self.read(move |reader| reader.size(log)).await
+        let files = Files::in_directory(&self.inner().data_dir);
+        self.read(move |reader| reader.size(files)).await
     }
 
     /// Writes the database anew without the room that it no longer needs, and has `SQLite` look at its indexes again.
@@ -71,8 +78,27 @@ impl Store {
     }
 }
 
+/// What lies beside the database.
+#[derive(Clone, Copy)]
+struct Files {
+    log: u64,
+    set_aside: u64,
+    set_aside_bytes: u64,
+}
+
+impl Files {
+    fn in_directory(data_dir: &Path) -> Self {
+        let aside = aside::databases(data_dir);
+        Self {
+            log: crate::open::log_bytes(data_dir),
+            set_aside: aside.len() as u64,
+            set_aside_bytes: aside.iter().map(Aside::bytes).sum(),
+        }
+    }
+}
+
 impl Reader<'_> {
-    fn size(&self, log: u64) -> Result<StoreSize, StoreError> {
+    fn size(&self, files: Files) -> Result<StoreSize, StoreError> {
         let contents = |encoding: i64| {
             let sql = "SELECT count(*), coalesce(sum(size), 0) FROM contents WHERE encoding = ?1";
             let found = first(self.connection, "contents", sql, [encoding], |row| {
@@ -93,12 +119,14 @@ impl Reader<'_> {
             database: database_bytes(self.connection)?,
             free: pragma(self.connection, "freelist_count")?
                 * pragma(self.connection, "page_size")?,
-            log,
+            log: files.log,
             contents: contents_kept,
             content_bytes,
             content_files,
             content_file_bytes,
             runs: runs.unwrap_or_default(),
+            set_aside: files.set_aside,
+            set_aside_bytes: files.set_aside_bytes,
         })
     }
 }

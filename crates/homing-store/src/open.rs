@@ -18,7 +18,7 @@ use crate::{Reader, StoreError};
 
 const DATABASE: &str = "state.db";
 const SUSPECT: &str = "state.db.suspect";
-const CORRUPT: &str = "state.db.corrupt-";
+pub(crate) const CORRUPT: &str = "state.db.corrupt-";
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// What is examined at every start. Contents are not: their bytes are compared with their hash when they are read.

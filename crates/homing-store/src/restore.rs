@@ -18,6 +18,8 @@ use crate::store::{Store, StoreOptions};
 
 /// A backup that was examined and is to replace the state; while it is there, it does.
 const READY: &str = "restore.ready";
+/// How the name of a database begins that a backup has replaced; the time follows.
+pub(crate) const REPLACED: &str = "state.db.replaced-";
 const STAGING_PREFIX: &str = ".restore-";
 const MANIFEST_MAX_BYTES: u64 = 64 * 1024;
 
@@ -76,7 +78,7 @@ pub(crate) fn finish(data_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     let (staged, database) = (ready.join(DATABASE), open::database_path(data_dir));
     if staged.exists() {
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ");
-        let aside = data_dir.join(format!("{DATABASE}.replaced-{time}"));
+        let aside = data_dir.join(format!("{REPLACED}{time}"));
         // Nobody opens what a crash leaves half moved: the next start comes here first.
         for suffix in ["", "-wal", "-shm"] {
             let from = with_suffix(&database, suffix);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use homing_core::ContentHash;
 use jiff::Timestamp;
 
+use crate::aside;
 use crate::columns::{collect, time_text};
 use crate::contents::TEMPORARY_PREFIX;
 use crate::store::{Inner, Store};
@@ -32,13 +33,16 @@ pub struct SweepReport {
     pub bytes: u64,
     /// Files of the content store that had no row.
     pub orphan_files: u64,
+    /// Databases that a backup had replaced.
+    pub replaced: u64,
 }
 
 impl Store {
     /// Removes history older than `retention` before `now`, then contents that nothing names, a batch at a time.
     ///
-    /// Leaves runs that are running or whose journal is unfinished, and contents that are pinned. While a rebuild waits
-    /// to be accepted, files without a row stay too: they may be all that is left of an edit.
+    /// Leaves runs that are running or whose journal is unfinished, and contents that are pinned. While a rebuild or a
+    /// restore waits to be accepted, files without a row stay too, for they may be all that is left of an edit, and so do
+    /// databases that a backup has replaced; later these go when they are older than `retention`.
     pub async fn sweep(
         &self,
         retention: Duration,
@@ -70,6 +74,7 @@ impl Store {
         let rebuilding = self.read_blocking(|reader| reader.metadata("rebuild_pending"))?;
         if rebuilding.as_deref() != Some("1") {
             self.inner().sweep_orphans(now, &mut report)?;
+            report.replaced = aside::remove_replaced(&self.inner().data_dir, cutoff)?;
         }
         Ok(report)
     }

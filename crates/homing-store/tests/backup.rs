@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use homing_core::{ContentHash, Contents, Version};
 use homing_store::{Store, StoreError, restore};
+use jiff::{SignedDuration, Timestamp};
 use support::*;
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -103,6 +105,37 @@ fn a_restored_backup_holds_what_it_held_and_what_came_later_is_set_aside() {
         .write_blocking(|writer| writer.accept_rebuild())
         .unwrap();
     assert_eq!(store.restored(), None);
+}
+
+#[tokio::test]
+async fn what_a_backup_replaced_is_counted_and_goes_with_the_history_once_the_restore_is_accepted()
+{
+    let (home, store, _) = filled();
+    let bytes = backup(&store);
+    store.close_blocking();
+    let replaced = restore(home.path(), bytes.as_slice()).unwrap().replaced;
+    let replaced = replaced.unwrap();
+    let store = open(home.path());
+    let size = store.size().await.unwrap();
+    assert_eq!(size.set_aside, 1);
+    assert!(size.set_aside_bytes >= fs::metadata(&replaced).unwrap().len());
+    assert_eq!(
+        size.total(),
+        size.database + size.log + size.content_file_bytes + size.set_aside_bytes
+    );
+
+    let (day, hour) = (Duration::from_hours(24), SignedDuration::from_hours(1));
+    let soon = Timestamp::now() + hour;
+    let late = soon + day;
+    let swept = |now| store.sweep_blocking(day, now).unwrap().replaced;
+    assert_eq!(swept(late), 0, "it may be all that there is");
+    store
+        .write_blocking(|writer| writer.accept_rebuild())
+        .unwrap();
+    assert_eq!((swept(soon), replaced.exists()), (0, true));
+    assert_eq!((swept(late), replaced.exists()), (1, false));
+    assert_eq!(store.size().await.unwrap().set_aside, 0);
+    assert!(home.path().join("state.db").exists());
 }
 
 #[test]

@@ -205,8 +205,17 @@ fn check_text(found: &StoreCheck, screen: Screen) -> String {
 }
 
 fn size_text(size: &StoreSize) -> String {
+    let aside = if size.set_aside > 0 {
+        format!(
+            "  aside     {} in {}\n",
+            bytes(size.set_aside_bytes),
+            count(size.set_aside, "earlier database"),
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n",
+        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n{aside}",
         bytes(size.total),
         bytes(size.database),
         bytes(size.free),
@@ -258,7 +267,19 @@ mod tests {
             content_files: 2,
             content_file_bytes: 5 << 20,
             runs: 12,
+            set_aside: 0,
+            set_aside_bytes: 0,
         };
+        let more = StoreSize {
+            set_aside: 1,
+            set_aside_bytes: 3 << 20,
+            ..size.clone()
+        };
+        assert!(
+            size_text(&more).ends_with("  aside     3.0 MiB in 1 earlier database\n"),
+            "{}",
+            size_text(&more)
+        );
         insta::assert_snapshot!(size_text(&size), @r"
         9.0 MiB
           database  4.0 MiB (1.0 MiB free; 2.0 KiB for 1 content)

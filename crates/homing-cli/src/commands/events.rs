@@ -88,7 +88,8 @@ fn print(message: &EventMessage, context: &Context) -> Result<bool, CliError> {
     if context.quiet {
         return Ok(true);
     }
-    for line in lines(&message.event, context.now, &TimeZone::system()) {
+    // Not the time at which the command began: a snapshot may come hours later.
+    for line in lines(&message.event, Timestamp::now(), &TimeZone::system()) {
         if !print_line(&line)? {
             return Ok(false);
         }

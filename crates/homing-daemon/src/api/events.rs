@@ -190,11 +190,9 @@ impl Stream {
             &told.event,
             engine::Event::Notice(notice) if notice.kind == NoticeKind::ConfigReloaded
         );
-        if reloaded {
-            self.resync(ResyncReason::Reloaded);
-            if let Err(refusal) = self.snapshot(told.number).await {
-                self.give_up(refusal);
-            }
+        // No number is missing, so this is no resync: sources and targets may have come or gone.
+        if reloaded && let Err(refusal) = self.snapshot(told.number).await {
+            self.give_up(refusal);
         }
     }
 

@@ -208,6 +208,8 @@ async fn a_disk_that_fills_up_while_fetching_ends_the_run_with_the_old_files_in_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_written_fails_alone() {
     let mut memory = Memory::new();
+    // The publish at the start would meet the fault, if it came late enough to find what the run has pulled.
+    memory.ready().await;
     memory.up.memory.put("a.md", b"a");
     memory.up.memory.put("b.md", b"b");
     memory
@@ -226,6 +228,8 @@ async fn a_file_that_cannot_be_written_fails_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_target_ends_the_run_with_what_fitted_and_status_says_so_until_it_is_mended() {
     let mut memory = Memory::new();
+    // The publish at the start would meet the fault, if it came late enough to find what the run has pulled.
+    memory.ready().await;
     memory.up.memory.put("a.md", b"a");
     memory.up.memory.put("b.md", b"b");
     memory
@@ -248,6 +252,8 @@ async fn a_full_target_ends_the_run_with_what_fitted_and_status_says_so_until_it
 #[tokio::test(flavor = "multi_thread")]
 async fn what_gets_into_the_way_at_the_last_moment_is_a_conflict_until_it_is_gone() {
     let mut memory = Memory::new();
+    // The publish at the start would meet the fault, if it came late enough to find what the run has pulled.
+    memory.ready().await;
     memory.up.memory.put("a.md", b"a");
     let blocked = SideError::Conflict {
         message: "a directory stands there".to_owned(),
@@ -276,6 +282,8 @@ async fn what_gets_into_the_way_at_the_last_moment_is_a_conflict_until_it_is_gon
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_the_user_makes_during_the_publish_is_never_overwritten() {
     let mut memory = Memory::new();
+    // The publish at the start would meet the fault, if it came late enough to find what the run has pulled.
+    memory.ready().await;
     memory.up.memory.put("a.md", b"theirs");
     memory
         .here

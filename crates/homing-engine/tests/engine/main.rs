@@ -21,6 +21,7 @@ mod push_disturbed;
 mod queue;
 mod recovery;
 mod reload;
+mod restored;
 mod roots;
 mod selection;
 mod source;

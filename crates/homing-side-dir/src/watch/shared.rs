@@ -15,7 +15,7 @@ use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveM
 static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
 
 /// What a place is told.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Told<'a> {
     /// Something happened to this path below the root; the empty path is the root itself.
     Happened(EventKind, &'a Path),

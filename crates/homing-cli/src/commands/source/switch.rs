@@ -261,7 +261,7 @@ fn offline(
     };
     if let Some(needs) = needs {
         let detail = format!("source `{name}` was not removed: homingd is needed {needs}");
-        return Err(Problem::new(ProblemKind::from("not-running"), detail)
+        return Err(Problem::new(ProblemKind::NotRunning, detail)
             .with_hint("start homingd with a valid configuration, then try again")
             .into());
     }
