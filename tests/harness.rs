@@ -82,9 +82,17 @@ impl Home {
     pub(crate) fn with_settings(source: &str, target: &str) -> Result<Self> {
         let home = Self::new()?;
         home.make_origin("team")?;
-        let after_source = format!("{source}\n\n[targets.agents]");
-        let text = ONE_SOURCE.replace("\n[targets.agents]", &after_source);
-        home.configure(&(text + target))?;
+        let (of_source, of_target) = ONE_SOURCE
+            .split_once("\n[targets.agents]")
+            .context("a source, then a target")?;
+        let more = if source.is_empty() {
+            String::new()
+        } else {
+            format!("{source}\n")
+        };
+        home.configure(&format!(
+            "{of_source}{more}\n[targets.agents]{of_target}{target}"
+        ))?;
         Ok(home)
     }
 

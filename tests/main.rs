@@ -20,10 +20,14 @@ mod json_snapshots;
 mod kill;
 mod logs;
 mod man;
+#[cfg(feature = "failpoints")]
+mod meanwhile;
 mod names;
 mod pause;
 mod places;
+mod pull;
 mod push;
+mod release;
 mod reload;
 mod resolve;
 mod run;

@@ -246,7 +246,7 @@ impl Engine {
             .store
             .read(move |reader| reader.journal(id))
             .await?;
-        report.items = journal.iter().map(history::item).collect();
+        report.items = history::items(&journal);
         Ok(report)
     }
 
@@ -291,7 +291,7 @@ impl Engine {
         rows.truncate(limit);
         Ok(ItemsReport {
             next: more.then(|| rows.last().map_or(after, |row| row.id)),
-            items: rows.iter().map(history::item).collect(),
+            items: history::items(&rows),
         })
     }
 

@@ -299,6 +299,7 @@ fn final_status(report: &RunReport) -> RunStatus {
             ProblemKind::Unreadable
                 | ProblemKind::Changing
                 | ProblemKind::Limit
+                | ProblemKind::Name
                 | ProblemKind::Empty
                 | ProblemKind::Hook
         )

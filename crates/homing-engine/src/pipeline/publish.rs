@@ -92,7 +92,7 @@ pub(crate) async fn carry_out(
                 carried.changed.push(change.path.clone());
                 (
                     JournalState::Failed,
-                    Some("it changed meanwhile, and was planned again".to_owned()),
+                    Some(history::PLANNED_AGAIN.to_owned()),
                 )
             }
             Outcome::Failed(error) => {
