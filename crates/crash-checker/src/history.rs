@@ -223,7 +223,7 @@ impl History<'_> {
                     disk.sync()?;
                 }
                 let running = self.world.session.begin(arguments)?;
-                self.spin(if self.floods { 150_000 } else { 40_000 });
+                self.spin(if self.floods { 500_000 } else { 40_000 });
                 self.armed = None;
                 self.world.session.kill()?;
                 self.world.session.finish(running)?;

@@ -21,7 +21,8 @@ fn run(first_seed: u64, histories: u64, power_cuts: bool) -> Report {
     };
     let report = run_plan(&plan, |_, _| ());
     for (seed, error) in &report.failures {
-        eprintln!("replay with: cargo xtask crash --seed {seed} --histories 1\n{error:#}");
+        let power = if power_cuts { "" } else { " --no-power-cut" };
+        eprintln!("replay with: cargo xtask crash --seed {seed} --histories 1{power}\n{error:#}");
     }
     assert!(
         report.failures.is_empty(),

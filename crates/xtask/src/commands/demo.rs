@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::shell::{Binaries, build_binaries, root, say};
 
 /// Arguments of `cargo xtask demo`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct DemoArgs {
     /// Build and use the release profile
     #[arg(long)]
@@ -27,8 +27,8 @@ struct Demo {
     daemon: Child,
 }
 
-/// Builds, plays and ends with where everything is.
-pub(crate) fn run(args: &DemoArgs) -> Result<()> {
+/// Builds, plays and ends with where everything is; returns how long it took once built.
+pub(crate) fn run(args: &DemoArgs) -> Result<Duration> {
     let binaries = build_binaries(args.release, false)?;
     let begun = Instant::now();
     let home = tempfile::Builder::new()
@@ -46,11 +46,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     })?;
     stopped?;
     demo.tell_how_to_go_on();
-    say(format!(
-        "(the demo took {:.1} s)",
-        begun.elapsed().as_secs_f64()
-    ));
-    Ok(())
+    let took = begun.elapsed();
+    say(format!("(the demo took {:.1} s)", took.as_secs_f64()));
+    Ok(took)
 }
 
 impl Demo {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stderr};
+use std::io::{BufRead, BufReader, IsTerminal, Write, stderr};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
