@@ -143,6 +143,7 @@ macro_rules! at_each_point {
 
 at_each_point! {
     names_read = "dir::names_read",
+    file_read = "dir::file_read",
     surveyed = "run::surveyed",
     planned = "run::planned",
     transferred = "run::transferred",
@@ -176,6 +177,40 @@ fn a_second_signal_ends_it_at_once() -> TestResult {
     let daemon = home.start()?;
     home.ok(&["sync"])?;
     is_done(&home)?;
+    daemon.stop()
+}
+
+#[test]
+fn a_run_that_outlasts_the_grace_is_cut_off_and_the_store_is_closed() -> TestResult {
+    let home = Home::with_one_source()?;
+    let text = std::fs::read_to_string(home.config_path())?;
+    home.configure(&format!("[daemon]\nshutdown_grace = \"1s\"\n{text}"))?;
+    home.origin("team").write("a.md", "one\n")?;
+    // A file system that does not answer: the listing never ends by itself.
+    let stuck = "before dir::names_read=print(held);dir::names_read=pause";
+    let mut daemon = home.start_with(&[], &[("FAILPOINTS", stuck)])?;
+    home.status_when_recovered()?;
+    let started = home.json_ok(&["sync", "--no-wait"])?;
+    let id = &started["runs"][0]["id"];
+    daemon.wait_for_line("held")?;
+    daemon.signal("TERM")?;
+    let code = daemon.wait()?;
+    let log = daemon.log();
+    ensure!(code == 0 && log.contains("stopped"), "{code}: {log}");
+    let logged = std::fs::metadata(home.data_dir().join("state.db-wal"));
+    ensure!(
+        logged.is_err(),
+        "the store was not closed: its log is still there"
+    );
+
+    let daemon = home.start()?;
+    let (run, _) = home.json(&["run", "show", &id.to_string()])?;
+    ensure!(
+        run["status"] == "cancelled" && run["error"]["kind"] == "cancelled",
+        "{run:#}"
+    );
+    home.ok(&["sync"])?;
+    home.target("agents").expect(&[("a.md", "one\n")])?;
     daemon.stop()
 }
 

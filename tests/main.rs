@@ -22,10 +22,14 @@ mod kill;
 mod kill_choices;
 mod logs;
 mod man;
+#[cfg(feature = "failpoints")]
+mod meanwhile;
 mod names;
 mod pause;
 mod places;
+mod pull;
 mod push;
+mod release;
 mod reload;
 mod resolve;
 mod run;

@@ -33,6 +33,7 @@ fn odd_names_are_reported_and_the_rest_is_published() -> TestResult {
 
     let _daemon = home.start()?;
     let outcome = home.homing(&["sync"])?;
+    outcome.expect(3, &[])?;
     let printed = format!("{}{}", outcome.stdout, outcome.stderr);
     ensure!(
         !printed.contains('\u{1b}') && !printed.contains("new\nline"),
@@ -51,9 +52,8 @@ fn odd_names_are_reported_and_the_rest_is_published() -> TestResult {
             .filter(|problem| problem["kind"] == kind)
             .count()
     };
-    ensure!(count("name") >= 3, "{problems:#?}");
     ensure!(
-        count("link") == 2 && count("special-file") == 1,
+        count("name") == 3 && count("link") == 2 && count("special-file") == 1,
         "{problems:#?}"
     );
     Ok(())
@@ -92,15 +92,59 @@ fn a_file_over_the_limit_is_reported_and_the_rest_is_published() -> TestResult {
     origin.write("small.md", "small\n")?;
     origin.write("large.md", "x".repeat(2000))?;
     let _daemon = home.start()?;
-    let outcome = home.homing(&["sync"])?;
-    ensure!(
-        format!("{}{}", outcome.stdout, outcome.stderr).contains("large.md"),
-        "{outcome}"
-    );
+    expect_limit(&home, "large.md")?;
     home.target("agents").expect(&[("small.md", "small\n")])?;
 
     // What was published and then grew over the limit is neither deleted nor damaged.
     origin.write("small.md", "y".repeat(2000))?;
-    home.homing(&["sync"])?;
+    expect_limit(&home, "small.md")?;
     home.target("agents").expect(&[("small.md", "small\n")])
+}
+
+/// Syncs, which must be partial for a file over a limit.
+fn expect_limit(home: &Home, path: &str) -> TestResult {
+    let outcome = home.homing(&["sync"])?;
+    outcome.expect(3, &[])?;
+    let printed = format!("{}{}", outcome.stdout, outcome.stderr);
+    ensure!(printed.contains(path), "{printed}");
+    let (document, code) = home.json(&["sync"])?;
+    let problems = document["runs"][0]["problems"].as_array();
+    let told = problems
+        .into_iter()
+        .flatten()
+        .any(|problem| problem["kind"] == "limit" && problem["path"] == path);
+    ensure!(code == 3 && told, "{code}: {document:#}");
+    Ok(())
+}
+
+#[test]
+fn a_source_of_too_many_files_or_bytes_publishes_nothing_and_says_which_limit() -> TestResult {
+    for (setting, word) in [
+        ("max_files = 3", "max_files"),
+        (
+            "max_file_size = \"1KiB\"\nmax_total_size = \"3KiB\"",
+            "max_total_size",
+        ),
+    ] {
+        let home = Home::with_settings(setting, "")?;
+        let origin = home.origin("team");
+        for name in ["a.md", "b.md", "c.md"] {
+            origin.write(name, "x".repeat(900))?;
+        }
+        let _daemon = home.start()?;
+        home.ok(&["sync"])?;
+        let before = home.target("agents").snapshot()?;
+        origin.write("d.md", "x".repeat(900))?;
+        let (document, code) = home.json(&["sync"])?;
+        let error = &document["runs"][0]["error"];
+        ensure!(
+            code == 1 && error["kind"] == "untrusted" && error.to_string().contains(word),
+            "{setting}: {code}: {document:#}"
+        );
+        ensure!(home.target("agents").snapshot()? == before);
+        origin.remove("a.md")?;
+        home.ok(&["sync"])?;
+        ensure!(home.target("agents").texts()? == origin.texts()?);
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! `homing undo` and `homing release`.
+//! `homing undo`.
 
 use anyhow::ensure;
 
@@ -64,25 +64,6 @@ fn undo_puts_back_what_the_last_run_changed_and_holds_it() -> TestResult {
 }
 
 #[test]
-fn release_lets_held_items_follow_again() -> TestResult {
-    let home = Home::with_one_source()?;
-    let (origin, target) = (home.origin("team"), home.target("agents"));
-    origin.write("a.md", "one\n")?;
-    origin.write("b.md", "one\n")?;
-    let _daemon = home.start()?;
-    home.ok(&["sync"])?;
-    origin.write("a.md", "two\n")?;
-    origin.write("b.md", "two\n")?;
-    home.ok(&["sync"])?;
-    home.ok(&["undo"])?;
-    target.expect(&[("a.md", "one\n"), ("b.md", "one\n")])?;
-    home.ok(&["release", "team", "a.md"])?;
-    target.expect(&[("a.md", "two\n"), ("b.md", "one\n")])?;
-    home.ok(&["release", "team"])?;
-    target.expect(&[("a.md", "two\n"), ("b.md", "two\n")])
-}
-
-#[test]
 fn undo_of_a_named_run_leaves_later_edits_alone_and_tells_them() -> TestResult {
     let home = Home::with_one_source()?;
     let (origin, target) = (home.origin("team"), home.target("agents"));
@@ -121,6 +102,5 @@ fn with_nothing_to_undo_it_says_so() -> TestResult {
     let home = Home::with_one_source()?;
     let _daemon = home.start()?;
     home.homing(&["undo"])?.expect(8, &["undo"])?;
-    home.homing(&["undo", "424242"])?.expect(8, &["424242"])?;
-    home.homing(&["release", "nobody"])?.expect(8, &["nobody"])
+    home.homing(&["undo", "424242"])?.expect(8, &["424242"])
 }

@@ -68,6 +68,8 @@ pub(crate) struct History<'a> {
     pub(crate) undoing: Option<checks::Snapshot>,
     /// Sources of which everything that was held is released since the last undo.
     pub(crate) released: BTreeSet<String>,
+    /// Upstream changes more files at once than Homing syncs one by one.
+    pub(crate) floods: bool,
 }
 
 /// Runs the history of a seed. On failure the error tells all of it, and where its files are.
@@ -75,6 +77,7 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
     let mut rng = Rng::new(seed);
     // The choice hangs on the seed alone, so that the seed replays it.
     let power_cuts = plan.power_cuts && seed % 2 == 1;
+    let floods = power_cuts && seed % 40 == 1;
     let mut world = World::create(&mut rng, arena, &plan.binaries, power_cuts)?;
     let mut log = format!("seed {seed}: {}\n", world.describe());
     let mut tally = Tally::default();
@@ -92,6 +95,7 @@ pub(crate) fn run(plan: &Plan, arena: &Path, seed: u64) -> Result<Tally> {
         decision: None,
         undoing: None,
         released: BTreeSet::new(),
+        floods,
     }
     .play();
     match outcome {
@@ -117,10 +121,26 @@ impl History<'_> {
         self.note("first sync");
         let answer = self.world.session.run(&["sync", "--all"])?;
         self.after(&["sync", "--all"], Some(answer))?;
+        if self.floods {
+            for _ in 0..3 {
+                self.flood()?;
+            }
+        }
         for _ in 0..self.rng.below(8) + 5 {
             self.step()?;
         }
         self.close()
+    }
+
+    /// Cuts the power while very many files are published at once: they are synced in another way than a few.
+    fn flood(&mut self) -> Result<()> {
+        let told = people::write_many(self.world, &mut self.model, &mut self.pen, &mut self.rng)?;
+        self.last_write = Instant::now();
+        self.note(told);
+        self.note("homing sync --all (PowerCut)");
+        self.carry_out(&["sync", "--all"], Disturbance::PowerCut)?;
+        self.tally.count("power cut under many files");
+        Ok(())
     }
 
     fn step(&mut self) -> Result<()> {
@@ -205,7 +225,7 @@ impl History<'_> {
                     disk.sync()?;
                 }
                 let running = self.world.session.begin(arguments)?;
-                self.spin(40_000);
+                self.spin(if self.floods { 500_000 } else { 40_000 });
                 self.armed = None;
                 self.world.session.kill()?;
                 self.world.session.finish(running)?;

@@ -27,6 +27,9 @@ const SHARED_PATHS: &[&str] = &[
 /// A file that every origin always has, for an empty origin is not an origin without files but one that is away.
 const ANCHOR: &str = "anchor.md";
 
+/// More than a publish syncs one by one.
+const MANY: usize = 90;
+
 /// Paths that no source ever has.
 const OWN_PATHS: &[&str] = &["mine.md", "dir/mine.md", "own/deep/mine.bin"];
 
@@ -59,6 +62,25 @@ pub(crate) fn settle_in(
         }
     }
     Ok(())
+}
+
+/// Has upstream write or edit very many small files in one go.
+pub(crate) fn write_many(
+    world: &mut World,
+    model: &mut Model,
+    pen: &mut Pen,
+    rng: &mut Rng,
+) -> Result<String> {
+    let place = Place::Origin(0);
+    for number in 0..MANY {
+        let spot = (place, format!("many/{number:02}.md"));
+        if world.root(place).join(&spot.1).exists() {
+            edit(world, model, pen, rng, &spot, Moment::Quiet)?;
+        } else {
+            save_new(world, model, pen, rng, &spot)?;
+        }
+    }
+    Ok(format!("{place} writes {MANY} files below many"))
 }
 
 /// Puts files into the directory that is in the place of another: some of the old ones, and some that are new.

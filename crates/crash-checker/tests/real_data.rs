@@ -15,6 +15,9 @@ mod common;
 
 const COMMITS: usize = 60;
 
+/// Names of files in that repository that a tool would run or obey.
+const ACTIVE: &[&str] = &["settings.json", ".mcp.json", "hooks.json"];
+
 /// A file's bytes and whether its owner may execute it.
 type File = (Vec<u8>, bool);
 
@@ -186,15 +189,17 @@ impl Replay {
     /// Works out what the target must hold now.
     fn advance(&mut self, active: &[String]) {
         let mut upstream = read(&self.origin);
-        for path in active {
-            assert!(
-                ["settings.json", ".mcp.json", "hooks.json"]
-                    .iter()
-                    .any(|name| path.ends_with(name)),
-                "{path} is called active"
-            );
-            upstream.remove(path);
-        }
+        let blocked: BTreeSet<String> = upstream
+            .keys()
+            .filter(|path| ACTIVE.contains(&path.rsplit('/').next().unwrap_or(path)))
+            .cloned()
+            .collect();
+        let told: BTreeSet<String> = active.iter().cloned().collect();
+        assert_eq!(
+            told, blocked,
+            "what a tool would run, and nothing else, is left out"
+        );
+        upstream.retain(|path, _| !blocked.contains(path));
         let mut expected = upstream.clone();
         self.open.clear();
         for (path, base) in &mut self.edited {
@@ -246,7 +251,7 @@ impl Replay {
         );
     }
 
-    /// Edits two of the files that the next commit changes, each at one end, so that most merges are clean.
+    /// Edits two of the files that the next commit changes, at an end or in the middle, so that most merges are clean.
     fn edit_what_changes_next(&mut self, commit: &str, next: &str) {
         let changed = self.changed(commit, next);
         let texts = changed.iter().filter(|path| {
@@ -260,11 +265,16 @@ impl Replay {
             self.lines += 1;
             let (old, executable) = self.expected[&path].clone();
             let line = format!("A local remark, number {}\n", self.lines).into_bytes();
-            let new = if self.lines.is_multiple_of(3) {
-                [line, old.clone()].concat()
-            } else {
-                [old.clone(), line].concat()
+            let middle = old[..old.len() / 2]
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
+            let at = match self.lines % 3 {
+                0 => 0,
+                1 => old.len(),
+                _ => middle,
             };
+            let new = [&old[..at], &line, &old[at..]].concat();
             self.edited.entry(path.clone()).or_insert_with(|| old);
             let temporary = self.scratch.join("edit");
             let mode = if executable { 0o755 } else { 0o644 };

@@ -248,7 +248,7 @@ impl Engine {
             .store
             .read(move |reader| reader.journal(id))
             .await?;
-        report.items = journal.iter().map(history::item).collect();
+        report.items = history::items(&journal);
         Ok(report)
     }
 
@@ -293,7 +293,7 @@ impl Engine {
         rows.truncate(limit);
         Ok(ItemsReport {
             next: more.then(|| rows.last().map_or(after, |row| row.id)),
-            items: rows.iter().map(history::item).collect(),
+            items: history::items(&rows),
         })
     }
 

@@ -113,6 +113,17 @@ fn failure(row: &RunRow) -> Option<Failure> {
 /// What the reason of an item that is in conflict begins with in the journal, which has no other place to say so.
 pub(crate) const CONFLICT: &str = "conflict: ";
 
+/// The reason of a journal row whose item was planned again in the same run.
+pub(crate) const PLANNED_AGAIN: &str = "it changed meanwhile, and was planned again";
+
+/// Makes the item reports of journal rows. What became of an item that was planned again is told by another row.
+pub(crate) fn items(rows: &[JournalRow]) -> Vec<ItemReport> {
+    rows.iter()
+        .filter(|row| row.reason.as_deref() != Some(PLANNED_AGAIN))
+        .map(item)
+        .collect()
+}
+
 /// Makes an item report of a journal row.
 pub(crate) fn item(row: &JournalRow) -> ItemReport {
     let reason = row

@@ -30,7 +30,7 @@ impl Engine {
                 let (_, actor) = self.shared.target(target)?;
                 turns.push(actor.take_turn(&self.shared, target).await?);
             }
-            let missing = self
+            let refused = self
                 .shared
                 .store
                 .write(move |writer| {
@@ -44,10 +44,12 @@ impl Engine {
                         .filter(|key| concerns(key, key))
                         .collect();
                     missing.retain(|key| !held.contains(key));
+                    let mut known: BTreeSet<ItemKey> = writer.head(&id)?.into_keys().collect();
                     let mut paths_of = Vec::new();
                     for target in &targets {
-                        let tombstones: Vec<_> = writer
-                            .ledger(target)?
+                        let ledger = writer.ledger(target)?;
+                        known.extend(ledger.keys().cloned());
+                        let tombstones: Vec<_> = ledger
                             .into_values()
                             .filter(|row| {
                                 row.source == id && row.tombstone && concerns(&row.key, &row.path)
@@ -68,10 +70,14 @@ impl Engine {
                             writer.delete_ledger(target, &paths)?;
                         }
                     }
-                    Ok(missing)
+                    let refused = missing.into_iter().next();
+                    Ok(refused.map(|path| (known.contains(&path), path)))
                 })
                 .await?;
-            if let Some(path) = missing.into_iter().next() {
+            if let Some((is_known, path)) = refused {
+                if !is_known {
+                    return Err(EngineError::UnknownPath(path.to_string()));
+                }
                 return Err(EngineError::Rejected {
                     message: format!("`{path}` of source `{source}` is neither held nor deleted"),
                     hint: format!("`homing status {source}` and `homing why PATH` tell what is"),

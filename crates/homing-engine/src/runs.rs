@@ -299,6 +299,7 @@ pub(crate) fn matters(problem: &Problem) -> bool {
         ProblemKind::Unreadable
             | ProblemKind::Changing
             | ProblemKind::Limit
+            | ProblemKind::Name
             | ProblemKind::Empty
             | ProblemKind::Hook
     )

@@ -79,7 +79,7 @@ impl<'a> TargetRun<'a> {
             }
             if round == ROUNDS {
                 for (source, key, path) in changed {
-                    self.done.carried.push(ItemReport {
+                    self.done.reported.push(ItemReport {
                         source,
                         target: Some(self.id.clone()),
                         key,

@@ -18,8 +18,8 @@ use crate::target::Published;
 use crate::target_turn::TargetTurn;
 
 impl Engine {
-    /// Puts back what a run changed in targets (the last run that has ended and changed something, unless one is
-    /// named), and holds it there until upstream moves on or it is released.
+    /// Puts back what a run changed in targets (the last run that changed something, unless one is named), and holds
+    /// it there until upstream moves on or it is released. The end of a last run that is under way is waited for.
     ///
     /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
     pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
@@ -236,10 +236,9 @@ async fn undo_in(
         holds,
         ..Rows::default()
     };
-    let mut carried = turn.carry_out(assignments, rows).await?;
+    let carried = turn.carry_out(assignments, rows).await?;
     let changed = carried.changed.iter();
-    let left_alone = changed.filter_map(|path| Some(left(id, changes.get(path)?, None)));
-    carried.items.extend(left_alone);
+    reported.extend(changed.filter_map(|path| Some(left(id, changes.get(path)?, None))));
     if let Some(error) = carried.failure {
         run.fail(&error);
     }

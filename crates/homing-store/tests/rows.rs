@@ -649,22 +649,6 @@ fn undo_finds_the_newest_run_that_published() {
     put(4, "publish", Hop::Publish, JournalState::Failed);
     put(5, "publish", Hop::Publish, JournalState::Planned);
     assert_eq!(last(), Some(2));
-    put(7, "sync", Hop::Publish, JournalState::Placed);
-    let under_way = |status: &'static str| {
-        let mut run = run_row(7);
-        status.clone_into(&mut run.status);
-        run.verb = "sync".to_owned();
-        store
-            .write_blocking(move |writer| writer.finish_run(&run))
-            .unwrap();
-    };
-    under_way("running");
-    assert_eq!(last(), Some(2), "what has not ended cannot be undone yet");
-    under_way("interrupted");
-    assert_eq!(last(), Some(7));
-    store
-        .write_blocking(|writer| writer.mark_undone(RunId(7), RunId(6)))
-        .unwrap();
     put(6, "undo", Hop::Publish, JournalState::Durable);
     store
         .write_blocking(|writer| writer.mark_undone(RunId(2), RunId(6)))

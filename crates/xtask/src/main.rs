@@ -38,7 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Demo(args) => commands::demo::run(&args),
+        Command::Demo(args) => commands::demo::run(&args).map(drop),
         Command::Test(args) => commands::test::run(&args),
         Command::Ci => commands::ci::run(),
         Command::Generate(args) => commands::generate::run(&args),

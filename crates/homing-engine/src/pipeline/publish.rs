@@ -102,7 +102,7 @@ pub(crate) async fn carry_out(
                 rows.ended_holds.extend(held.get(&owner).cloned());
                 (
                     JournalState::Failed,
-                    Some("it was changed in that moment, and is left as it is".to_owned()),
+                    Some(history::PLANNED_AGAIN.to_owned()),
                 )
             }
             Outcome::Failed(error) => {

@@ -200,10 +200,10 @@ pub(crate) fn recount(
         let Some(row) = writer.run(id)?.filter(|row| row.status == interrupted) else {
             continue;
         };
-        let rows = writer.journal(id)?;
-        let ended = rows.iter().filter(|row| row.state != JournalState::Planned);
+        let mut rows = writer.journal(id)?;
+        rows.retain(|row| row.state != JournalState::Planned);
         let mut all = Ended::default();
-        all.journalled(ended.map(history::item).collect());
+        all.journalled(history::items(&rows));
         let counts = all.counts();
         writer.finish_run(&RunRow {
             synced: counts.synced,

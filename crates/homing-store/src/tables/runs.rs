@@ -80,9 +80,9 @@ impl Reader<'_> {
         Ok(last.filter(|run| run.status == "blocked"))
     }
 
-    /// Returns the newest run that has ended, published something, is no undo and was not undone.
+    /// Returns the newest run that published something, is no undo and was not undone.
     pub fn last_undoable_run(&self) -> Result<Option<RunId>, StoreError> {
-        let sql = "SELECT id FROM sync_history h WHERE verb <> 'undo' AND status <> 'running' AND undone_by IS NULL
+        let sql = "SELECT id FROM sync_history h WHERE verb <> 'undo' AND undone_by IS NULL
                    AND EXISTS (SELECT 1 FROM journal j WHERE j.run_id = h.id AND j.hop = 3 AND j.state IN (2, 3))
                    ORDER BY id DESC LIMIT 1";
         first(self.connection, TABLE, sql, [], |row| {

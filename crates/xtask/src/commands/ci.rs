@@ -1,14 +1,18 @@
 //! `cargo xtask ci`: everything that a commit must pass.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
+use crate::commands::demo::{self, DemoArgs};
 use crate::commands::generate::{self, GenerateArgs};
 use crate::commands::test::{self, TestArgs};
 use crate::shell::{cargo, run as run_visibly, say};
 use crate::tools::need_cargo_tool;
+
+/// The longest that the demo may take once built.
+const DEMO: Duration = Duration::from_secs(20);
 
 /// Runs the checks, cheapest first.
 pub(crate) fn run() -> Result<()> {
@@ -28,6 +32,13 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ]))?;
     run_visibly(cargo(["doc", "--no-deps", "--workspace"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    let took = demo::run(&DemoArgs::default())?;
+    ensure!(
+        took <= DEMO,
+        "the demo took {:.1} s and may take {:.0} s",
+        took.as_secs_f64(),
+        DEMO.as_secs_f64()
+    );
     say(format!(
         "checks passed after {:.0} s; now the tests",
         begun.elapsed().as_secs_f64()

@@ -16,9 +16,9 @@ pub(crate) struct CrashArgs {
     /// The seed of the first history; the next has the next number [default: from the clock]
     #[arg(long)]
     seed: Option<u64>,
-    /// Cut the power in histories with an odd seed (root only: it mounts file systems)
+    /// Do not cut the power, which is done in histories with an odd seed where it can be (it mounts file systems)
     #[arg(long)]
-    power_cut: bool,
+    no_power_cut: bool,
     /// Histories at the same time
     #[arg(long, default_value_t = 3)]
     jobs: usize,
@@ -27,7 +27,7 @@ pub(crate) struct CrashArgs {
 /// Builds the programs with their failpoints and runs the histories.
 pub(crate) fn run(args: &CrashArgs) -> Result<()> {
     let binaries = build_binaries(false, true)?;
-    let mut power_cuts = args.power_cut;
+    let mut power_cuts = !args.no_power_cut;
     if let Some(reason) = power_cuts_unavailable().filter(|_| power_cuts) {
         say(format!("SKIPPED: power cuts ({reason})"));
         power_cuts = false;
@@ -48,14 +48,19 @@ pub(crate) fn run(args: &CrashArgs) -> Result<()> {
         keep_worlds: true,
     };
     say(format!(
-        "{} histories from seed {first_seed}",
-        plan.histories
+        "{} histories from seed {first_seed}, {} power cuts",
+        plan.histories,
+        if power_cuts { "with" } else { "without" }
     ));
     let begun = Instant::now();
     let report = run_plan(&plan, |ended, failure| {
         if let Some((seed, error)) = failure {
             say(format!("---- seed {seed}\n{error:#}"));
-            let power = if plan.power_cuts { " --power-cut" } else { "" };
+            let power = if plan.power_cuts {
+                ""
+            } else {
+                " --no-power-cut"
+            };
             say(format!(
                 "replay with: cargo xtask crash --seed {seed} --histories 1{power}"
             ));

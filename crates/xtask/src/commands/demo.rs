@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::shell::{Binaries, build_binaries, root, say};
 
 /// Arguments of `cargo xtask demo`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct DemoArgs {
     /// Build and use the release profile
     #[arg(long)]
@@ -35,8 +35,8 @@ struct Demo {
     transcript: RefCell<String>,
 }
 
-/// Builds, plays and ends with where everything is.
-pub(crate) fn run(args: &DemoArgs) -> Result<()> {
+/// Builds, plays and ends with where everything is; returns how long it took once built.
+pub(crate) fn run(args: &DemoArgs) -> Result<Duration> {
     let binaries = build_binaries(args.release, false)?;
     let begun = Instant::now();
     let home = tempfile::Builder::new()
@@ -57,11 +57,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
         write(file, &picture::draw(&shown))?;
     }
     demo.tell_how_to_go_on();
-    say(format!(
-        "(the demo took {:.1} s)",
-        begun.elapsed().as_secs_f64()
-    ));
-    Ok(())
+    let took = begun.elapsed();
+    say(format!("(the demo took {:.1} s)", took.as_secs_f64()));
+    Ok(took)
 }
 
 impl Demo {
