@@ -1,5 +1,7 @@
 //! Undo: what a run changed in targets is put back and held there.
 
+mod choose;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,8 +20,8 @@ use crate::shared::Shared;
 use crate::target::{Published, read_state};
 
 impl Engine {
-    /// Puts back what a run changed in targets (the last run that changed something, unless one is named), and holds
-    /// it there until upstream moves on or it is released.
+    /// Puts back what a run changed in targets (the last run of which something can be put back, unless one is named),
+    /// and holds it there until upstream moves on or it is released.
     ///
     /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
     pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
@@ -27,12 +29,7 @@ impl Engine {
         let undone = if let Some(run) = run {
             run
         } else {
-            let last = self
-                .shared
-                .store
-                .read(|reader| reader.last_undoable_run())
-                .await?;
-            last.ok_or(EngineError::NothingToUndo)?
+            choose::last_that_can_be_undone(&self.shared).await?
         };
         let (row, journal) = self
             .shared
@@ -136,16 +133,7 @@ async fn undo_in(
     let (spec, actor) = shared.target(id)?;
     let mut turn = actor.take_turn(shared, id).await?;
     let state = read_state(shared, id).await?;
-    // A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
-    let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
-    for row in rows {
-        match changes.get_mut(&row.path) {
-            Some(first) => (first.after, first.base_after) = (row.after, row.base_after),
-            None => {
-                changes.insert(row.path.clone(), row);
-            }
-        }
-    }
+    let changes = net_changes(rows);
     let paths: BTreeSet<ItemKey> = changes.keys().cloned().collect();
     let rules = survey::RootRules {
         boot_id: &shared.boot_id,
@@ -274,6 +262,22 @@ async fn undo_in(
         run.fail(&error);
     }
     Ok((carried.items, reported))
+}
+
+/// Returns what a run came to, by path.
+///
+/// A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
+fn net_changes(rows: Vec<JournalRow>) -> BTreeMap<ItemKey, JournalRow> {
+    let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
+    for row in rows {
+        match changes.get_mut(&row.path) {
+            Some(first) => (first.after, first.base_after) = (row.after, row.base_after),
+            None => {
+                changes.insert(row.path.clone(), row);
+            }
+        }
+    }
+    changes
 }
 
 /// Returns the hold that keeps the catalog at what was there before; none when the catalog did not move.
