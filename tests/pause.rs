@@ -67,7 +67,17 @@ fn a_pause_outlives_a_restart_and_ends_with_a_catch_up() -> TestResult {
     let text = home.ok(&["pause", "other"])?;
     line_with(&text, &["other is paused until `homing resume`"])?;
     let text = home.ok(&["resume"])?;
-    ensure!(text == "nothing is paused\n", "{text}");
+    ensure!(
+        text.ends_with("nothing is paused\n") && text.starts_with("resumed: "),
+        "{text}"
+    );
+    let text = home.ok(&["resume"])?;
+    ensure!(
+        text.starts_with("there was no such pause to end\n"),
+        "{text}"
+    );
+    home.homing(&["pause", "--for", "0s"])?
+        .expect(2, &["no time at all", "hint: give a time such as 30m"])?;
     daemon.wait_for_line("source=other")?;
     let runs = of_sources(&home)?;
     ensure!(

@@ -560,3 +560,31 @@ fn sources_are_checked_without_a_daemon() -> TestResult {
     ensure!(!home.data_dir().exists());
     Ok(())
 }
+
+#[test]
+fn a_watch_and_a_hook_are_added_with_flags() -> TestResult {
+    let home = Home::new()?;
+    home.make_origin("team")?.write("a.md", "one\n")?;
+    let root = home.origin("team").path("").display().to_string();
+    home.ok(&["source", "add", "team", "--root", &root, "--watch"])?;
+    home.ok(&[
+        "target",
+        "add",
+        "agents",
+        "--path",
+        "~/agents",
+        "--from",
+        "team",
+        "--after",
+        "/bin/echo",
+        "-n",
+        "done",
+    ])?;
+    let text = config(&home)?;
+    ensure!(text.contains("watch = true\n"), "{text}");
+    ensure!(
+        text.contains("after = [\"/bin/echo\", \"-n\", \"done\"]\n"),
+        "{text}"
+    );
+    Ok(())
+}

@@ -206,3 +206,45 @@ fn a_watch_that_cannot_begin_is_an_error_and_no_screen() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn an_output_that_is_lost_is_a_failure_with_a_word() -> TestResult {
+    let home = Home::with_one_source()?;
+    let _daemon = home.start()?;
+    if !std::path::Path::new("/dev/full").exists() {
+        return skip("there is no /dev/full");
+    }
+    for line in ["status", "status --json", "sync", "config show"] {
+        let mut command = std::process::Command::new("/bin/sh");
+        let homing = env!("CARGO_BIN_EXE_homing");
+        command
+            .args(["-c", &format!("exec {homing} {line} > /dev/full")])
+            .env_clear()
+            .env("HOME", home.path(""))
+            .env("XDG_RUNTIME_DIR", home.root().join("run"))
+            .stdin(std::process::Stdio::null());
+        let outcome = crate::harness::run(command)?;
+        ensure!(outcome.code != 0, "{line}: {outcome}");
+        ensure!(
+            outcome.stderr.contains("the output could not be written")
+                && outcome.stderr.contains("No space left on device"),
+            "{line}: {outcome}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_only_skipped_does_not_make_a_run_partial() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    origin.write("a.md", "one\n")?;
+    std::os::unix::fs::symlink("a.md", origin.path("link.md"))?;
+    let _daemon = home.start()?;
+    for _ in 0..2 {
+        let text = home.ok(&["sync"])?;
+        line_with(&text, &["link:", "link.md"])?;
+    }
+    line_with(&home.ok(&["status"])?, &["team", "synced"])?;
+    Ok(())
+}

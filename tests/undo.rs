@@ -104,3 +104,25 @@ fn with_nothing_to_undo_it_says_so() -> TestResult {
     home.homing(&["undo"])?.expect(8, &["undo"])?;
     home.homing(&["undo", "424242"])?.expect(8, &["424242"])
 }
+
+#[test]
+fn without_a_name_the_last_run_that_can_be_undone_is_taken() -> TestResult {
+    let home = Home::with_one_source()?;
+    let (origin, target) = (home.origin("team"), home.target("agents"));
+    origin.write("a.md", "one\n")?;
+    origin.write("b.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("a.md", "two\n")?;
+    home.ok(&["sync"])?;
+    origin.write("b.md", "two\n")?;
+    home.ok(&["sync"])?;
+    // Of the last run nothing is left to be put back, so it is the one before.
+    target.write("b.md", "edited\n")?;
+    home.ok(&["undo"])?;
+    target.expect(&[("a.md", "one\n"), ("b.md", "edited\n")])?;
+    target.write("a.md", "edited\n")?;
+    home.homing(&["undo"])?
+        .expect(8, &["there is nothing to undo: what run", "`homing undo "])?;
+    target.expect(&[("a.md", "edited\n"), ("b.md", "edited\n")])
+}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Effects, Style};
-use homing_api::{Exit, Problem};
+use homing_api::{Exit, Problem, ProblemKind};
 use homing_config::Env;
 use serde::Serialize;
 
@@ -163,12 +163,20 @@ impl Output {
     /// Prints what a command has to say, and returns how it ends.
     pub(crate) fn report(&self, report: &Report) -> Exit {
         let mut exit = report.exit;
-        if self.json {
-            exit = print(io::stdout(), &report.json, exit);
-        } else if !self.quiet {
-            exit = print(io::stdout(), report.human.as_bytes(), exit);
-        }
         let mut text = String::new();
+        let said = match (self.json, self.quiet) {
+            (true, _) => &report.json,
+            (false, false) => report.human.as_bytes(),
+            (false, true) => &[],
+        };
+        if let Err(error) = write_all(io::stdout(), said) {
+            exit = if exit == Exit::Done {
+                Exit::Failed
+            } else {
+                exit
+            };
+            text.push_str(&self.err.problem(&lost(&error)));
+        }
         if !self.quiet {
             text.extend(
                 report
@@ -206,19 +214,34 @@ impl Output {
     }
 }
 
-/// Prints, and returns `exit` unless the text is lost. A reader that went away has seen enough.
-fn print(mut stream: impl Write, text: &[u8], exit: Exit) -> Exit {
-    match stream.write_all(text).and_then(|()| stream.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+/// Prints, and returns `exit` unless the text is lost.
+fn print(stream: impl Write, text: &[u8], exit: Exit) -> Exit {
+    match write_all(stream, text) {
         Err(_) if exit == Exit::Done => Exit::Failed,
         Ok(()) | Err(_) => exit,
     }
 }
 
+/// Writes all. A reader that went away has seen enough.
+fn write_all(mut stream: impl Write, text: &[u8]) -> io::Result<()> {
+    match stream.write_all(text).and_then(|()| stream.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Says that the output is not all there.
+fn lost(error: &io::Error) -> Problem {
+    Problem::new(
+        ProblemKind::Permanent,
+        "the output could not be written; the command itself was carried out",
+    )
+    .with_causes(vec![error.to_string()])
+    .with_hint("make sure that there is room where the output goes, then type it again")
+}
+
 #[cfg(test)]
 mod tests {
-    use homing_api::ProblemKind;
-
     use super::*;
 
     struct Broken(io::ErrorKind);

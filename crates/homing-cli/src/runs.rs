@@ -120,14 +120,32 @@ pub(crate) fn details(run: &Run, screen: Screen) -> String {
         .iter()
         .filter(|item| item.action == ItemAction::Failed)
         .collect();
-    for item in failed.iter().take(LISTED_ITEMS) {
-        let reason = item.reason.as_deref().unwrap_or("it failed");
+    let reason = |item: &Item| {
+        item.reason
+            .clone()
+            .unwrap_or_else(|| "it failed".to_owned())
+    };
+    let mut by_reason: Vec<(String, Vec<&Item>)> = Vec::new();
+    for item in failed {
+        let reason = reason(item);
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, items)) => items.push(item),
+            None => by_reason.push((reason, vec![item])),
+        }
+    }
+    for (reason, items) in by_reason.iter().take(LISTED_ITEMS) {
         let label = screen.paint(RED, "failed:");
-        writeln!(text, "{label} {}: {}", escape(&place(item)), escape(reason))
+        let first = items.first().map(|item| place(item)).unwrap_or_default();
+        let more = match items.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        writeln!(text, "{label} {}{more}: {}", escape(&first), escape(reason))
             .expect("a String takes all");
     }
-    if failed.len() > LISTED_ITEMS {
-        let more = failed.len() - LISTED_ITEMS;
+    if by_reason.len() > LISTED_ITEMS {
+        let rest = by_reason.iter().skip(LISTED_ITEMS);
+        let more: usize = rest.map(|(_, items)| items.len()).sum();
         writeln!(text, "… and {more} more: `homing run show {}`", run.id)
             .expect("a String takes all");
     }
@@ -169,9 +187,14 @@ pub(crate) fn conflicts(conflicts: &[Conflict], screen: Screen) -> String {
             continue;
         }
         let command = format!("homing resolve {} {}", quote(place), quote(&conflict.path));
+        // The lines of both need both, and of one origin.
+        let union = match conflict.kind.as_str() {
+            "content" | "added" => "|--union",
+            _ => "",
+        };
         let choices = screen.paint(
             CYAN,
-            &escape(&format!("{command} --ours|--theirs|--union|--file F")),
+            &escape(&format!("{command} --ours|--theirs{union}|--file F")),
         );
         writeln!(text, "{label} {}\n  {choices}", escape(&said)).expect("a String takes all");
     }
@@ -400,7 +423,7 @@ pub(crate) mod tests {
                 item(
                     &format!("a{n:02}.md"),
                     ItemAction::Failed,
-                    Some("too large"),
+                    Some(&format!("larger than {n} bytes")),
                 )
             })
             .collect();
@@ -421,10 +444,25 @@ pub(crate) mod tests {
         assert_eq!(text.lines().count(), 23);
         assert!(!text.contains("done.md") && !text.contains('\u{1b}'));
         insta::assert_snapshot!(text.lines().skip(19).collect::<Vec<_>>().join("\n"), @r"
-        failed: claude: a19.md: too large
+        failed: claude: a19.md: larger than 19 bytes
         … and 2 more: `homing run show 7`
         link: to\u{1b}c: not followed
         empty: nothing matched
+        ");
+    }
+
+    #[test]
+    fn what_failed_for_one_reason_is_one_line() {
+        let mut run = run(7, "team", RunStatus::Partial);
+        let full = "no space left on device";
+        run.items = (0..30)
+            .map(|n| item(&format!("a{n:02}.md"), ItemAction::Failed, Some(full)))
+            .collect();
+        run.items
+            .push(item("b.md", ItemAction::Failed, Some("too large")));
+        insta::assert_snapshot!(details(&run, Screen::default()), @r"
+        failed: claude: a00.md and 29 more: no space left on device
+        failed: claude: b.md: too large
         ");
     }
 }

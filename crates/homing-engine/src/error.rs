@@ -70,6 +70,11 @@ pub enum EngineError {
     /// No run changed anything that could be put back.
     #[error("there is nothing to undo")]
     NothingToUndo,
+    /// Of no run that is kept anything can be put back any more; this is the last that changed something.
+    #[error(
+        "there is nothing to undo: what run {0} and those before it changed was changed since, or is no longer kept"
+    )]
+    NothingLeftToUndo(RunId),
     /// The request makes no sense in this state.
     #[error("{message}")]
     Rejected {
@@ -160,7 +165,7 @@ impl EngineError {
             Self::Busy(..) => "busy",
             Self::Disabled(_) => "disabled",
             Self::ShuttingDown => "shutting-down",
-            Self::NothingToUndo => "nothing-to-undo",
+            Self::NothingToUndo | Self::NothingLeftToUndo(_) => "nothing-to-undo",
             Self::Rejected { .. } => "rejected",
             Self::Guard { .. } => "guard",
             Self::RootChanged(_) => "root-changed",
@@ -221,6 +226,11 @@ impl EngineError {
                 ));
             }
             Self::ShuttingDown => "try again when homingd is back",
+            Self::NothingLeftToUndo(run) => {
+                return Some(format!(
+                    "`homing undo {run}` tells file by file why; `homing history` lists the runs"
+                ));
+            }
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
             Self::Rejected { hint, .. } => hint,
             Self::Guard { .. } => {

@@ -361,6 +361,16 @@ impl<'a> SourceRun<'a> {
             }
             Err((error, digest)) => {
                 self.ended.digests.insert(digest);
+                let (id, accept) = (self.id, self.request.accept_root);
+                let root = if accept { "--accept-root " } else { "" };
+                let mut failure = error.failure();
+                // The whole command: without the root's word the next run would stop before it comes here.
+                failure.hint = Some(format!(
+                    "look at `homing diff {id}`; then `homing sync {id} {root}--accept-deletions` goes on with exactly this plan, and no other"
+                ));
+                self.run.update(|report| {
+                    report.error.get_or_insert(failure);
+                });
                 Err(error)
             }
         }

@@ -1,5 +1,7 @@
 //! Undo: what a run changed in targets is put back and held there.
 
+mod choose;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,8 +20,8 @@ use crate::target::Published;
 use crate::target_turn::TargetTurn;
 
 impl Engine {
-    /// Puts back what a run changed in targets (the last run that changed something, unless one is named), and holds
-    /// it there until upstream moves on or it is released. The end of a last run that is under way is waited for.
+    /// Puts back what a run changed in targets (the last run of which something can be put back, unless one is named),
+    /// and holds it there until upstream moves on or it is released. A last run that is under way is waited for.
     ///
     /// A file that was changed since is left as it is and reported. What was pushed stays pushed.
     pub async fn undo(&self, run: Option<RunId>) -> Result<RunReport, EngineError> {
@@ -28,12 +30,7 @@ impl Engine {
             self.ensure_ended(run)?;
             run
         } else {
-            let last = self
-                .shared
-                .store
-                .read(|reader| reader.last_undoable_run())
-                .await?;
-            last.ok_or(EngineError::NothingToUndo)?
+            choose::last_that_can_be_undone(self).await?
         };
         let (row, journal) = self
             .shared
@@ -103,12 +100,14 @@ impl Engine {
             // What failed is asked for again by the next undo.
             let failed = |item: &ItemReport| item.action == ItemAction::Failed;
             let nothing_was_left = published.carried.is_empty() && published.reported.is_empty();
-            if nothing_was_left || !published.carried.iter().all(failed) {
-                shared
-                    .store
-                    .write(move |writer| writer.mark_undone(undone, by))
-                    .await?;
-            }
+            let is_undone = nothing_was_left || !published.carried.iter().all(failed);
+            shared
+                .store
+                .write(move |writer| match is_undone {
+                    true => writer.mark_undone(undone, by),
+                    false => writer.unmark_undone(by),
+                })
+                .await?;
             for target in targets {
                 let told = hooks::run(&shared, &target, &task).await;
                 published.problems.extend(told);
@@ -142,16 +141,7 @@ async fn undo_in(
     run: &Arc<Run>,
 ) -> Result<(Items, Items), EngineError> {
     let mut turn = TargetTurn::take(shared, id, run).await?;
-    // A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
-    let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
-    for row in rows {
-        match changes.get_mut(&row.path) {
-            Some(first) => (first.after, first.base_after) = (row.after, row.base_after),
-            None => {
-                changes.insert(row.path.clone(), row);
-            }
-        }
-    }
+    let changes = net_changes(rows);
     let near = turn
         .survey(changes.keys().cloned().collect(), false)
         .await?;
@@ -234,6 +224,7 @@ async fn undo_in(
     // Should the process die before it is done, the next publish finishes what the holds ask for.
     let rows = Rows {
         holds,
+        undone: Some(undone),
         ..Rows::default()
     };
     let carried = turn.carry_out(assignments, rows).await?;
@@ -243,6 +234,22 @@ async fn undo_in(
         run.fail(&error);
     }
     Ok((carried.items, reported))
+}
+
+/// Returns what a run came to, by path.
+///
+/// A path may have been written twice in one run (planned again): the first "before" and the last "after" count.
+fn net_changes(rows: Vec<JournalRow>) -> BTreeMap<ItemKey, JournalRow> {
+    let mut changes: BTreeMap<ItemKey, JournalRow> = BTreeMap::new();
+    for row in rows {
+        match changes.get_mut(&row.path) {
+            Some(first) => (first.after, first.base_after) = (row.after, row.base_after),
+            None => {
+                changes.insert(row.path.clone(), row);
+            }
+        }
+    }
+    changes
 }
 
 /// Returns the hold that keeps the catalog at what was there before; none when the catalog did not move.

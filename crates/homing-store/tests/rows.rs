@@ -638,8 +638,9 @@ fn undo_finds_the_newest_run_that_published() {
     };
     let last = || {
         store
-            .read_blocking(|reader| reader.last_undoable_run())
+            .read_blocking(|reader| reader.undoable_runs(1))
             .unwrap()
+            .first()
             .map(|run| run.0)
     };
     assert_eq!(last(), None);

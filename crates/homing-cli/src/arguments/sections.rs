@@ -62,6 +62,9 @@ pub(crate) struct AddSourceArgs {
     /// Sync at these times: minute, hour, day of month, month, day of week
     #[arg(long, value_name = "TIMES")]
     pub(crate) cron: Option<String>,
+    /// Sync when it changes
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// Only this subdirectory
     #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) path: Option<String>,
@@ -143,6 +146,9 @@ pub(crate) struct AddTargetArgs {
     /// The source that takes the files that you make there
     #[arg(long, value_name = "NAME")]
     pub(crate) new_files_to: Option<String>,
+    /// A command that runs when files changed there: the program and its arguments, without a shell; comes last
+    #[arg(long, value_name = "WORD", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) after: Vec<String>,
     /// Only show what would be written
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -184,6 +190,7 @@ mod tests {
             "homing source remove",
             "homing target add t --path d",
             "homing target add t --from team",
+            "homing target add t --path d --from team --after",
         ] {
             let error = Arguments::try_parse_from(line.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

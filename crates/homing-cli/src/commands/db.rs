@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use homing_api::{
-    BackedUp, Exit, Problem, ProblemKind, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,
+    BackedUp, Condition, Exit, Problem, ProblemKind, StoreCheck, StoreCheckRequest, StoreSize,
+    Vacuumed,
 };
 use serde_json::json;
 
@@ -46,8 +47,15 @@ pub(super) async fn run(command: &DbCommand, context: &Context) -> Result<Report
         DbCommand::Backup(args) => backup(args, context).await,
         DbCommand::Restore { .. } => unreachable!("it needs no daemon and was carried out"),
         DbCommand::AcceptRebuild => {
+            let daemon = context.client.status().await?.daemon;
+            let is_restored = |one: &Condition| one.kind == "Blocked" && one.status;
+            let waited = daemon.quarantined.is_some() || daemon.conditions.iter().any(is_restored);
             context.client.accept_rebuild().await?;
-            let text = "deletions and pushes are allowed again\n".to_owned();
+            let text = if waited {
+                "deletions and pushes are allowed again\n"
+            } else {
+                "nothing waited for this: the database was neither rebuilt nor restored\n"
+            };
             Ok(Report::new(&json!({}), text))
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
     }
     let warning = diffs
         .is_empty()
-        .then(|| "nothing to compare: no source is configured and enabled".to_owned());
+        .then(|| "nothing to compare: no source is configured and enabled; `homing source add` or `homing source enable NAME` comes first".to_owned());
     Ok(Report::new(&Diffs { diffs }, text).with_warning(warning))
 }
 

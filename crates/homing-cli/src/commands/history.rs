@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homing_api::{PruneRequest, Pruned, Run, Runs, RunsQuery};
+use homing_api::{Problem, ProblemKind, PruneRequest, Pruned, Run, Runs, RunsQuery};
 use jiff::Timestamp;
 
 use crate::arguments::{HistoryArgs, HistoryCommand};
@@ -35,6 +35,15 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<Report,
 }
 
 async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliError> {
+    if older_than.is_zero() {
+        let detail =
+            "`--older-than 0s` would forget the whole history, and nothing could be undone";
+        return Err(Problem::new(ProblemKind::BadRequest, detail)
+            .with_hint(
+                "say from which age on a run may be forgotten, for example `--older-than 30d`",
+            )
+            .into());
+    }
     let older_than_ms = u64::try_from(older_than.as_millis()).unwrap_or(u64::MAX);
     let pruned = context
         .client

@@ -77,7 +77,7 @@ pub(super) async fn run(
     }
     let nothing =
         started.runs.is_empty() && started.problems.is_empty() && started.fresh.is_empty();
-    let warning = nothing.then(|| "nothing to do: no source is configured and enabled".to_owned());
+    let warning = nothing.then(|| "nothing to do: no source is configured and enabled; `homing source add` or `homing source enable NAME` comes first".to_owned());
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut text = render(verb, &started.runs, &open, took, context.screen);
     text.push_str(&render_fresh(&started.fresh));

@@ -89,6 +89,9 @@ async fn add(args: &AddTargetArgs, context: &Context) -> Result<Report, CliError
         .into_iter()
         .filter_map(|(key, text)| Some((key, text.as_ref()?)));
     settings.extend(given.map(|(key, text)| (key, Setting::Text(text.clone()))));
+    if !args.after.is_empty() {
+        settings.push(("after", Setting::Texts(args.after.clone())));
+    }
     let change =
         |edit: &mut Edit| -> Result<(), EditError> { edit.add(Section::Target, name, &settings) };
     let names: Vec<String> = args

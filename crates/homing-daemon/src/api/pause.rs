@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{PauseRequest, Pauses, ProblemKind, routes};
+use homing_api::{PauseRequest, Pauses, Problem, ProblemKind, routes};
 use homing_config::parse_duration;
 
 use super::Api;
@@ -66,5 +66,9 @@ fn length(request: &PauseRequest) -> Result<Option<Duration>, Refusal> {
 }
 
 fn bad_length(detail: String) -> Refusal {
-    Refusal::new(ProblemKind::BadRequest, detail)
+    Problem::new(ProblemKind::BadRequest, detail)
+        .with_hint(
+            "give a time such as 30m or 2h, or none at all: then it lasts until `homing resume`",
+        )
+        .into()
 }

@@ -37,6 +37,15 @@ pub(crate) struct Rows {
     /// Holds that come with the intent; one whose file was not as planned ends with the outcome.
     pub(crate) holds: Vec<HoldRow>,
     pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
+    /// The run that is undone, which is marked with the intent.
+    pub(crate) undone: Option<RunId>,
+}
+
+/// What is written before anything is done.
+struct Intent {
+    holds: Vec<HoldRow>,
+    /// The run that is undone, and by which.
+    undone: Option<(RunId, RunId)>,
 }
 
 /// What became of the assignments.
@@ -66,8 +75,11 @@ pub(crate) async fn carry_out(
         .iter()
         .map(|hold| (hold.source.clone(), hold.key.clone()))
         .collect();
-    let holds = std::mem::take(&mut rows.holds);
-    let journal = plan_rows(shared, target, &assignments, &operations, holds).await?;
+    let intent = Intent {
+        holds: std::mem::take(&mut rows.holds),
+        undone: rows.undone.map(|undone| (undone, leader.id)),
+    };
+    let journal = plan_rows(shared, target, &assignments, &operations, intent).await?;
     let outcomes = if operations.is_empty() {
         Vec::new()
     } else {
@@ -174,13 +186,13 @@ fn operation(assignment: &Assignment) -> Operation {
     }
 }
 
-/// Writes the intent, the runs that it belongs to, and the holds that come with it, in one transaction.
+/// Writes the intent and the runs that it belongs to in one transaction.
 async fn plan_rows(
     shared: &Shared,
     target: &TargetId,
     assignments: &[Assignment],
     operations: &[Operation],
-    holds: Vec<HoldRow>,
+    intent: Intent,
 ) -> Result<Vec<i64>, EngineError> {
     if assignments.is_empty() {
         return Ok(Vec::new());
@@ -214,8 +226,11 @@ async fn plan_rows(
             for run in begun.values() {
                 writer.begin_run(run)?;
             }
-            for hold in holds {
+            for hold in intent.holds {
                 writer.put_hold(hold)?;
+            }
+            if let Some((undone, by)) = intent.undone {
+                writer.mark_undone(undone, by)?;
             }
             writer.put_journal(&rows)
         })
@@ -302,8 +317,9 @@ async fn record(
         conflicts,
         stored_conflicts,
         root,
-        holds: _,
         ended_holds,
+        holds: _,
+        undone: _,
     } = rows;
     let conflicts = conflicts.filter(|open| differ(open, &stored_conflicts));
     // A root that the first publish made has no identity in the survey: ask once more.

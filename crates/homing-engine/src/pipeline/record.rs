@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::history::{self, CONFLICT};
 use crate::pipeline::plan::pull::PullPlan;
-use crate::report::{ItemAction, ItemReport, RunReport, RunStatus};
+use crate::report::{ItemAction, ItemReport, RunReport, RunStatus, Verb};
 use crate::runs::{self, Run};
 use crate::schedule::Schedule;
 use crate::shared::Shared;
@@ -202,6 +202,12 @@ pub(crate) fn recount(
         };
         let mut rows = writer.journal(id)?;
         rows.retain(|row| row.state != JournalState::Planned);
+        // What would be gone here alone comes with no hold: the next undo is to finish it.
+        let stays_away = |row: &JournalRow| row.after.is_none() && row.base_after.is_some();
+        let is_left = |row: &JournalRow| row.state == JournalState::Failed && stays_away(row);
+        if row.verb == Verb::Undo.as_str() && rows.iter().any(is_left) {
+            writer.unmark_undone(id)?;
+        }
         let mut all = Ended::default();
         all.journalled(history::items(&rows));
         let counts = all.counts();

@@ -179,9 +179,10 @@ async fn undo_of_one_file_does_not_take_a_target_that_keeps_deletions_for_emptie
     }
     world.sync_well("up").await;
     world.write("up/new.md", "new\n");
-    world.sync_well("up").await;
+    let run = world.sync_well("up").await;
     world.remove("here/new.md");
-    let undo = world.engine().await.undo(None).await.unwrap();
+    // Named: of this run nothing can be put back, so that an undo of the last would take the one before.
+    let undo = world.engine().await.undo(Some(run.id)).await.unwrap();
     assert!(undo.error.is_none(), "{undo:#?}");
     assert_eq!(world.tree("here").len(), 5);
 }
@@ -195,10 +196,10 @@ async fn undo_never_takes_an_edit_from_the_file_that_it_was_made_in() {
     world.write("up/a.md", "base\n");
     world.sync_well("up").await;
     world.write("here/a.md", "edited\n");
-    world.sync_well("up").await;
+    let run = world.sync_well("up").await;
     assert_eq!(world.read("there/a.md").unwrap(), "edited\n");
     let engine = world.engine().await;
-    let undo = engine.undo(None).await.unwrap();
+    let undo = engine.undo(Some(run.id)).await.unwrap();
     let left = engine.run(undo.id).await.unwrap().items;
     assert!(
         left[0]

@@ -80,12 +80,13 @@ impl Reader<'_> {
         Ok(last.filter(|run| run.status == "blocked"))
     }
 
-    /// Returns the newest run that published something, is no undo and was not undone.
-    pub fn last_undoable_run(&self) -> Result<Option<RunId>, StoreError> {
+    /// Returns the newest runs that published something, are no undo and were not undone, the newest first.
+    pub fn undoable_runs(&self, limit: usize) -> Result<Vec<RunId>, StoreError> {
         let sql = "SELECT id FROM sync_history h WHERE verb <> 'undo' AND undone_by IS NULL
                    AND EXISTS (SELECT 1 FROM journal j WHERE j.run_id = h.id AND j.hop = 3 AND j.state IN (2, 3))
-                   ORDER BY id DESC LIMIT 1";
-        first(self.connection, TABLE, sql, [], |row| {
+                   ORDER BY id DESC LIMIT ?1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        collect(self.connection, TABLE, sql, [limit], |row| {
             row.int(0, "id").map(RunId)
         })
     }
@@ -116,6 +117,14 @@ impl Writer<'_> {
         self.connection
             .prepare_cached("UPDATE sync_history SET undone_by = ?2 WHERE id = ?1")?
             .execute([run.0, by.0])?;
+        Ok(())
+    }
+
+    /// Takes back what [`Writer::mark_undone`] noted of an undo.
+    pub fn unmark_undone(&self, by: RunId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE sync_history SET undone_by = NULL WHERE undone_by = ?1")?
+            .execute([by.0])?;
         Ok(())
     }
 

@@ -69,6 +69,7 @@ fn settings<'a>(
             .into_iter()
             .filter_map(|(key, value)| Some((key, text(value?)))),
     );
+    settings.extend(args.watch.then_some(("watch", Setting::Flag(true))));
     let priority = args.priority.map(i64::from);
     settings.extend(priority.map(|priority| ("priority", Setting::Number(priority))));
     let texts = [

@@ -50,7 +50,7 @@ pub(super) async fn remove(args: &RemoveSourceArgs, context: &Context) -> Result
             purge: args.purge,
         };
         let answer = context.client.remove_source(name, &query).await;
-        let withdrawn = withdrawn(name, query, answer, &mut told)?;
+        let withdrawn = withdrawn(name, (query, !left_empty.is_empty()), answer, &mut told)?;
         if !withdrawn {
             offline(name, args, &left_empty, &mut told)?;
         }
@@ -92,7 +92,7 @@ async fn remove_what_is_left(
         headline: format!("removed what was left of source `{name}`"),
         ..Told::default()
     };
-    if !withdrawn(name, query, answer, &mut told)? {
+    if !withdrawn(name, (query, false), answer, &mut told)? {
         return Ok(None);
     }
     let nothing = |_: &mut Edit| Ok(());
@@ -128,7 +128,7 @@ pub(super) async fn disable(args: &SourceNamesArgs, context: &Context) -> Result
     if !args.dry_run {
         for name in &args.names {
             let answer = context.client.withdraw(name).await;
-            if !withdrawn(name, WithdrawQuery::default(), answer, &mut told)? {
+            if !withdrawn(name, (WithdrawQuery::default(), false), answer, &mut told)? {
                 told.notes.push(LATER.to_owned());
                 break;
             }
@@ -171,7 +171,7 @@ fn switch(names: &[String], on: bool) -> impl Fn(&mut Edit) -> Result<(), EditEr
 /// Tells what homingd did with a source's files; `false` when it does not run, or could do nothing.
 fn withdrawn(
     name: &str,
-    query: WithdrawQuery,
+    (query, goes_with_its_target): (WithdrawQuery, bool),
     answer: Result<Run, ClientError>,
     told: &mut Told,
 ) -> Result<bool, CliError> {
@@ -199,12 +199,21 @@ fn withdrawn(
         }
         Err(error) => return Err(error.into()),
     };
-    told.notes.push(outcome(name, &run, query));
+    told.notes
+        .push(outcome(name, &run, query, goes_with_its_target));
     for notice in &run.problems {
-        told.notes
-            .push(format!("  {}: {}", notice.path, notice.message));
+        let place = match notice.path.as_str() {
+            "" => notice.kind.clone(),
+            path => path.to_owned(),
+        };
+        told.notes.push(format!("  {place}: {}", notice.message));
     }
-    if run.status != RunStatus::Success {
+    // A hook that failed left no file behind: it is told, and no more.
+    let left_files = run.error.is_some() || run.failed > 0;
+    if run.status != RunStatus::Success && !left_files {
+        told.exit = Some(Exit::Partial);
+    }
+    if left_files {
         let error = run.error.as_ref();
         let detail = format!("not every file of `{name}` could be taken out of the targets");
         let mut problem = Problem::new(
@@ -226,13 +235,14 @@ fn withdrawn(
     Ok(true)
 }
 
-fn outcome(name: &str, run: &Run, query: WithdrawQuery) -> String {
+fn outcome(name: &str, run: &Run, query: WithdrawQuery, goes_with_its_target: bool) -> String {
     if query.keep {
         return format!("the files of `{name}` stay in the targets and are yours");
     }
     match run.removed {
         0 => format!("`{name}` had no files in the targets that were only its own"),
-        removed if query.purge => {
+        // Without its history, or without its target, nothing could be put back.
+        removed if query.purge || goes_with_its_target => {
             format!("{} of `{name}` left the targets", count(removed, "file"))
         }
         removed => format!(
