@@ -80,7 +80,8 @@ fn diff_before_the_first_sync_writes_nothing_either() -> TestResult {
 fn a_patch_is_what_a_sync_then_does() -> TestResult {
     let home = Home::with_one_source()?;
     let (origin, target) = (home.origin("team"), home.target("agents"));
-    let long: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+    let lines: Vec<String> = (1..=30).map(|line| format!("line {line}")).collect();
+    let long = lines.join("\n") + "\n";
     origin.write("long.md", &long)?;
     origin.write("gone.md", "last words\n")?;
     origin.write("with space.md", "one\ntwo")?;

@@ -165,6 +165,7 @@ fn with_tab(name: &str) -> String {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as `patch` takes it")]
     fn side(bytes: &[u8], executable: bool) -> Option<PatchSide<'_>> {
         Some(PatchSide {
             bytes: Some(bytes),
@@ -257,8 +258,10 @@ mod tests {
 
     #[test]
     fn texts_that_have_nothing_in_common_are_compared_in_time() {
-        let lines =
-            |word: &str| -> String { (0..40_000).map(|n| format!("{word}{n}\n")).collect() };
+        let lines = |word: &str| {
+            let lines: Vec<String> = (0..40_000).map(|n| format!("{word}{n}")).collect();
+            lines.join("\n")
+        };
         let (before, after) = (lines("a"), lines("b"));
         assert!(text(&before, &after).lines().count() > 80_000);
     }
