@@ -28,6 +28,7 @@ mod reload;
 mod resolve;
 mod run;
 mod schedule;
+mod secrets;
 mod socket;
 mod source;
 mod status;
