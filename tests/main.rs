@@ -9,6 +9,7 @@ mod conflicts;
 mod daemon;
 mod db;
 mod diff;
+mod documents;
 mod events;
 mod files;
 mod guard;

@@ -183,7 +183,7 @@ impl Complaints {
                 let hidden = hidden
                     .entry(&file.path)
                     .or_insert_with(|| mask::hidden(&file.text));
-                locate(file, hidden, span, message, hint)
+                locate(file, hidden, span, &message, hint)
             })
             .collect()
     }
@@ -193,7 +193,7 @@ fn locate(
     file: &TextFile,
     hidden: &[Range<usize>],
     span: Range<usize>,
-    message: String,
+    message: &str,
     hint: Option<String>,
 ) -> Diagnostic {
     let text = file.text.as_str();
@@ -209,7 +209,7 @@ fn locate(
         snippet: snippet.trim_end().to_owned(),
         indent,
         length: length.max(1),
-        message: mask::mask_addresses(&message),
+        message: mask::mask_addresses(message),
         hint: hint.map(|hint| mask::mask_addresses(&hint)),
     }
 }
