@@ -379,9 +379,10 @@ fn with_secrets_everywhere(home: &Home) -> Result<String> {
     ] {
         home.make_origin(name)?
             .write(&format!("{name}.md"), "one\n")?;
-        text.push_str(&format!(
+        let section = format!(
             "[sources.{name}]\nkind = \"dir\"\nroot = \"{{origins}}/{name}\"\ntoken = {{ {token} }}\n"
-        ));
+        );
+        text.push_str(&section);
     }
     text.push_str("[sources.missing]\nkind = \"dir\"\nroot = \"{origins}/missing\"\n");
     text.push_str(

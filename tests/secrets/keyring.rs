@@ -27,7 +27,7 @@ pub(super) struct Keyring {
     bus: Child,
     /// What a session has in `DBUS_SESSION_BUS_ADDRESS`.
     pub(super) address: String,
-    _service: Option<Connection>,
+    service: Option<Connection>,
 }
 
 impl Keyring {
@@ -46,7 +46,7 @@ impl Keyring {
         let mut keyring = Self {
             bus,
             address: String::new(),
-            _service: None,
+            service: None,
         };
         BufReader::new(said).read_line(&mut keyring.address)?;
         keyring.address = keyring.address.trim().to_owned();
@@ -56,7 +56,7 @@ impl Keyring {
                 .serve_at(ITEM, Item)?
                 .name("org.freedesktop.secrets")?
                 .build()?;
-            keyring._service = Some(service);
+            keyring.service = Some(service);
         }
         Ok(Some(keyring))
     }
@@ -74,17 +74,14 @@ struct Service;
 
 #[interface(name = "org.freedesktop.Secret.Service")]
 impl Service {
-    #[expect(
-        clippy::needless_pass_by_value,
-        clippy::unused_self,
-        reason = "the interface says so"
-    )]
+    #[expect(clippy::unused_self, reason = "the interface says so")]
     fn open_session(
         &self,
         algorithm: String,
-        _input: Value<'_>,
+        input: Value<'_>,
     ) -> fdo::Result<(OwnedValue, OwnedObjectPath)> {
-        if algorithm != "dh-ietf1024-sha256-aes128-cbc-pkcs7" {
+        let is_key = Vec::<u8>::try_from(input).is_ok_and(|key| key.len() > 64);
+        if algorithm != "dh-ietf1024-sha256-aes128-cbc-pkcs7" || !is_key {
             return Err(fdo::Error::NotSupported(algorithm));
         }
         let ours = Value::from(vec![1_u8])
