@@ -44,7 +44,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "[sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\ntoken = \"secret\"\n",
-        "4:1",
+        "4:9",
         "token",
     ),
     (

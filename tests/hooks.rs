@@ -154,6 +154,57 @@ fn a_changed_file_puts_no_new_command_in_force_and_an_explicit_reload_does() -> 
     daemon.stop()
 }
 
+/// Asks until a condition holds, or does not; each question takes some milliseconds.
+fn until(home: &Home, kind: &str, holds: bool) -> TestResult {
+    for _ in 0..1000 {
+        if condition(home, kind)?.is_some() == holds {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("{kind} is not {holds} after 1000 questions")
+}
+
+#[test]
+fn a_file_that_is_away_for_a_moment_takes_nothing_out_of_force() -> TestResult {
+    let home = with_hook("echo ran >> {home}/ran")?;
+    let origin = home.origin("team");
+    origin.write("a.md", "one\n")?;
+    let mut daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let text = std::fs::read(home.config_path())?;
+    std::fs::remove_file(home.config_path())?;
+    daemon.wait_for_line("is gone; what it said stays in force")?;
+    ensure!(condition(&home, "ConfigInvalid")?.is_some());
+    home.target("agents").expect(&[("a.md", "one\n")])?;
+    // Its sources run on, with their hooks.
+    origin.write("a.md", "two\n")?;
+    home.ok(&["sync"])?;
+    ensure!(read(&home, "ran") == "ran\nran\n");
+    crate::harness::write(&home.config_path(), &text)?;
+    until(&home, "ConfigInvalid", false)?;
+    ensure!(condition(&home, "ReloadNeeded")?.is_none());
+    origin.write("a.md", "three\n")?;
+    home.ok(&["sync"])?;
+    ensure!(read(&home, "ran") == "ran\nran\nran\n");
+
+    // A drop-in that goes and comes back is as it was, too, and another command in it still waits.
+    let drop_in = home.path(".config/homing/config.d/hook.toml");
+    crate::harness::write(&drop_in, b"[targets.agents]\nafter = [\"/bin/false\"]\n")?;
+    daemon.wait_for_line("take effect by `homing config reload` only")?;
+    ensure!(condition(&home, "ReloadNeeded")?.is_some());
+    std::fs::remove_file(&drop_in)?;
+    until(&home, "ReloadNeeded", false)?;
+    // What a person takes over without it is without it.
+    std::fs::remove_file(home.config_path())?;
+    daemon.wait_for_line("is gone")?;
+    home.ok(&["config", "reload"])?;
+    ensure!(condition(&home, "ConfigInvalid")?.is_none());
+    crate::harness::write(&home.config_path(), &text)?;
+    daemon.wait_for_line("configuration reloaded")?;
+    until(&home, "ReloadNeeded", true)?;
+    daemon.stop()
+}
+
 #[test]
 fn a_daemon_whose_first_configuration_is_mended_by_a_file_runs_no_command_of_it() -> TestResult {
     let home = Home::with_one_source()?;

@@ -74,7 +74,7 @@ fn sources_and_targets_come_and_go_without_a_restart() -> TestResult {
     let text = home.ok(&["config", "reload"])?;
     ensure!(text.contains("nothing in it has changed"), "{text}");
     daemon.signal("HUP")?;
-    daemon.wait_for_line("cause=Asked")?;
+    daemon.wait_for_line("somebody asked")?;
     daemon.stop()
 }
 

@@ -149,8 +149,37 @@ pub struct SourceShown {
     pub max_total_size: u64,
     /// Files, at most.
     pub max_files: u64,
+    /// Where the secret comes from that the origin asks for; absent: none is named.
+    #[serde(default)]
+    pub token: Option<SecretShown>,
     /// Whether it is synced at all.
     pub enabled: bool,
+}
+
+/// Where a secret comes from; never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretShown {
+    /// A variable of the environment.
+    Env(String),
+    /// A file.
+    File(String),
+    /// A command: its program. Nobody knows what its arguments hold, so they are left out.
+    Command(String),
+    /// An entry of the keyring.
+    Keyring(String),
+}
+
+impl std::fmt::Display for SecretShown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (form, place) = match self {
+            Self::Env(name) => ("env", name),
+            Self::File(path) => ("file", path),
+            Self::Command(program) => ("command", program),
+            Self::Keyring(name) => ("keyring", name),
+        };
+        write!(f, "{form} {place}")
+    }
 }
 
 /// `[targets.NAME]`.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use crate::{Failure, Notice, Run, Source, SourceShown, Target, TargetShown};
+use crate::{Failure, Notice, Run, SecretShown, Source, SourceShown, Target, TargetShown};
 
 /// `homing source list --json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,7 +127,21 @@ pub struct SourceCheck {
     /// What would not come, and why.
     #[serde(default)]
     pub problems: Vec<Notice>,
-    /// Why nothing can be said of it.
+    /// The secret that its section names, if it names one.
+    #[serde(default)]
+    pub token: Option<TokenCheck>,
+    /// Why nothing can be said of it, or why its secret is not there.
     #[serde(default)]
     pub error: Option<Failure>,
+}
+
+/// Whether a secret is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCheck {
+    /// Where it was looked up.
+    pub from: SecretShown,
+    /// Whether it was found there.
+    pub found: bool,
+    /// Whether the source's kind sends it anywhere.
+    pub used: bool,
 }

@@ -22,8 +22,8 @@ mod wait;
 mod words;
 
 pub use config::{
-    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SourceShown, TargetShown,
-    Versions,
+    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SecretShown, SourceShown,
+    TargetShown, Versions,
 };
 pub use conflict::{
     Conflict, ConflictKind, Conflicts, ConflictsQuery, Hop, ResolveRequest, ResolveWith,
@@ -34,7 +34,7 @@ pub use diff::{
 };
 pub use edit::{
     CheckRequest, ConfigEdit, FileEdit, SourceCheck, SourceChecks, SourceEntries, SourceEntry,
-    TargetEntries, TargetEntry, WithdrawQuery,
+    TargetEntries, TargetEntry, TokenCheck, WithdrawQuery,
 };
 pub use event::{
     Announcement, AnnouncementKind, ConflictsChanged, DaemonChanged, Event, EventLine, EventsQuery,

@@ -118,6 +118,8 @@ kinds! {
     Transient = "transient", 503, Failed, "It may work later";
     /// Permission or credentials are missing.
     Auth = "auth", 502, Permission, "Permission or credentials are missing";
+    /// The secret that the configuration names is not where it says.
+    Credentials = "credentials", 502, Permission, "A secret is missing";
     /// The far side does not have what was asked for, or its root is missing.
     NotFound = "not-found", 502, Failed, "The source does not have it";
     /// The far side will not answer for a while.

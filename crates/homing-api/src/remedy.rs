@@ -10,6 +10,9 @@ impl ProblemKind {
             Self::Auth => {
                 "see that the account of homingd may read the source, then run `homing sync --force`"
             }
+            Self::Credentials => {
+                "see that the secret is where `token` of its section says, then run `homing source check`"
+            }
             Self::NotFound => {
                 "see that the source's `root` in the configuration is right and mounted"
             }

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use homing_core::TargetId;
+use homing_core::{SourceId, TargetId};
 
+use crate::config::SourceKind;
 use crate::section::Section;
-use crate::{Config, Env};
+use crate::{Config, Env, SecretSource};
 
 /// The commands of a configuration, by place, each with the directory that it runs in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commands {
     after: BTreeMap<TargetId, (Vec<String>, PathBuf)>,
+    /// What prints a source's token, and whom it is for.
+    tokens: BTreeMap<SourceId, (SecretSource, SourceKind)>,
 }
 
 impl Config {
@@ -19,7 +22,12 @@ impl Config {
     pub fn commands(&self) -> Commands {
         let hooks = self.targets.iter();
         let hooks = hooks.filter(|(_, target)| !target.after.is_empty());
+        let tokens = self.sources.iter().filter_map(|(id, source)| {
+            let token = source.token.clone().filter(is_command)?;
+            Some((id.clone(), (token, source.kind.clone())))
+        });
         Commands {
+            tokens: tokens.collect(),
             after: hooks
                 .map(|(id, target)| (id.clone(), (target.after.clone(), target.path.clone())))
                 .collect(),
@@ -32,6 +40,23 @@ impl Config {
     /// nothing was, nothing runs. A command that is gone is gone.
     pub fn keep_commands(&mut self, mut in_force: Commands) -> Vec<String> {
         let mut waiting = Vec::new();
+        for (id, source) in &mut self.sources {
+            let Some(wanted) = source.token.clone().filter(is_command) else {
+                continue;
+            };
+            let known = in_force.tokens.remove(id);
+            if known
+                .as_ref()
+                .is_some_and(|(token, kind)| *token == wanted && *kind == source.kind)
+            {
+                continue;
+            }
+            waiting.push(format!("sources.{id}.token"));
+            // What the old one prints is not for another place.
+            source.token = known
+                .filter(|(_, kind)| *kind == source.kind)
+                .map(|(token, _)| token);
+        }
         for (id, target) in &mut self.targets {
             let wanted = (target.after.clone(), target.path.clone());
             if wanted.0.is_empty() {
@@ -49,6 +74,10 @@ impl Config {
         }
         waiting
     }
+}
+
+fn is_command(token: &SecretSource) -> bool {
+    matches!(token, SecretSource::Command(_))
 }
 
 /// Reads a command: a program, by name, from the root or from `~/`, and its arguments. Empty when there is none.
@@ -142,6 +171,33 @@ mod tests {
             let error = parse(&format!("path = \"~/t\"\n{wrong}")).unwrap_err();
             assert!(error.to_string().contains(":7:"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn only_token_commands_in_force_stay() {
+        let env = Env::with_home(Path::new("/nowhere/home"));
+        let locations = Locations::find(None, None, &env).unwrap();
+        let parse = |root: &str, token: &str| {
+            let text = format!("[sources.a]\nkind = \"dir\"\nroot = \"{root}\"\ntoken = {token}\n");
+            Config::parse(&text, &locations, &env).unwrap()
+        };
+        let kept = |mut config: Config, in_force: &Commands| {
+            let waiting = config.keep_commands(in_force.clone());
+            let token = config.sources.into_values().next().unwrap().token;
+            (token, waiting.len())
+        };
+        let pass = "{ command = [\"pass\", \"team\"] }";
+        let old = parse("/a", pass);
+        let token = old.sources.values().next().unwrap().token.clone();
+        let in_force = old.commands();
+        let other = "{ command = [\"other\"] }";
+        assert_eq!(kept(parse("/a", pass), &in_force), (token.clone(), 0));
+        assert_eq!(kept(parse("/a", other), &in_force), (token, 1));
+        assert_eq!(kept(parse("/b", pass), &in_force), (None, 1));
+        assert_eq!(kept(parse("/a", pass), &Commands::default()), (None, 1));
+        let variable = Some(SecretSource::Env("T".to_owned()));
+        let config = parse("/a", "{ env = \"T\" }");
+        assert_eq!(kept(config, &Commands::default()), (variable, 0));
     }
 
     #[test]

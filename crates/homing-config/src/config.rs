@@ -16,7 +16,7 @@ use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
 use crate::target::{KnownSources, TargetRead};
 use crate::texts::Texts;
-use crate::{ConfigError, Env, Locations, daemon, places, source, target};
+use crate::{ConfigError, Env, Locations, SecretSource, daemon, places, source, target};
 
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
@@ -151,6 +151,8 @@ pub struct SourceConfig {
     pub max_total_size: u64,
     /// Files, at most.
     pub max_files: u64,
+    /// Where the secret comes from that the origin asks for; `None`: it asks for none.
+    pub token: Option<SecretSource>,
     /// Whether it is synced at all.
     pub enabled: bool,
 }

@@ -1,10 +1,12 @@
 //! What is wrong with a configuration, and exactly where.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::mask;
 use crate::texts::{TextFile, Texts};
 
 /// Why there is no configuration.
@@ -92,10 +94,12 @@ pub struct Diagnostic {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// How many characters it is about; at least 1.
-    pub length: usize,
-    /// The line as it is in the file.
+    /// The line, without what of it may be a secret.
     pub snippet: String,
+    /// How many characters of that line stand before the place.
+    pub indent: usize,
+    /// How many characters of it it is about; at least 1.
+    pub length: usize,
     /// What is wrong.
     pub message: String,
     /// How to mend it.
@@ -118,7 +122,7 @@ impl Diagnostic {
             .as_deref()
             .map(|hint| format!(" {hint}"))
             .unwrap_or_default();
-        let carets = format!("{}{}", " ".repeat(self.column - 1), "^".repeat(self.length));
+        let carets = format!("{}{}", " ".repeat(self.indent), "^".repeat(self.length));
         write!(
             text,
             "{margin} |\n{number} | {snippet}\n{margin} | {carets}{hint}"
@@ -171,11 +175,15 @@ impl Complaints {
     /// Returns them with files, lines and columns, in the order of the files.
     pub(crate) fn locate(mut self, texts: &Texts) -> Vec<Diagnostic> {
         self.found.sort_by_key(|(span, ..)| span.start);
+        let mut hidden: BTreeMap<&Path, Vec<Range<usize>>> = BTreeMap::new();
         self.found
             .into_iter()
             .map(|(span, message, hint)| {
                 let (file, span) = texts.find(&span);
-                locate(file, span, message, hint)
+                let hidden = hidden
+                    .entry(&file.path)
+                    .or_insert_with(|| mask::hidden(&file.text));
+                locate(file, hidden, span, &message, hint)
             })
             .collect()
     }
@@ -183,8 +191,9 @@ impl Complaints {
 
 fn locate(
     file: &TextFile,
+    hidden: &[Range<usize>],
     span: Range<usize>,
-    message: String,
+    message: &str,
     hint: Option<String>,
 ) -> Diagnostic {
     let text = file.text.as_str();
@@ -192,21 +201,21 @@ fn locate(
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let end = text.ceil_char_boundary(span.end.clamp(start, line_end));
+    let (snippet, indent, length) = mask::masked(text, line_start..line_end, hidden, &(start..end));
     Diagnostic {
         file: file.path.clone(),
         line: text[..line_start].matches('\n').count() + 1,
         column: text[line_start..start].chars().count() + 1,
-        length: text[start..end].chars().count().max(1),
-        snippet: text[line_start..line_end].trim_end().to_owned(),
-        message,
-        hint,
+        snippet: snippet.trim_end().to_owned(),
+        indent,
+        length: length.max(1),
+        message: mask::mask_addresses(message),
+        hint: hint.map(|hint| mask::mask_addresses(&hint)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn only(text: &str, span: Range<usize>) -> Diagnostic {

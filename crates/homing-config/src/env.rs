@@ -38,7 +38,7 @@ pub struct Env {
 }
 
 /// The variables that commands of the user's find: what finds programs and files, the language, the desktop.
-const PASSED_ON: [&str; 19] = [
+pub(crate) const PASSED_ON: [&str; 19] = [
     "PATH",
     "HOME",
     "USER",
@@ -121,6 +121,11 @@ impl Env {
             passed_on: Vec::new(),
         }
     }
+}
+
+/// Reads one variable of this process: a secret, at the moment of its use, which [`Env`] does not keep.
+pub fn read_variable(name: &str) -> Option<OsString> {
+    var_os(name)
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ mod env;
 mod file;
 mod forbidden;
 mod locations;
+mod mask;
 mod places;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod secret;
 mod section;
 mod source;
 mod target;
@@ -30,6 +32,7 @@ pub use config::{
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
-pub use env::Env;
+pub use env::{Env, read_variable};
 pub use locations::Locations;
+pub use secret::SecretSource;
 pub use values::{ValueError, parse_duration, parse_name, parse_size};

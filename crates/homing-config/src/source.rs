@@ -9,7 +9,7 @@ use ignore::gitignore::GitignoreBuilder;
 use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
 use crate::section::{Section, boolean, duration, number, size, text, time_zone, word};
 use crate::values::{ValueError, expand_path};
-use crate::{Env, Locations};
+use crate::{Env, Locations, secret};
 
 /// What may stand in it.
 pub(crate) const KEYS: &[&str] = &[
@@ -30,9 +30,10 @@ pub(crate) const KEYS: &[&str] = &[
     "max_file_size",
     "max_total_size",
     "max_files",
+    "token",
     "enabled",
 ];
-const LATER: &[&str] = &["url", "ref", "token", "signature"];
+const LATER: &[&str] = &["url", "ref", "signature"];
 const LATER_KINDS: &[&str] = &[
     "http",
     "github",
@@ -145,6 +146,7 @@ pub(crate) fn read(
         max_file_size: section.get_or_default("max_file_size", size),
         max_total_size: section.get_or_default("max_total_size", size),
         max_files: section.get_or_default("max_files", number(1, MAX_FILES)),
+        token: secret::read(section, "token", locations, env),
         enabled: section.get_or_default("enabled", boolean),
     };
     if config.max_file_size > config.max_total_size {

@@ -106,6 +106,17 @@ pub(crate) fn expand_path(
             "write a path without it",
         ));
     }
+    if text.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty()
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    }) {
+        return Err(ValueError::new(
+            "this is an address, and a path belongs here",
+            "write an absolute path, or one that begins with `~/`",
+        ));
+    }
     let path = if text == "~" || text.starts_with("~/") {
         let Some(home) = home else {
             return Err(ValueError::new(

@@ -201,6 +201,7 @@ allow_active = [".mcp.json"]
                 max_file_size: 4096,
                 max_total_size: 2 << 30,
                 max_files: 7,
+                token: None,
                 enabled: false,
             },
         )]),
@@ -433,10 +434,6 @@ fn what_belongs_to_later_versions_says_so() {
         ("[daemon]\nper_host = 8\n", "`per_host` in [daemon]"),
         ("[webhook]\nlisten = \"x\"\n", "`webhook` in the file"),
         ("[[notify]]\ndesktop = true\n", "`notify` in the file"),
-        (
-            &format!("{TEAM}token = {{ env = \"T\" }}\n"),
-            "`token` in [sources.team]",
-        ),
         (
             &format!("{TEAM}push = \"pull-request\"\n"),
             "`pull-request`",

@@ -3,13 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use homing_api::{CheckRequest, SourceCheck, SourceChecks};
-use homing_config::{Config, Env, Locations, SourceConfig};
+use homing_api::{CheckRequest, SourceCheck, SourceChecks, TokenCheck};
+use homing_config::{Config, Env, Locations, SourceConfig, SourceKind};
 use homing_core::{ListRequest, Manifest, Progress, Scope};
 use homing_engine::EngineError;
 
 use crate::start::StartError;
-use crate::{assemble, convert};
+use crate::{assemble, convert, secrets, shown};
 
 /// No request is longer.
 const MAX_REQUEST_BYTES: u64 = 2 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub(crate) fn run(locations: &Locations, env: &Env) -> Result<String, StartError
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
-    let checks = runtime.block_on(check(&config, &request.sources))?;
+    let checks = runtime.block_on(check(&config, &request.sources, env))?;
     let answer = serde_json::to_string(&checks)
         .map_err(|error| StartError::system("the answer could not be written", error))?;
     Ok(answer + "\n")
@@ -43,7 +43,7 @@ fn read_request(input: impl Read) -> Result<CheckRequest, StartError> {
     })
 }
 
-async fn check(config: &Config, wanted: &[String]) -> Result<SourceChecks, StartError> {
+async fn check(config: &Config, wanted: &[String], env: &Env) -> Result<SourceChecks, StartError> {
     for name in wanted {
         if !config.sources.keys().any(|id| id.as_str() == name) {
             return Err(StartError::Usage {
@@ -54,14 +54,14 @@ async fn check(config: &Config, wanted: &[String]) -> Result<SourceChecks, Start
     let mut sources = Vec::new();
     for (id, source) in &config.sources {
         if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
-            sources.push(look(id.to_string(), source).await);
+            sources.push(look(id.to_string(), source, env).await);
         }
     }
     Ok(SourceChecks { sources })
 }
 
-/// Lists a source whole, as its first run would.
-async fn look(id: String, source: &SourceConfig) -> SourceCheck {
+/// Lists a source whole, as its first run would, and sees whether its secret is there.
+async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
     let request = ListRequest {
         scope: Scope::Whole,
         known: Arc::default(),
@@ -71,6 +71,22 @@ async fn look(id: String, source: &SourceConfig) -> SourceCheck {
         Ok(spec) => (spec.url.clone(), spec.origin.list(request).await),
         Err(error) => (String::new(), Err(error)),
     };
+    let mut missing = None;
+    let mut token = None;
+    if let Some(place) = &source.token {
+        let found = secrets::resolve(place, env).await;
+        missing = found.as_ref().err().map(|error| {
+            let section = format!("[sources.{id}]");
+            secrets::failure(error, &section)
+        });
+        token = Some(TokenCheck {
+            from: shown::secret(place),
+            found: found.is_ok(),
+            used: match source.kind {
+                SourceKind::Dir { .. } => false,
+            },
+        });
+    }
     let (listed, error) = match listed {
         Ok(listed) => (listed, None),
         Err(error) => (
@@ -84,7 +100,8 @@ async fn look(id: String, source: &SourceConfig) -> SourceCheck {
         files: listed.items.len() as u64,
         bytes: listed.items.values().map(|item| item.size).sum(),
         problems: listed.problems.into_iter().map(convert::notice).collect(),
-        error: error.map(convert::failure),
+        token,
+        error: error.map(convert::failure).or(missing),
     }
 }
 
@@ -107,16 +124,19 @@ mod tests {
         let config = Config::parse(text, &locations, &env).unwrap();
         let size = fs::metadata("Cargo.toml").unwrap().len();
 
-        let checks = check(&config, &[]).await.unwrap().sources;
+        let checks = check(&config, &[], &env).await.unwrap().sources;
         assert_eq!((checks[0].files, checks[0].bytes), (2, 2 * size));
         assert_eq!(checks[0].error, None);
         let error = checks[1].error.as_ref().unwrap();
         assert_eq!(error.kind.as_str(), "not-found");
         assert!(checks[1].place.ends_with("/b"), "{checks:?}");
 
-        let only = check(&config, &["b".to_owned()]).await.unwrap().sources;
+        let only = check(&config, &["b".to_owned()], &env)
+            .await
+            .unwrap()
+            .sources;
         assert_eq!(only.len(), 1);
-        assert!(check(&config, &["c".to_owned()]).await.is_err());
+        assert!(check(&config, &["c".to_owned()], &env).await.is_err());
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use homing_api::{Condition, Problem};
 
 /// Returns the condition while the file is not valid; what was in force before is in force still.
+///
+/// Each thing that is wrong has a line of its own.
 pub(crate) fn config_invalid(problem: &Problem, since: &str) -> Condition {
     let message = std::iter::once(&problem.detail)
         .chain(&problem.causes)
         .cloned()
         .collect::<Vec<_>>()
-        .join(": ");
+        .join("\n");
     condition("ConfigInvalid", "Invalid", message, since)
 }
 

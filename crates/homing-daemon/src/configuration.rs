@@ -62,6 +62,24 @@ impl Place {
         })
     }
 
+    /// Tells whether the configuration file is there.
+    pub(crate) fn has_file(&self) -> bool {
+        self.locations.config_file.exists()
+    }
+
+    /// Tells whether the file is away that nobody had to name; one that was named is missed by whoever loads it.
+    pub(crate) fn file_is_gone(&self) -> bool {
+        !self.locations.config_file_named && !self.has_file()
+    }
+
+    /// Returns what is said of a file that was there and is gone, be it for the moment in which an editor writes it.
+    pub(crate) fn gone(&self) -> Box<Problem> {
+        let file = self.locations.config_file.display();
+        let detail = format!("the configuration file {file} is gone; what it said stays in force");
+        let hint = "put it back; if it is meant, `homing config reload` goes on without it";
+        Box::new(Problem::new(ProblemKind::ConfigInvalid, detail).with_hint(hint))
+    }
+
     /// Returns how the log is written: what was asked for at the start, else what the configuration says.
     pub(crate) fn log_format(&self, config: Option<&Config>) -> LogFormat {
         self.log_format

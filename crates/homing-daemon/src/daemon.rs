@@ -85,7 +85,8 @@ pub(crate) async fn run(
             () = watch.changed() => (Cause::FileChanged, None),
         };
         let before = service.conditions();
-        let reloaded = service.reload(cause).await;
+        // On the heap: it holds a whole configuration.
+        let reloaded = Box::pin(service.reload(cause)).await;
         live.change(|shared| {
             shared.engine = service.serving();
             shared.conditions = service.conditions();

@@ -19,6 +19,7 @@ mod log;
 mod problem;
 mod restore;
 mod schedule;
+mod secrets;
 mod server;
 mod service;
 mod shown;

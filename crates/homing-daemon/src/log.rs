@@ -15,7 +15,12 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::log::line::Lines;
 
 /// Parts that say more than anybody wants to hear, unless they are asked for by name.
-const TALKATIVE: [&str; 2] = ["tokio_cron_scheduler", "rusqlite_migration"];
+const TALKATIVE: [&str; 4] = [
+    "tokio_cron_scheduler",
+    "rusqlite_migration",
+    "notify",
+    "zbus",
+];
 
 /// Changes what is logged, and how.
 #[derive(Debug, Clone)]
@@ -71,6 +76,20 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_talk_a_lot_are_quiet_unless_they_are_asked() {
+        for part in TALKATIVE {
+            assert!(
+                filter("debug")
+                    .unwrap()
+                    .to_string()
+                    .contains(&format!("{part}=warn"))
+            );
+            let asked = filter(&format!("{part}=debug,info")).unwrap().to_string();
+            assert!(!asked.contains(&format!("{part}=warn")), "{asked}");
+        }
+    }
 
     #[test]
     fn levels_and_directives_are_filters_and_nonsense_is_not() {

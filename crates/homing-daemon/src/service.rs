@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use homing_api::{Condition, Problem, ProblemKind, Reloaded};
+use homing_api::{Changes, Condition, Problem, ProblemKind, Reloaded};
 use homing_config::{Commands, Config};
 use homing_engine::{Engine, Events, Touched};
 use homing_store::{Store, StoreOptions};
@@ -30,6 +30,15 @@ pub(crate) enum Cause {
     FileChanged,
 }
 
+impl Cause {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Asked => "somebody asked",
+            Self::FileChanged => "a file changed",
+        }
+    }
+}
+
 /// What runs: with a valid configuration all of it, else nothing.
 pub(crate) struct Service {
     place: Arc<Place>,
@@ -37,6 +46,10 @@ pub(crate) struct Service {
     tasks: Tasks,
     events: Events,
     syncing: Option<Syncing>,
+    /// The commands that a person put in force last, by a start or by asking for a reload.
+    ///
+    /// An editor that removes a file for a moment takes none of them back.
+    approved: Commands,
     /// Why nothing runs, or why what runs is not what the file says.
     invalid: Option<Box<Problem>>,
     conditions: Vec<Condition>,
@@ -46,6 +59,8 @@ struct Syncing {
     engine: Engine,
     store: Store,
     config: Config,
+    /// The configuration file was there when it was read.
+    had_file: bool,
     /// The configuration as the interface shows it.
     shown: Arc<Shown>,
     tempo: Tempo,
@@ -67,11 +82,15 @@ impl Service {
             tasks,
             events: events.clone(),
             syncing: None,
+            approved: Commands::default(),
             invalid: None,
             conditions: Vec::new(),
         };
         match judged {
-            Ok(judged) => service.begin(judged).await?,
+            Ok(judged) => {
+                service.approved = judged.config.commands();
+                service.begin(judged).await?;
+            }
             Err(problem) => service.refuse(problem),
         }
         Ok(service)
@@ -100,10 +119,16 @@ impl Service {
     pub(crate) async fn reload(&mut self, cause: Cause) -> Answer {
         let since = Instant::now();
         let place = Arc::clone(&self.place);
-        let commands = (cause == Cause::FileChanged).then(|| {
-            let in_force = self.syncing.as_ref();
-            in_force.map_or_else(Commands::default, |syncing| syncing.config.commands())
-        });
+        let commands = (cause == Cause::FileChanged).then(|| self.approved.clone());
+        let was_there = self
+            .syncing
+            .as_ref()
+            .is_some_and(|syncing| syncing.had_file);
+        if cause == Cause::FileChanged && was_there && self.place.file_is_gone() {
+            let problem = self.place.gone();
+            self.refuse(problem.clone());
+            return Err(problem);
+        }
         let judged = tokio::task::spawn_blocking(move || place.load(commands)).await;
         let judged = match judged {
             Ok(Ok(judged)) => judged,
@@ -116,13 +141,17 @@ impl Service {
                 return Err(Box::new(Problem::new(ProblemKind::Internal, detail)));
             }
         };
+        let commands = judged.config.commands();
         let reloaded = self.take_over(judged).await?;
+        if cause == Cause::Asked {
+            self.approved = commands;
+        }
         let took = since.elapsed();
         if reloaded.is_empty() && cause == Cause::FileChanged {
             tracing::debug!(?took, "the configuration was read again and is the same");
         } else {
-            let (sources, targets) = (&reloaded.sources, &reloaded.targets);
-            tracing::info!(?cause, ?took, ?sources, ?targets, settings = ?reloaded.settings, "configuration reloaded");
+            let what = in_words(&reloaded);
+            tracing::info!(cause = cause.words(), ?took, what, "configuration reloaded");
         }
         Ok(reloaded)
     }
@@ -187,6 +216,7 @@ impl Service {
             engine,
             store,
             tempo: tempo(&config),
+            had_file: self.place.has_file(),
             shown: Arc::new(Shown::of(&config)),
             config,
             schedule: None,
@@ -219,6 +249,9 @@ impl Service {
             }
         } else if !reloaded.is_empty() {
             self.change(judged).await?;
+        }
+        if let Some(syncing) = &mut self.syncing {
+            syncing.had_file = self.place.has_file();
         }
         if let Some(filter) = filter {
             self.log.set_filter(filter);
@@ -257,7 +290,7 @@ impl Service {
 
     /// Notes that the file is not valid. What is in force stays so.
     fn refuse(&mut self, problem: Box<Problem>) {
-        tracing::error!(causes = ?problem.causes, "{}", problem.detail);
+        tracing::error!(causes = problem.causes.join("; "), "{}", problem.detail);
         let since = self.since("ConfigInvalid");
         self.conditions
             .retain(|condition| condition.kind != "ConfigInvalid");
@@ -292,6 +325,33 @@ impl Service {
             .and_then(|known| known.since.clone())
             .unwrap_or_else(|| convert::time(Timestamp::now()))
     }
+}
+
+/// Returns what a reload changed, for a line of the log.
+fn in_words(reloaded: &Reloaded) -> String {
+    let of = |what: &str, changes: &Changes| {
+        [
+            ("added", &changes.added),
+            ("changed", &changes.changed),
+            ("removed", &changes.removed),
+        ]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(how, names)| format!("{what} {how}: {}", names.join(", ")))
+        .collect::<Vec<_>>()
+    };
+    let mut parts = of("sources", &reloaded.sources);
+    parts.extend(of("targets", &reloaded.targets));
+    if !reloaded.settings.is_empty() {
+        parts.push(format!(
+            "settings changed: {}",
+            reloaded.settings.join(", ")
+        ));
+    }
+    if parts.is_empty() {
+        return "nothing is other than it was".to_owned();
+    }
+    parts.join("; ")
 }
 
 fn tempo(config: &Config) -> Tempo {

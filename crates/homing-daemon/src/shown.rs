@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use homing_api::{SourceShown, TargetShown};
+use homing_api::{SecretShown, SourceShown, TargetShown};
 use homing_config::{
-    AtStart, Config, Deletions, Layout, PushMode, SourceConfig, SourceKind, TargetConfig,
+    AtStart, Config, Deletions, Layout, PushMode, SecretSource, SourceConfig, SourceKind,
+    TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -74,7 +75,20 @@ fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceS
         max_file_size: config.max_file_size,
         max_total_size: config.max_total_size,
         max_files: config.max_files,
+        token: config.token.as_ref().map(secret),
         enabled: config.enabled,
+    }
+}
+
+/// Returns where a secret comes from.
+pub(crate) fn secret(source: &SecretSource) -> SecretShown {
+    match source {
+        SecretSource::Env(name) => SecretShown::Env(name.clone()),
+        SecretSource::File(path) => SecretShown::File(path.display().to_string()),
+        SecretSource::Command(words) => {
+            SecretShown::Command(words.first().cloned().unwrap_or_default())
+        }
+        SecretSource::Keyring(name) => SecretShown::Keyring(name.clone()),
     }
 }
 

@@ -1,4 +1,6 @@
 //! A command of the user's: in a process group of its own, for a limited time, with all that it starts.
+//!
+//! A hook is told something and what it says last is kept; a token's command is asked, and its answer is a secret.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,28 +21,30 @@ const TAIL_BYTES: usize = 8 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What is to be run.
-pub(crate) struct Errand<'a> {
+pub struct Errand<'a> {
     /// The program and its arguments.
-    pub(crate) command: &'a [String],
+    pub command: &'a [String],
     /// Where it runs.
-    pub(crate) directory: &'a Path,
+    pub directory: &'a Path,
     /// All of its environment.
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub environment: Vec<(OsString, OsString)>,
     /// What it may read from its standard input.
-    pub(crate) input: Vec<u8>,
+    pub input: Vec<u8>,
     /// It is ended after this long.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub(crate) enum End {
+pub enum End {
     /// By itself.
     Exited(ExitStatus),
     /// It took too long and was killed.
     TimedOut,
     /// The daemon's own end killed it.
     Stopped,
+    /// It printed more than anybody wants to hear and was killed.
+    SaidTooMuch,
 }
 
 /// How it ended and what it said last.
@@ -51,8 +55,35 @@ pub(crate) struct Outcome {
     pub(crate) tail: String,
 }
 
-/// Starts a command. An error means that it could not be started.
-pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running> {
+/// What a command answered on standard output; not to be printed, so it has no `Debug`.
+pub struct Answer {
+    /// How it ended.
+    pub end: End,
+    /// All that it printed there, when it ended by itself.
+    pub bytes: Vec<u8>,
+}
+
+/// Runs a command for what it prints on standard output, `most` bytes of it; its standard error is dropped.
+///
+/// Nothing of its process group is left then. An error means that it could not be started.
+pub async fn ask(errand: Errand<'_>, most: usize) -> io::Result<Answer> {
+    let head = Head {
+        bytes: Vec::new(),
+        most,
+    };
+    let (end, head) = begin(errand, head)?.hear(&CancellationToken::new()).await?;
+    Ok(Answer {
+        end,
+        bytes: head.bytes,
+    })
+}
+
+/// Starts a command whose last words are kept. An error means that it could not be started.
+pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running<Tail>> {
+    begin(errand, Tail::default())
+}
+
+fn begin<E: Ear>(errand: Errand<'_>, ear: E) -> io::Result<Running<E>> {
     let (program, arguments) = errand
         .command
         .split_first()
@@ -66,7 +97,12 @@ pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running> {
         .current_dir(errand.directory)
         .stdin(Stdio::piped())
         .stdout(words.try_clone()?)
-        .stderr(words)
+        .stderr(if ear.hears_errors() {
+            words.into()
+        } else {
+            drop(words);
+            Stdio::null()
+        })
         .process_group(0)
         .kill_on_drop(true);
     let child = command.spawn()?;
@@ -75,38 +111,49 @@ pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running> {
     Ok(Running {
         group: Group::of(child)?,
         said: pipe::Receiver::from_owned_fd(said.into())?,
+        ear,
         input: errand.input,
         timeout: errand.timeout,
     })
 }
 
 /// A command that runs; it ends with this value.
-pub(crate) struct Running {
+pub(crate) struct Running<E> {
     group: Group,
     said: pipe::Receiver,
+    ear: E,
     input: Vec<u8>,
     timeout: Duration,
 }
 
-impl Running {
+impl Running<Tail> {
     /// Returns the process that leads its group.
     pub(crate) fn leader(&self) -> Pid {
         self.group.leader
     }
 
     /// Gives it its input and waits for its end. Nothing of its process group is left then.
-    ///
+    pub(crate) async fn end(self, stop: &CancellationToken) -> io::Result<Outcome> {
+        let (end, tail) = self.hear(stop).await?;
+        Ok(Outcome {
+            end,
+            tail: tail.text(),
+        })
+    }
+}
+
+impl<E: Ear> Running<E> {
     /// A command that does not read its input, closes it, or leaves somebody behind who holds its output, is waited for
     /// no longer than any other.
-    pub(crate) async fn end(self, stop: &CancellationToken) -> io::Result<Outcome> {
+    async fn hear(self, stop: &CancellationToken) -> io::Result<(End, E)> {
         let Self {
             mut group,
             mut said,
+            mut ear,
             input: text,
             timeout: limit,
         } = self;
         let input = group.child.stdin.take();
-        let mut tail = Tail::default();
         let end = {
             let speaking = async {
                 if let Some(mut input) = input {
@@ -125,17 +172,66 @@ impl Running {
                 },
                 () = stop.cancelled() => Some(End::Stopped),
                 () = speaking => None,
-                () = tail.listen(&mut said) => None,
+                () = listen(&mut ear, &mut said) => Some(End::SaidTooMuch),
             }
         };
         let status = group.end().await?;
-        timeout(LAST_WORDS, tail.read_to_end(&mut said))
-            .await
-            .unwrap_or_default();
-        Ok(Outcome {
-            end: end.unwrap_or(End::Exited(status)),
-            tail: tail.text(),
-        })
+        let all = timeout(LAST_WORDS, read_to_end(&mut ear, &mut said)).await;
+        let end = match end {
+            None if matches!(all, Ok(Heard::Enough)) => End::SaidTooMuch,
+            end => end.unwrap_or(End::Exited(status)),
+        };
+        Ok((end, ear))
+    }
+}
+
+/// Who listens to a command.
+pub(crate) trait Ear {
+    /// Tells whether standard error is heard, too.
+    fn hears_errors(&self) -> bool;
+
+    /// Takes what was said, and tells whether to go on.
+    fn add(&mut self, bytes: &[u8]) -> bool;
+}
+
+#[derive(PartialEq, Eq)]
+enum Heard {
+    All,
+    Enough,
+}
+
+/// Listens for ever, or until it is enough.
+async fn listen(ear: &mut impl Ear, said: &mut pipe::Receiver) {
+    if read_to_end(ear, said).await == Heard::All {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn read_to_end(ear: &mut impl Ear, said: &mut pipe::Receiver) -> Heard {
+    let mut buffer = [0; 4096];
+    // An error is the end of it too.
+    while let Ok(read @ 1..) = said.read(&mut buffer).await {
+        if !ear.add(&buffer[..read]) {
+            return Heard::Enough;
+        }
+    }
+    Heard::All
+}
+
+/// The whole of what was said, if it is not too much.
+struct Head {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Ear for Head {
+    fn hears_errors(&self) -> bool {
+        false
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> bool {
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.len() <= self.most
     }
 }
 
@@ -198,34 +294,27 @@ impl Drop for Group {
 
 /// The end of what was said.
 #[derive(Default)]
-struct Tail {
+pub(crate) struct Tail {
     bytes: Vec<u8>,
     is_cut: bool,
 }
 
-impl Tail {
-    /// Listens for ever.
-    async fn listen(&mut self, said: &mut pipe::Receiver) {
-        self.read_to_end(said).await;
-        std::future::pending::<()>().await;
+impl Ear for Tail {
+    fn hears_errors(&self) -> bool {
+        true
     }
 
-    async fn read_to_end(&mut self, said: &mut pipe::Receiver) {
-        let mut buffer = [0; 4096];
-        // An error is the end of it too.
-        while let Ok(read @ 1..) = said.read(&mut buffer).await {
-            self.add(&buffer[..read]);
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
+    fn add(&mut self, bytes: &[u8]) -> bool {
         self.bytes.extend_from_slice(bytes);
         if let Some(surplus) = self.bytes.len().checked_sub(TAIL_BYTES).filter(|n| *n > 0) {
             self.bytes.drain(..surplus);
             self.is_cut = true;
         }
+        true
     }
+}
 
+impl Tail {
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         // What is cut begins in the middle of a line, maybe of a character.
@@ -269,7 +358,7 @@ mod tests {
     fn code(outcome: &Outcome) -> Option<i32> {
         match outcome.end {
             End::Exited(status) => status.code(),
-            End::TimedOut | End::Stopped => None,
+            End::TimedOut | End::Stopped | End::SaidTooMuch => None,
         }
     }
 
@@ -344,6 +433,31 @@ mod tests {
                 .tail
                 .starts_with(|digit: char| digit.is_ascii_digit())
         );
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_standard_output_alone_and_no_more_than_is_wanted() {
+        let command = |script: &str| ["/bin/sh", "-c", script].map(str::to_owned);
+        let asked = async |script: &str, timeout| {
+            let command = command(script);
+            let errand = Errand {
+                command: &command,
+                directory: Path::new("/"),
+                environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+                input: Vec::new(),
+                timeout,
+            };
+            ask(errand, 64).await.unwrap()
+        };
+        let answer = asked("echo no >&2; cat; echo yes; exit 3", LONG).await;
+        assert!(matches!(answer.end, End::Exited(status) if status.code() == Some(3)));
+        assert_eq!(answer.bytes, b"yes\n");
+        for script in ["yes", "yes | head -n 40", "seq 40; tail -f /dev/null"] {
+            let answer = asked(script, LONG).await;
+            assert!(matches!(answer.end, End::SaidTooMuch), "{script}");
+        }
+        let answer = asked("echo yes; tail -f /dev/null", Duration::from_millis(300)).await;
+        assert!(matches!(answer.end, End::TimedOut));
     }
 
     #[tokio::test]

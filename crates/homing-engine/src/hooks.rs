@@ -298,7 +298,7 @@ fn judge(
         Ok(outcome) => {
             let how = match outcome.end {
                 End::Exited(status) => status.to_string(),
-                End::TimedOut | End::Stopped => {
+                End::TimedOut | End::Stopped | End::SaidTooMuch => {
                     let limit = hook.timeout;
                     format!("it was not done after {limit:?} and was killed, see hook_timeout")
                 }

@@ -18,7 +18,7 @@ mod cadence;
 mod capture;
 mod catalog;
 mod changes;
-mod child;
+pub mod child;
 mod details;
 mod diff;
 mod edits;

@@ -83,6 +83,10 @@ pub(crate) struct AddSourceArgs {
     /// What becomes of what both sides changed
     #[arg(long, value_name = "POLICY", value_parser = ["ask", "ours", "theirs", "union"])]
     pub(crate) on_conflict: Option<String>,
+    /// Where the secret is that it asks for, and never the secret itself: `env:NAME`, `file:PATH`, `keyring:NAME` or
+    /// `"command:PROGRAM ARGUMENT…"`
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) token: Option<String>,
     /// Publish it in this target, too; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Vec<String>,

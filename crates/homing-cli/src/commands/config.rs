@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use homing_api::{
-    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, Exit, SourceShown,
-    TargetShown,
+    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, Exit, SecretShown,
+    SourceShown, TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA,
+    SecretSource, SourceKind,
 };
 use jiff::tz::TimeZone;
 
@@ -188,6 +189,7 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                     max_file_size: source.max_file_size,
                     max_total_size: source.max_total_size,
                     max_files: source.max_files,
+                    token: source.token.as_ref().map(secret),
                     enabled: source.enabled,
                 }
             })
@@ -215,6 +217,17 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 hook_timeout_ms: millis(target.hook_timeout),
             })
             .collect(),
+    }
+}
+
+fn secret(source: &SecretSource) -> SecretShown {
+    match source {
+        SecretSource::Env(name) => SecretShown::Env(name.clone()),
+        SecretSource::File(path) => SecretShown::File(path.display().to_string()),
+        SecretSource::Command(words) => {
+            SecretShown::Command(words.first().cloned().unwrap_or_default())
+        }
+        SecretSource::Keyring(name) => SecretShown::Keyring(name.clone()),
     }
 }
 
@@ -283,6 +296,14 @@ fn render(shown: &ConfigShown) -> String {
                 ("max_file_size", size_setting(source.max_file_size)),
                 ("max_total_size", size_setting(source.max_total_size)),
                 ("max_files", source.max_files.to_string()),
+                (
+                    "token",
+                    source
+                        .token
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default(),
+                ),
                 ("enabled", source.enabled.to_string()),
             ],
         );

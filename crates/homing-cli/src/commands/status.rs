@@ -165,7 +165,11 @@ fn daemon_trouble(status: &Status, now: Timestamp, screen: Screen) -> String {
             &condition.kind
         };
         let label = screen.paint(RED, &format!("{}:", escape(kind)));
-        writeln!(text, "{label} {}", escape(&condition.message)).expect("a String takes all");
+        let mut indent = format!("{label} ");
+        for line in condition.message.lines() {
+            writeln!(text, "{indent}{}", escape(line)).expect("a String takes all");
+            "  ".clone_into(&mut indent);
+        }
     }
     if let Some(moved) = &status.daemon.quarantined {
         let said = "the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`";

@@ -1,5 +1,7 @@
 //! What an edit changes, line by line.
 
+use crate::mask::mask;
+
 /// Above this many lines the middle is not compared, but shown as removed and added.
 const MAX_COMPARED: usize = 1000;
 
@@ -21,6 +23,7 @@ pub(super) fn lines(before: &str, after: &str) -> Vec<DiffLine> {
     let (before, after): (Vec<&str>, Vec<&str>) =
         (before.lines().collect(), after.lines().collect());
     let all = compare(&before, &after);
+    let all = all.into_iter().map(without_secrets).collect::<Vec<_>>();
     let kept = |line: Option<&DiffLine>| matches!(line, None | Some(DiffLine::Kept(_)));
     let mut shown = Vec::new();
     for (at, line) in all.iter().enumerate() {
@@ -37,6 +40,15 @@ pub(super) fn lines(before: &str, after: &str) -> Vec<DiffLine> {
         shown.pop();
     }
     shown
+}
+
+/// A line that was there before may hold what nobody is to see, in a comment too.
+fn without_secrets(line: DiffLine) -> DiffLine {
+    match line {
+        DiffLine::Kept(line) => DiffLine::Kept(mask(&line)),
+        DiffLine::Removed(line) => DiffLine::Removed(mask(&line)),
+        shown => shown,
+    }
 }
 
 fn compare(before: &[&str], after: &[&str]) -> Vec<DiffLine> {

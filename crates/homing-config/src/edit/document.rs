@@ -6,6 +6,7 @@ mod lists;
 
 use std::path::{Path, PathBuf};
 
+use crate::SecretSource;
 use toml::de::DeTable;
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 
@@ -43,6 +44,8 @@ pub enum Setting {
     Number(i64),
     /// True or false.
     Flag(bool),
+    /// Where a secret comes from.
+    Secret(SecretSource),
 }
 
 impl Setting {
@@ -52,6 +55,15 @@ impl Setting {
             Self::Texts(texts) => Value::Array(texts.iter().collect::<Array>()),
             Self::Number(number) => (*number).into(),
             Self::Flag(flag) => (*flag).into(),
+            Self::Secret(source) => {
+                let place: Value = match source {
+                    SecretSource::Env(name) | SecretSource::Keyring(name) => name.into(),
+                    SecretSource::File(path) => path.display().to_string().into(),
+                    SecretSource::Command(words) => Value::Array(words.iter().collect::<Array>()),
+                };
+                let table = [(source.form(), place)];
+                Value::InlineTable(table.into_iter().collect())
+            }
         }
     }
 }

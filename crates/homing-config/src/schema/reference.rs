@@ -63,7 +63,7 @@ pub fn reference() -> String {
         }
     }
     text.push_str("\n## Types\n\n");
-    let types = ["path", "duration", "size", "patterns"];
+    let types = ["path", "duration", "size", "patterns", "secret"];
     for name in types {
         let meaning = schema["definitions"][name]["description"]
             .as_str()

@@ -91,6 +91,8 @@ struct Source {
     /// A source with more files is not synced.
     #[schemars(range(min = 1, max = 10_000_000))]
     max_files: Option<i64>,
+    /// Where the secret comes from that the origin asks for; never the secret itself. Kind `dir` asks for none.
+    token: Option<Secret>,
     /// Whether it takes part at all; a source that does not publishes nothing.
     enabled: Option<bool>,
 }
@@ -204,6 +206,35 @@ text! {
         "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": "^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$" }],
         "examples": ["512KiB", "10MiB", "1GiB"],
         "description": "Bytes, or a number with its unit, for example `512KiB`, `10MiB` or `1GiB`."
+    }
+    Secret = {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": { "env": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" } },
+                "required": ["env"],
+                "additionalProperties": false
+            },
+            {
+                "type": "object",
+                "properties": { "file": { "type": "string", "minLength": 1 } },
+                "required": ["file"],
+                "additionalProperties": false
+            },
+            {
+                "type": "object",
+                "properties": { "command": { "type": "array", "items": { "type": "string" }, "minItems": 1 } },
+                "required": ["command"],
+                "additionalProperties": false
+            },
+            {
+                "type": "object",
+                "properties": { "keyring": { "type": "string", "minLength": 1 } },
+                "required": ["keyring"],
+                "additionalProperties": false
+            }
+        ],
+        "description": "Where a secret is looked up at the moment of its use: `{ env = \"NAME\" }`, `{ file = \"PATH\" }` (a file that nobody else may read), `{ command = [\"gh\", \"auth\", \"token\"] }` (10 s and 64 KiB at most) or `{ keyring = \"NAME\" }` (the entry of the desktop's keyring with the attributes `service` = `homing` and `username` = NAME). Never the secret itself."
     }
     Patterns = {
         "type": "array",

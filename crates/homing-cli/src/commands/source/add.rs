@@ -1,7 +1,7 @@
 //! `homing source add`
 
-use homing_api::CheckRequest;
-use homing_config::{Edit, EditError, Section, Setting};
+use homing_api::{CheckRequest, Problem, ProblemKind};
+use homing_config::{Edit, EditError, SecretSource, Section, Setting};
 
 use super::{ask, check};
 use crate::arguments::AddSourceArgs;
@@ -17,7 +17,13 @@ pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Repor
     let answers = ask::complete(args, &known, context.may_ask)?;
     let name = answers.name.as_str();
     let root = context.written_path(&answers.root);
-    let settings = settings(args, root, answers.every.as_deref());
+    let mut settings = settings(args, root, answers.every.as_deref());
+    let token = args
+        .token
+        .as_deref()
+        .map(|text| token(text, context))
+        .transpose()?;
+    settings.extend(token.map(|token| ("token", Setting::Secret(token))));
     let change = |edit: &mut Edit| -> Result<(), EditError> {
         edit.add(Section::Source, name, &settings)?;
         for target in &answers.targets {
@@ -47,9 +53,28 @@ pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Repor
             }
             told.notes.push(check::told(check));
             told.notes.extend(check::notices(check));
+            told.notes.extend(check::token(check));
         }
     }
     editing::finish(context, args.dry_run, &change, told).await
+}
+
+/// Reads where a secret is. The error does not repeat what was typed, for it may be one.
+fn token(text: &str, context: &Context) -> Result<SecretSource, CliError> {
+    match SecretSource::parse(text) {
+        Ok(SecretSource::File(path)) => {
+            let path = context.written_path(&path.to_string_lossy());
+            Ok(SecretSource::File(path.into()))
+        }
+        Ok(source) => Ok(source),
+        Err(error) => {
+            let problem = Problem::new(
+                ProblemKind::BadRequest,
+                format!("--token: {}", error.message),
+            );
+            Err(problem.with_hint(error.hint.unwrap_or_default()).into())
+        }
+    }
 }
 
 fn settings<'a>(

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use homing_api::{CheckRequest, Exit, Problem, ProblemKind, SourceCheck, SourceChecks};
+use homing_api::{
+    CheckRequest, Exit, Problem, ProblemKind, SecretShown, SourceCheck, SourceChecks,
+};
 use homing_config::{Config, Section};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -38,7 +40,7 @@ pub(super) async fn run(args: &CheckSourcesArgs, context: &Context) -> Result<Re
     for check in checks.sources.iter().filter(|check| check.error.is_none()) {
         let line = escape(&format!("{}: {}", check.id, told(check))).into_owned();
         text.extend([line.as_str(), "\n"]);
-        for line in notices(check) {
+        for line in notices(check).into_iter().chain(token(check)) {
             text.extend([escape(&line).as_ref(), "\n"]);
         }
     }
@@ -48,7 +50,14 @@ pub(super) async fn run(args: &CheckSourcesArgs, context: &Context) -> Result<Re
     let problems: Vec<Problem> = checks.sources.iter().filter_map(problem).collect();
     let exit = match problems.len() {
         0 => Exit::Done,
-        failed if failed == checks.sources.len() => Exit::Failed,
+        failed if failed == checks.sources.len() => {
+            let is_secret = |problem: &Problem| problem.kind == ProblemKind::Credentials;
+            if problems.iter().all(is_secret) {
+                Exit::Permission
+            } else {
+                Exit::Failed
+            }
+        }
         _ => Exit::Partial,
     };
     Ok(Report::new(&checks, text)
@@ -140,16 +149,31 @@ pub(super) fn notices(check: &SourceCheck) -> Vec<String> {
     lines
 }
 
+/// Returns what is to be said of a secret that was found.
+pub(super) fn token(check: &SourceCheck) -> Option<String> {
+    let token = check.token.as_ref().filter(|token| token.found)?;
+    let from = &token.from;
+    let mut line = format!("  its token is there: {from}");
+    if matches!(from, SecretShown::Env(_)) {
+        line.push_str(" of this shell; homingd has an environment of its own");
+    }
+    if !token.used {
+        line.push_str("; a source of this kind sends it nowhere");
+    }
+    Some(line)
+}
+
 /// Returns why nothing can be said of a source.
 pub(super) fn problem(check: &SourceCheck) -> Option<Problem> {
     let error = check.error.as_ref()?;
     let mut causes = vec![error.message.clone()];
     causes.extend(error.causes.iter().cloned());
-    let mut problem = Problem::new(
-        error.kind.clone(),
-        format!("source `{}` cannot be read", check.id),
-    )
-    .with_causes(causes);
+    let what = if error.kind == ProblemKind::Credentials {
+        format!("the token of source `{}` is not to be had", check.id)
+    } else {
+        format!("source `{}` cannot be read", check.id)
+    };
+    let mut problem = Problem::new(error.kind.clone(), what).with_causes(causes);
     problem.hint.clone_from(&error.hint);
     problem.source = Some(check.id.clone());
     Some(problem)
