@@ -33,8 +33,11 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     }
     let mut status = context.client.status().await?;
     select(&mut status, &args.names)?;
-    let text = render(&status, context.now, context.screen);
-    Ok(Report::new(&status, context.screen.fit(text)))
+    let text = || {
+        let text = render(&status, context.now, context.screen);
+        context.screen.fit(text)
+    };
+    Ok(Report::either(context.json, &status, text))
 }
 
 fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
