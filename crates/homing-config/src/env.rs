@@ -27,6 +27,8 @@ pub struct Env {
     pub data_dir_override: Option<PathBuf>,
     /// `HOMING_LOG_FORMAT`.
     pub log_format: Option<String>,
+    /// [`ALLOCATOR_IS_SET`] is set.
+    pub allocator_is_set: bool,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// Where relative paths on the command line begin.
@@ -36,6 +38,9 @@ pub struct Env {
     /// What commands of the user's find in their environment.
     pub passed_on: Vec<(OsString, OsString)>,
 }
+
+/// The variable that tells whether somebody has given settings to glibc's allocator.
+pub const ALLOCATOR_IS_SET: &str = "MALLOC_ARENA_MAX";
 
 /// The variables that commands of the user's find: what finds programs and files, the language, the desktop.
 const PASSED_ON: [&str; 19] = [
@@ -91,6 +96,7 @@ impl Env {
             log_format: var_os("HOMING_LOG_FORMAT")
                 .filter(|value| !value.is_empty())
                 .map(|value| value.to_string_lossy().into_owned()),
+            allocator_is_set: var_os(ALLOCATOR_IS_SET).is_some(),
             no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
@@ -115,6 +121,7 @@ impl Env {
             config_file: None,
             data_dir_override: None,
             log_format: None,
+            allocator_is_set: false,
             no_color: false,
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),

@@ -30,6 +30,6 @@ pub use config::{
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
-pub use env::Env;
+pub use env::{ALLOCATOR_IS_SET, Env};
 pub use locations::Locations;
 pub use values::{ValueError, parse_duration, parse_name, parse_size};

@@ -2,6 +2,7 @@
 //!
 //! The only crate that knows axum. It decides nothing about items: that is the engine's.
 
+mod allocator;
 mod api;
 mod arguments;
 mod assemble;
@@ -94,6 +95,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
         }
         Action::CheckSources => print(&check_sources::run(&locations, env)?),
         Action::Serve | Action::Help | Action::Version => {
+            allocator::begin_with_settings(env);
             let from_env = env.log_format.as_deref();
             let from_env = from_env.map(|word| arguments::log_format("HOMING_LOG_FORMAT", word));
             let log_format = match arguments.log_format {
@@ -126,12 +128,19 @@ fn serve(place: Place) -> Result<ExitCode, StartError> {
     let format = place.log_format(judged.as_ref().ok().map(|judged| &judged.config));
     let log = log::start(filter, format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
     let ended = runtime.block_on(daemon::run(place, judged, log));
     runtime.shutdown_timeout(LAST_GRACE);
     ended
+}
+
+/// Returns how many threads run tasks: what takes long does not run on them, so that a few are enough for any machine.
+fn workers() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
 }
 
 fn print(text: &str) -> Result<ExitCode, StartError> {
