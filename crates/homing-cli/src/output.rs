@@ -97,6 +97,22 @@ impl Report {
         }
     }
 
+    /// Takes a large document, of which only what is asked for is written: that of `--json`, or the text for people.
+    pub(crate) fn either(
+        json: bool,
+        document: &impl Serialize,
+        human: impl FnOnce() -> String,
+    ) -> Self {
+        if json {
+            Self::new(document, "")
+        } else {
+            Self {
+                human: human(),
+                ..Self::printed(Exit::Done)
+            }
+        }
+    }
+
     /// Says that all has been printed already.
     pub(crate) fn printed(exit: Exit) -> Self {
         Self {

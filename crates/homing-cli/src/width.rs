@@ -7,6 +7,9 @@ const JOINER: char = '\u{200d}';
 
 /// Returns the columns that a text takes; styles take none.
 pub(crate) fn columns(text: &str) -> usize {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.len();
+    }
     if !text.contains('\u{1b}') {
         return text.width();
     }

@@ -50,7 +50,8 @@ pub(crate) fn read(path: &Path, uid: u32) -> Result<Option<String>, ConfigError>
     if metadata.len() > MAX_BYTES {
         return Err(too_large());
     }
-    let mut bytes = Vec::new();
+    let length = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(length + 1);
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;

@@ -93,7 +93,7 @@ struct Hints {
 
 impl Hints {
     fn read(config_file: &Path, env: &Env) -> Self {
-        let texts = Texts::read_leniently(config_file, env.uid);
+        let texts = Texts::read_leniently(config_file, env.uid).without_sides();
         let document = texts.document().table;
         let base = config_file.parent().unwrap_or(Path::new("/"));
         let path = |key: &str| {
@@ -212,6 +212,20 @@ mod tests {
         assert_eq!(home.find().socket, PathBuf::from("/x/h.sock"));
         let home = Home::new(Some("daemon = 3"));
         assert_eq!(home.find().data_dir, home.path(".local/share/homing"));
+    }
+
+    #[test]
+    fn what_stands_among_sources_and_targets_is_found() {
+        for text in [
+            "[sources.a]\nroot = \"x\"\n[daemon]\nsocket = \"/x/h.sock\"\n[targets.b]\npath = \"y\"\n",
+            "[sources.a]\nexclude = [\n  [\"b\"],\n]\n  [ daemon ] # [sources.b]\nsocket = \"/x/h.sock\"\n",
+            "[sources.'a#']\nroot = \"x\"\n[\"daemon\"]\nsocket = \"/x/h.sock\"\n",
+            "daemon.socket = \"/x/h.sock\"\n[sources.a]\nsocket = \"no\"\n",
+            "[sources.a]\nroot = \"\"\"\n[daemon]\nsocket = 'no'\n\"\"\"\n[daemon]\nsocket = \"/x/h.sock\"\n",
+        ] {
+            let found = Home::new(Some(text)).find().socket;
+            assert_eq!(found, PathBuf::from("/x/h.sock"), "{text}");
+        }
     }
 
     #[test]

@@ -150,6 +150,28 @@ impl Texts {
         Self(read.collect())
     }
 
+    /// Returns them without the tables of sources and targets, which are most of a long text: for whoever asks where the
+    /// daemon is, and wants no more.
+    pub(crate) fn without_sides(mut self) -> Self {
+        for file in &mut self.0 {
+            // In a string of several lines a line may look like a table's title.
+            if file.text.contains("\"\"\"") || file.text.contains("'''") {
+                continue;
+            }
+            let mut skips = false;
+            let lines = file.text.split_inclusive('\n');
+            let kept = lines.filter(|line| {
+                let line = line.split('#').next().unwrap_or_default().trim();
+                if line.starts_with('[') && line.ends_with(']') {
+                    skips = line.starts_with("[sources.") || line.starts_with("[targets.");
+                }
+                !skips
+            });
+            file.text = kept.collect();
+        }
+        self
+    }
+
     /// Parses them and makes one document of them, as far as they could be understood.
     pub(crate) fn document(&self) -> Document<'_> {
         let mut document = Document::default();

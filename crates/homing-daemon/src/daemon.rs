@@ -59,6 +59,7 @@ pub(crate) async fn run(
         engine: service.serving(),
         conditions: service.conditions(),
         identity: identity(locations),
+        status: Arc::default(),
         figures: figures.clone(),
         held: Held::default(),
         reload,

@@ -127,12 +127,19 @@ fn serve(place: Place) -> Result<ExitCode, StartError> {
     let format = place.log_format(judged.as_ref().ok().map(|judged| &judged.config));
     let log = log::start(filter, format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
     let ended = runtime.block_on(daemon::run(place, judged, log));
     runtime.shutdown_timeout(LAST_GRACE);
     ended
+}
+
+/// Returns how many threads run tasks: what takes long does not run on them, so that a few are enough for any machine.
+fn workers() -> usize {
+    const MOST: usize = 4;
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
 }
 
 fn print(text: &str) -> Result<ExitCode, StartError> {

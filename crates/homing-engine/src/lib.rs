@@ -31,6 +31,7 @@ mod filter;
 mod history;
 mod hooks;
 mod merging;
+mod noted;
 mod pause;
 mod pipeline;
 mod progress;
@@ -82,4 +83,5 @@ pub use report::{
 pub use spec::{
     AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,
 };
+pub use status::Freshness;
 pub use withdraw::{Forget, Withdrawal};

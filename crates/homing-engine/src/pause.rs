@@ -1,7 +1,6 @@
 //! Pauses: a person has said that nothing runs by itself for a while. They outlive the daemon.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use homing_core::SourceId;
@@ -11,8 +10,8 @@ use jiff::Timestamp;
 use crate::cadence::later;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::noted::Noted;
 use crate::runs;
-use crate::shared::locked;
 
 /// A time in which nothing runs by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct PauseReport {
 
 /// The pauses, with those that are over: what came due in them runs because of their end.
 #[derive(Debug, Default)]
-pub(crate) struct Pauses(Mutex<PauseReport>);
+pub(crate) struct Pauses(Noted<PauseReport>);
 
 impl Pauses {
     /// Reads what the store has.
@@ -57,12 +56,12 @@ impl Pauses {
 
     /// Goes on from what the store had.
     pub(crate) fn new(report: PauseReport) -> Self {
-        Self(Mutex::new(report))
+        Self(Noted::new(report))
     }
 
     /// Tells whether a source, or everything, is paused.
     pub(crate) fn holds(&self, source: &SourceId, now: Timestamp) -> bool {
-        let known = locked(&self.0);
+        let known = self.0.read();
         let own = known.sources.get(source);
         own.into_iter()
             .chain(&known.all)
@@ -71,7 +70,7 @@ impl Pauses {
 
     /// Returns when the pause of a source ended that a time lay in, or may have.
     pub(crate) fn ended(&self, source: &SourceId, time: Timestamp) -> Option<Timestamp> {
-        let known = locked(&self.0);
+        let known = self.0.read();
         let own = known.sources.get(source);
         own.into_iter()
             .chain(&known.all)
@@ -80,9 +79,16 @@ impl Pauses {
             .max()
     }
 
+    /// Returns the times at which something is paused no more.
+    pub(crate) fn ends(&self) -> Vec<Timestamp> {
+        let known = self.0.read();
+        let all = known.all.iter().chain(known.sources.values());
+        all.filter_map(|pause| pause.until).collect()
+    }
+
     /// Returns what is paused now.
     pub(crate) fn report(&self, now: Timestamp) -> PauseReport {
-        let mut report = locked(&self.0).clone();
+        let mut report = self.0.read().clone();
         report.all = report.all.filter(|pause| pause.holds(now));
         report.sources.retain(|_, pause| pause.holds(now));
         report
@@ -121,7 +127,7 @@ impl Engine {
             until: Some(pause.until.map_or(now, |until| until.min(now))),
             ..*pause
         };
-        let known = locked(&self.shared.pauses.0).clone();
+        let known = self.shared.pauses.0.read().clone();
         let mut ended: Vec<(Option<SourceId>, Pause)> = Vec::new();
         if let Some(source) = source {
             self.shared.source(source)?;
@@ -168,7 +174,7 @@ impl Engine {
                     .try_for_each(|(key, value)| writer.set_metadata(key, value))
             })
             .await?;
-        let mut known = locked(&self.shared.pauses.0);
+        let mut known = self.shared.pauses.0.write();
         for (source, pause) in pauses {
             match source {
                 Some(source) => drop(known.sources.insert(source, pause)),

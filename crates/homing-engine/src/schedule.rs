@@ -184,6 +184,11 @@ impl Schedule {
         self.stale_at
     }
 
+    /// Returns the times at which [`Self::is_stale`] may come to say something else by itself.
+    pub(crate) fn turning_points(&self) -> impl Iterator<Item = Timestamp> {
+        self.stale_at.into_iter().chain(self.last_success)
+    }
+
     /// Works out when the last success will be too long ago: once for each run, for every status asks.
     fn plan_staleness(&mut self, spec: &SourceSpec) {
         self.stale_at = self.last_success.and_then(|success| {

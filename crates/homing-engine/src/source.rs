@@ -13,6 +13,7 @@ use tokio::sync::Mutex as TurnLock;
 use crate::changes;
 use crate::error::EngineError;
 use crate::figures;
+use crate::noted::Noted;
 use crate::recover;
 use crate::report::{RunReport, RunRequest, RunStatus, Trigger, Verb};
 use crate::runs::{self, Run};
@@ -32,7 +33,7 @@ pub(crate) struct SourceActor {
     /// Held by the run that is under way.
     turn: TurnLock<Recovery>,
     waiting: Mutex<VecDeque<(RunRequest, Arc<Run>)>>,
-    known: Mutex<Knowledge>,
+    known: Noted<Knowledge>,
     pub(crate) watching: Watching,
 }
 
@@ -67,19 +68,24 @@ impl SourceActor {
             ..Knowledge::default()
         };
         Self {
-            known: Mutex::new(known),
+            known: Noted::new(known),
             ..Self::default()
         }
     }
 
     /// Counts with another schedule from now on.
     pub(crate) fn reschedule(&self, schedule: Schedule) {
-        locked(&self.known).schedule = schedule;
+        self.known.write().schedule = schedule;
     }
 
     /// Returns what it remembers.
     pub(crate) fn knowledge(&self) -> Knowledge {
-        locked(&self.known).clone()
+        self.known.read().clone()
+    }
+
+    /// Returns the times at which its status changes by itself, beside its pauses.
+    pub(crate) fn turning_points(&self) -> Vec<Timestamp> {
+        self.known.read().schedule.turning_points().collect()
     }
 
     /// Returns why it is the source's turn, if it is, and nothing of it waits or is under way.
@@ -87,7 +93,7 @@ impl SourceActor {
         if !locked(&self.waiting).is_empty() {
             return None;
         }
-        let mut known = locked(&self.known);
+        let mut known = self.known.write();
         if known.current.is_some() {
             return None;
         }
@@ -96,12 +102,12 @@ impl SourceActor {
 
     /// Gives the source its turn: something changed in it, or in a target that it takes edits from.
     pub(crate) fn something_changed(&self) {
-        locked(&self.known).schedule.changed = true;
+        self.known.write().schedule.changed = true;
     }
 
     /// Lets the source have its turn in spite of its failures: its origin is there again.
     pub(crate) fn came_back(&self) {
-        locked(&self.known).schedule.backoff_until = None;
+        self.known.write().schedule.backoff_until = None;
     }
 
     /// Takes the source for work that must not meet a run.
@@ -159,7 +165,7 @@ impl SourceActor {
                 }
             }
         }
-        locked(&self.known).repairs = false;
+        self.known.write().repairs = false;
     }
 
     /// Waits for the run's turn and goes through it to its end.
@@ -188,7 +194,7 @@ impl SourceActor {
             Err(error) => return Self::refuse(&shared, &run, &error),
         };
         {
-            let mut known = locked(&self.known);
+            let mut known = self.known.write();
             known.current = Some(Arc::clone(&run));
             // What changes from now on is another run's, unless this one looks at a part only.
             if request.filter.is_empty() && matches!(request.verb, Verb::Pull | Verb::Sync) {
@@ -239,7 +245,7 @@ impl SourceActor {
             return;
         };
         let schedule = {
-            let mut known = locked(&self.known);
+            let mut known = self.known.write();
             // A turn that the daemon's own end cut short is still owed.
             if !(report.status == RunStatus::Cancelled && shared.stopping.is_cancelled()) {
                 let error = ended.error.as_ref();
@@ -269,7 +275,7 @@ impl SourceActor {
         log(&report);
         figures::run_ended(&report);
         {
-            let mut known = locked(&self.known);
+            let mut known = self.known.write();
             if known.is_under_way(run) {
                 known.current = None;
             }

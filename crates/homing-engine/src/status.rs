@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::noted;
 use crate::pause::{Pause, PauseReport};
 use crate::report::{Condition, EngineStatus, RunStatus, SourceStatus, State, TargetStatus};
 use crate::runs;
@@ -22,6 +23,17 @@ use crate::watching::Trouble;
 #[derive(Default)]
 pub(crate) struct Snapshot(Mutex<Option<Arc<Stored>>>);
 
+/// For how long a status is what [`Engine::status`] would tell again.
+#[derive(Debug, Clone)]
+pub struct Freshness {
+    /// The commits and changes before it was found out.
+    commits: u64,
+    changes: u64,
+    /// When it was found out, and the first time after that at which something in it ends by itself.
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
 /// What the store knows, in one snapshot.
 struct Stored {
     /// The commits before it was read.
@@ -34,6 +46,41 @@ struct Stored {
 }
 
 impl Engine {
+    /// Returns what [`Engine::status`] does, and how long it will; `None`: it changes all the time, for something runs.
+    pub async fn status_to_keep(&self) -> Result<(EngineStatus, Option<Freshness>), EngineError> {
+        // Counted before anything is read: what changes meanwhile makes it look old, never new.
+        let (commits, changes, since) =
+            (self.shared.store.commits(), noted::changes(), runs::now());
+        let status = self.status().await?;
+        if status
+            .sources
+            .iter()
+            .any(|source| source.current_run.is_some())
+        {
+            return Ok((status, None));
+        }
+        let sources = self.shared.sources.values();
+        let points = sources.flat_map(|actor| actor.turning_points());
+        let until = points.chain(self.shared.pauses.ends());
+        let until = until.filter(|point| *point >= since).min();
+        let fresh = Freshness {
+            commits,
+            changes,
+            since,
+            until,
+        };
+        Ok((status, Some(fresh)))
+    }
+
+    /// Tells whether a status is still what [`Engine::status`] would tell.
+    pub fn still_holds(&self, status: &Freshness) -> bool {
+        let now = runs::now();
+        status.commits == self.shared.store.commits()
+            && status.changes == noted::changes()
+            && status.since <= now
+            && status.until.is_none_or(|until| now < until)
+    }
+
     /// Returns every configured source and target at a glance.
     pub async fn status(&self) -> Result<EngineStatus, EngineError> {
         let stored = self.stored().await?;

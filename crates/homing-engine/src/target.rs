@@ -10,6 +10,7 @@ use tokio::sync::{Mutex as TurnLock, oneshot};
 use crate::catalog::SourceHead;
 use crate::error::EngineError;
 use crate::hooks::{self, HookActor};
+use crate::noted::Noted;
 use crate::pipeline::plan::Consent;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
@@ -67,7 +68,7 @@ pub(crate) struct TargetActor {
     turn: TurnLock<Recovery>,
     pending: Mutex<Vec<(PublishRequest, oneshot::Sender<Published>)>>,
     pub(crate) hook: HookActor,
-    known: Mutex<Knowledge>,
+    known: Noted<Knowledge>,
     told: Mutex<Told>,
     pub(crate) watching: Watching,
 }
@@ -205,7 +206,7 @@ impl TargetActor {
 
     /// Returns what the last publish saw.
     pub(crate) fn knowledge(&self) -> Knowledge {
-        locked(&self.known).clone()
+        self.known.read().clone()
     }
 
     /// Takes the target for work that must not meet a publish, with what was left under way repaired.
@@ -250,7 +251,7 @@ impl TargetActor {
                 }
             },
         };
-        let mut known = locked(&self.known);
+        let mut known = self.known.write();
         match result {
             Ok(done) => {
                 *known = Knowledge {

@@ -18,6 +18,7 @@ use crate::changes;
 use crate::edits::Look;
 use crate::error::{EngineError, reason};
 use crate::filter::Filter;
+use crate::noted::Noted;
 use crate::pipeline::plan::pull::{self, PullInput};
 use crate::pipeline::survey;
 use crate::report::Verb;
@@ -44,7 +45,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// How the watch of a source or target stands.
 #[derive(Debug, Default)]
 pub(crate) struct Watching {
-    trouble: Mutex<Option<Trouble>>,
+    trouble: Noted<Option<Trouble>>,
     ended: Notify,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Trouble {
 impl Watching {
     /// Returns why it is not watched, if it should be.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        locked(&self.trouble).clone()
+        self.trouble.read().clone()
     }
 
     /// Says that a run has ended: what was missing may be there, or be another place.
@@ -311,9 +312,9 @@ impl Keeper {
     }
 
     fn tell(&self, trouble: Option<&SideError>) {
-        let mut known = locked(&self.watching().trouble);
+        let known = &self.watching().trouble;
         let message = trouble.map(reason);
-        if known.as_ref().map(|known| &known.message) == message.as_ref() {
+        if known.read().as_ref().map(|known| &known.message) == message.as_ref() {
             return;
         }
         if let Some(message) = &message {
@@ -321,11 +322,10 @@ impl Keeper {
         } else {
             tracing::info!(place = %self.place, "it is watched again");
         }
-        *known = message.map(|message| Trouble {
+        *known.write() = message.map(|message| Trouble {
             message,
             since: runs::now(),
         });
-        drop(known);
         changes::look(&self.shared);
     }
 

@@ -39,6 +39,8 @@ use homing_core::{
     Operation, Outcome, Progress, Recovered, Scope, Side, SideError, Watch,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::below::Root;
 use crate::capabilities::KnownCapabilities;
 use crate::errors::repeat;
@@ -314,6 +316,9 @@ impl Inner {
     }
 }
 
+/// Directories that are worked on at the same time: a hundred threads would be no faster, and each costs memory.
+static TURNS: Semaphore = Semaphore::const_new(16);
+
 /// Runs blocking work off the async workers and tells it when nobody waits any more; `None` when the runtime ends.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Cancel) -> T + Send + 'static,
@@ -324,6 +329,9 @@ async fn blocking<T: Send + 'static>(
             self.0.cancel();
         }
     }
+    // Who waits holds no thread. A turn ends with whoever waits for the work, so a file system that hangs cannot keep all
+    // of them for longer than runs may take.
+    let _turn = TURNS.acquire().await;
     let cancel = Cancel::default();
     let _guard = CancelOnDrop(cancel.clone());
     match tokio::task::spawn_blocking(move || work(&cancel)).await {

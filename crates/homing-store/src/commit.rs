@@ -244,15 +244,23 @@ impl Committer {
         }
     }
 
-    /// Waits for a message; `None` when nobody can send one any more. A log that has become long is copied back meanwhile.
+    /// Waits for a message; `None` when nobody can send one any more. When none comes for a while, a log that has become
+    /// long is copied back, and memory that was needed for the work is given back.
     fn next(&self) -> Option<Message> {
-        match self.log_length() {
-            ..CHECKPOINT_IDLE_BYTES => {}
-            CHECKPOINT_BUSY_BYTES.. => self.checkpoint("RESTART"),
-            _ => match self.receiver.recv_timeout(QUIET) {
-                Err(RecvTimeoutError::Timeout) => self.checkpoint("PASSIVE"),
-                received => return received.ok(),
-            },
+        let length = self.log_length();
+        if length >= CHECKPOINT_BUSY_BYTES {
+            self.checkpoint("RESTART");
+        }
+        match self.receiver.recv_timeout(QUIET) {
+            Err(RecvTimeoutError::Timeout) => {}
+            received => return received.ok(),
+        }
+        if (CHECKPOINT_IDLE_BYTES..CHECKPOINT_BUSY_BYTES).contains(&length) {
+            self.checkpoint("PASSIVE");
+        }
+        self.content_ids.forget_all();
+        if let Err(error) = self.connection.execute_batch("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "the state database's cache was not emptied");
         }
         self.receiver.recv().ok()
     }

@@ -12,6 +12,9 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use crate::StoreError;
 
 const READERS: u32 = 4;
+/// What a connection keeps of the database, in KiB. The system keeps it, too, so a reader needs little.
+const WRITER_CACHE: i32 = 8192;
+const READER_CACHE: i32 = 512;
 const STATEMENTS: usize = 64;
 
 /// Only `homing-store` writes, through one connection; everything else reads from the pool.
@@ -35,7 +38,7 @@ pub(crate) fn open_writer(database: &Path, busy: Duration) -> Result<Connection,
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE)?;
     // The writer thread checkpoints after its answers are out, so that no commit waits for it.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
@@ -60,6 +63,7 @@ pub(crate) fn reader_pool(database: &Path, busy: Duration) -> Pool<SqliteConnect
             connection.busy_timeout(busy)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
             connection.pragma_update(None, "query_only", true)?;
+            connection.pragma_update(None, "cache_size", -READER_CACHE)?;
             connection.pragma_update(None, "temp_store", "MEMORY")?;
             Ok(())
         });

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use r2d2::{Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use crate::commit::{CommitThread, panic_text};
 use crate::contents::{ContentState, StoredContents};
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     database: PathBuf,
     busy: Duration,
     pool: Pool<SqliteConnectionManager>,
+    /// One for each connection of the pool: who waits for one must not hold a thread meanwhile.
+    reading: Semaphore,
     commits: CommitThread,
     /// Held while a backup is made.
     pub(crate) backups: Mutex<()>,
@@ -66,9 +69,11 @@ impl Store {
             open::prepare(&data_dir, busy).map_err(|error| error.located(&database, busy))?;
         let commits = CommitThread::start(connection, database.clone(), busy)
             .map_err(|error| StoreError::io(&database, error))?;
+        let pool = crate::connection::reader_pool(&database, busy);
         let inner = Inner {
             contents: ContentState::new(&data_dir),
-            pool: crate::connection::reader_pool(&database, busy),
+            reading: Semaphore::new(pool.max_size() as usize),
+            pool,
             commits,
             data_dir,
             database,
@@ -127,6 +132,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        let _turn = self.inner.reading.acquire().await;
         let inner = Arc::clone(&self.inner);
         match tokio::task::spawn_blocking(move || inner.read(read)).await {
             Ok(result) => result,

@@ -36,7 +36,8 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     }
     let mut status = ask(args, context).await?;
     let text = show(&mut status, args, context.now, context.screen)?;
-    Ok(Report::new(&status, context.screen.fit(text)))
+    let text = || context.screen.fit(text);
+    Ok(Report::either(context.json, &status, text))
 }
 
 /// Asks for what is to be shown.

@@ -51,6 +51,7 @@ use crate::problem::Refusal;
 use crate::shown::Shown;
 
 pub(crate) use held::Held;
+pub(crate) use status::Written;
 
 pub(crate) use reload::{Answer, Requests};
 
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) conditions: Vec<Condition>,
     /// What this daemon is.
     pub(crate) identity: Identity,
+    /// The status as it was written last; with everything else that it tells, so that none outlives a change.
+    pub(crate) status: Arc<Written>,
     /// What is counted.
     pub(crate) figures: Figures,
     /// The room for answers that are held back.
@@ -150,6 +153,7 @@ impl Live {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut shared = Shared::clone(&current);
         change(&mut shared);
+        shared.status = Arc::default();
         *current = Arc::new(shared);
     }
 }

@@ -1,8 +1,13 @@
 //! `GET /v1/status`
 
-use axum::Json;
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Bytes;
 use axum::extract::State;
-use homing_api::{Condition, Daemon, Status, StatusQuery, routes};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use homing_api::{Condition, Daemon, ProblemKind, Status, StatusQuery, routes};
+use homing_engine::{EngineStatus, Freshness};
 
 use super::Api;
 use super::extract::Params;
@@ -21,12 +26,15 @@ use crate::problem::Refusal;
 pub(super) async fn show(
     State(api): State<Api>,
     Params(query): Params<StatusQuery>,
-) -> Result<Json<Status>, Refusal> {
-    let mut status = document(&api).await?;
-    if query.detailed {
+) -> Result<Response, Refusal> {
+    let body = if query.detailed {
+        let mut status = document(&api).await?;
         fill_in(&mut status, &api).await?;
-    }
-    Ok(Json(status))
+        json(&status)?
+    } else {
+        written(&api).await?
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// Adds what has to be counted.
@@ -54,10 +62,45 @@ async fn fill_in(status: &mut Status, api: &Api) -> Result<(), Refusal> {
 
 /// Returns what [`show`] tells.
 pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
+    match &api.0.engine {
+        Ok(serving) => Ok(with(api, serving.engine.status().await?)),
+        Err(_) => Ok(without_configuration(api)),
+    }
+}
+
+/// The status as it was written last: most who ask do so while nothing happens.
+#[derive(Default)]
+pub(crate) struct Written(Mutex<Option<(Freshness, Bytes)>>);
+
+async fn written(api: &Api) -> Result<Bytes, Refusal> {
     let Ok(serving) = &api.0.engine else {
-        return Ok(without_configuration(api));
+        return json(&without_configuration(api));
     };
-    let status = serving.engine.status().await?;
+    let last = || {
+        api.0
+            .status
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
+    if let Some((freshness, body)) = &*last()
+        && serving.engine.still_holds(freshness)
+    {
+        return Ok(body.clone());
+    }
+    let (status, freshness) = serving.engine.status_to_keep().await?;
+    let body = json(&with(api, status))?;
+    *last() = freshness.map(|freshness| (freshness, body.clone()));
+    Ok(body)
+}
+
+fn json(status: &Status) -> Result<Bytes, Refusal> {
+    let written = serde_json::to_vec(status);
+    let failed = |error: serde_json::Error| Refusal::new(ProblemKind::Internal, error.to_string());
+    written.map(Bytes::from).map_err(failed)
+}
+
+fn with(api: &Api, status: EngineStatus) -> Status {
     let mut daemon = daemon(api);
     daemon.recovered = status.recovered;
     if let Some(moved) = &status.quarantined {
@@ -84,11 +127,11 @@ pub(super) async fn document(api: &Api) -> Result<Status, Refusal> {
     }
     daemon.quarantined = status.quarantined;
     daemon.paused = status.paused.map(convert::pause);
-    Ok(Status {
+    Status {
         daemon,
         sources: status.sources.into_iter().map(convert::source).collect(),
         targets: status.targets.into_iter().map(convert::target).collect(),
-    })
+    }
 }
 
 fn without_configuration(api: &Api) -> Status {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use homing_engine::{Cadence, EngineError, PauseReport, RunRequest, Trigger, Verb};
+use homing_engine::{
+    Cadence, Engine, EngineError, Freshness, PauseReport, RunRequest, Trigger, Verb,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{World, names, source};
@@ -146,4 +148,38 @@ async fn a_first_turn_that_waits_is_kept_over_a_restart() {
     assert!(first > Timestamp::now());
     world.restart().await;
     assert_eq!(due(world.engine().await.status().await.unwrap()), first);
+}
+
+/// Returns for how long a status holds that is told while nothing happens.
+async fn settled(engine: &Engine) -> Freshness {
+    loop {
+        let (status, fresh) = engine.status_to_keep().await.unwrap();
+        if let Some(fresh) = fresh.filter(|fresh| engine.still_holds(fresh)) {
+            assert_eq!(engine.status().await.unwrap(), status);
+            return fresh;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_holds_until_something_changes_or_ends() {
+    let mut world = two();
+    world.sync_well("one").await;
+    let engine = world.engine().await;
+    let before = settled(&engine).await;
+    engine.pause(Some(&source("two")), None).await.unwrap();
+    assert!(!engine.still_holds(&before), "a pause began");
+    let before = settled(&engine).await;
+    world.sync_well("one").await;
+    assert!(!engine.still_holds(&before), "a run took place");
+    engine.resume(None).await.unwrap();
+    let length = Some(Duration::from_secs(2));
+    engine.pause(None, length).await.unwrap();
+    let (status, fresh) = engine.status_to_keep().await.unwrap();
+    assert!(status.paused.is_some());
+    while engine.pauses().all.is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(fresh.is_none_or(|fresh| !engine.still_holds(&fresh)));
 }

@@ -37,6 +37,7 @@ fn daemon() -> Told {
             config_path: "/c/config.toml".into(),
             data_dir: "/d".into(),
         },
+        status: std::sync::Arc::default(),
         figures: Figures::install().unwrap(),
         held: Held::default(),
         events: events.clone(),

@@ -1,5 +1,7 @@
 //! A `homingd` to measure, and the commands that ask it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -214,6 +216,23 @@ impl Service {
         };
         // USER_HZ is 100 on every Linux that Rust runs on.
         Ok((ticks(11) + ticks(12)) / 100.0)
+    }
+
+    /// Returns the processor time of each thread that the daemon has, to the nanosecond: [`Self::processor_seconds`] is
+    /// counted in steps of 10 ms.
+    pub(crate) fn threads(&self) -> Result<BTreeMap<OsString, Duration>> {
+        let pid = self.daemon.as_ref().context("no daemon runs")?.id();
+        let mut threads = BTreeMap::new();
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?;
+            // One that has ended since the directory was read is left out.
+            let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else {
+                continue;
+            };
+            let used = text.split_whitespace().next().unwrap_or_default();
+            threads.insert(thread.file_name(), Duration::from_nanos(used.parse()?));
+        }
+        Ok(threads)
     }
 
     /// Returns where the daemon listens.

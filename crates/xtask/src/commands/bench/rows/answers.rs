@@ -80,12 +80,25 @@ fn reload(service: &Service, runs: usize, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// Measures a minute, after what the requests before needed was given back.
 fn idle(service: &Service, table: &mut Table) -> Result<()> {
-    // Of the process, for threads that end meanwhile take their own figures along; in steps of 10 ms, so over ten minutes.
-    let before = service.processor_seconds()?;
-    thread::sleep(Duration::from_mins(10));
-    let used = (service.processor_seconds()? - before) * 1000.0 / 10.0;
+    thread::sleep(Duration::from_secs(15));
+    let (before, begun) = (service.threads()?, Instant::now());
+    thread::sleep(Duration::from_secs(45));
+    let (after, took) = (service.threads()?, begun.elapsed());
+    // Ended threads take their figures along; what they did last is not known.
+    let gone = before.keys().filter(|id| !after.contains_key(*id)).count();
+    let used: Duration = after
+        .iter()
+        .map(|(id, used)| used.saturating_sub(before.get(id).copied().unwrap_or_default()))
+        .sum();
+    let used = used.as_secs_f64() * 1000.0 * 60.0 / took.as_secs_f64();
     let (memory, _) = service.memory()?;
+    if gone > 0 {
+        table.note(format!(
+            "{gone} threads ended in the idle minute, whose time is not in its figure"
+        ));
+    }
     table.tell(
         "memory with 100 sources that are idle",
         &format!("{memory:.1} MiB"),
