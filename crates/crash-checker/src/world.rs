@@ -33,6 +33,10 @@ pub(crate) struct Origin {
 
 /// A target of the world. It takes from every source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "choices that do not depend on each other"
+)]
 pub(crate) struct Target {
     /// A published file that a person deleted stays away.
     pub(crate) keep_deletions: bool,
