@@ -103,9 +103,12 @@ impl Engine {
             let is_undone = nothing_was_left || !published.carried.iter().all(failed);
             shared
                 .store
-                .write(move |writer| match is_undone {
-                    true => writer.mark_undone(undone, by),
-                    false => writer.unmark_undone(by),
+                .write(move |writer| {
+                    if is_undone {
+                        writer.mark_undone(undone, by)
+                    } else {
+                        writer.unmark_undone(by)
+                    }
                 })
                 .await?;
             for target in targets {

@@ -118,10 +118,13 @@ fn run_suite(more: &[String]) -> Result<()> {
     run_last(&mut suite, || {
         let list = fs::read_to_string(skipped.path()).unwrap_or_default();
         let lines: BTreeSet<&str> = list.lines().collect();
-        lines
-            .iter()
-            .map(|line| format!("     SKIPPED {line}\n"))
-            .collect()
+        let mut told = String::new();
+        for line in lines {
+            told += "     SKIPPED ";
+            told += line;
+            told += "\n";
+        }
+        told
     })
 }
 
