@@ -260,7 +260,9 @@ fn runs(pid: &str) -> bool {
 
 #[test]
 fn a_hook_that_outlives_a_killed_homingd_does_not_run_beside_the_next_one() -> TestResult {
-    let home = with_hook("cat > /dev/null; echo $$ > {home}/began; exec tail -f /dev/null")?;
+    let home = with_hook(
+        "cat > /dev/null; echo $$ > {home}/began; exec tail -f /dev/null > /dev/null 2>&1",
+    )?;
     let began = home.path("began");
     let mut fifo = Command::new("mkfifo");
     fifo.arg(&began);

@@ -502,9 +502,10 @@ fn what_was_switched_off_or_removed_by_hand_is_told_and_can_be_finished() -> Tes
         home.ok(&["config", "reload"])?;
         // The other source does its work, and says what waits.
         home.origin("more").write("new.md", "new\n")?;
-        let said = home.ok(&["sync", "more"])?;
-        line_with(&said, &["withheld:", "source `team`", why])?;
-        ensure!(home.target("agents").texts()?.len() == 10, "{said}");
+        let synced = home.homing(&["sync", "more"])?;
+        synced.expect(7, &[])?;
+        line_with(&synced.stdout, &["withheld:", "source `team`", why])?;
+        ensure!(home.target("agents").texts()?.len() == 10, "{synced}");
         daemon.stop()?;
         let daemon = home.start()?;
         home.status_when_recovered()?;

@@ -53,8 +53,13 @@ pub(crate) fn exit_of(runs: &[Run], problems: &[Problem], open_conflicts: bool) 
     {
         return Exit::Partial;
     }
-    let blocked = runs.iter().any(|run| run.status == RunStatus::Blocked);
-    if blocked || open_conflicts || runs.iter().flat_map(|run| &run.items).any(waits) {
+    // The guard keeps files of another source, which went by hand: the run did its own work, and its target waits.
+    let is_withheld = |run: &Run| run.problems.iter().any(|told| told.kind == "withheld");
+    let blocked = |run: &Run| run.status == RunStatus::Blocked || is_withheld(run);
+    if runs.iter().any(blocked)
+        || open_conflicts
+        || runs.iter().flat_map(|run| &run.items).any(waits)
+    {
         return Exit::Waiting;
     }
     Exit::Done
@@ -222,7 +227,7 @@ pub(crate) fn status_style(status: &RunStatus) -> Style {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use homing_api::{Trigger, Verb};
+    use homing_api::{Notice, Trigger, Verb};
 
     use super::*;
 
@@ -290,6 +295,11 @@ pub(crate) mod tests {
         let failed = || item("x", ItemAction::Failed, Some("no"));
         let conflict = || item("y", ItemAction::Conflict, Some("content"));
         let busy = || vec![Problem::new(ProblemKind::Busy, "the queue is full")];
+        let withheld = || Notice {
+            kind: "withheld".to_owned(),
+            path: String::new(),
+            message: "source `gone` is not configured any more".to_owned(),
+        };
         let none = Vec::new;
         for (name, runs, problems, open, code) in [
             ("all done", vec![ok(), ok()], none(), false, 0),
@@ -368,6 +378,16 @@ pub(crate) mod tests {
             (
                 "blocked",
                 vec![ok(), run(2, "b", RunStatus::Blocked)],
+                none(),
+                false,
+                7,
+            ),
+            (
+                "files of another source withheld",
+                vec![Run {
+                    problems: vec![withheld()],
+                    ..ok()
+                }],
                 none(),
                 false,
                 7,
