@@ -9,10 +9,12 @@ mod diff;
 mod edit;
 mod event;
 mod files;
+mod item;
 mod pause;
 mod problem;
 mod reload;
 mod remedy;
+mod request;
 pub mod routes;
 mod run;
 mod status;
@@ -41,13 +43,15 @@ pub use event::{
     ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
 };
 pub use files::{File, Files, FilesQuery};
+pub use item::{Item, ItemAction, Version};
 pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use reload::{Changes, Reloaded};
+pub use request::{
+    ManyRunsRequest, ReleaseRequest, RequestVerb, RunRequest, Selection, StartedRuns,
+};
 pub use run::{
-    Failure, Item, ItemAction, ManyRunsRequest, Notice, Phase, ReleaseRequest, RequestVerb, Run,
-    RunProgress, RunQuery, RunRequest, RunStatus, Runs, RunsQuery, Selection, StartedRuns, Trigger,
-    Verb, Version,
+    Failure, Notice, Phase, Run, RunProgress, RunQuery, RunStatus, Runs, RunsQuery, Trigger, Verb,
 };
 pub use status::{
     Condition, Daemon, Health, Source, Sources, State, Status, StatusQuery, Target, Targets,
