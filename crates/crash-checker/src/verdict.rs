@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::checks::{self, Snapshot};
 use crate::history::History;
@@ -169,7 +170,7 @@ impl History<'_> {
             .as_array()
             .into_iter()
             .flatten()
-            .any(|run| run["status"] == "blocked");
+            .any(waits);
         if code == 0 {
             ensure!(
                 open.is_empty(),
@@ -279,6 +280,12 @@ impl History<'_> {
         }
         self.after(&["status"], None)
     }
+}
+
+/// Tells whether a run, or its target for the sake of another source, waits for a person.
+fn waits(run: &Value) -> bool {
+    let mut told = run["problems"].as_array().into_iter().flatten();
+    run["status"] == "blocked" || told.any(|problem| problem["kind"] == "withheld")
 }
 
 /// Tells whether all that failed is a path that people made a file at one place and a directory at another: no side can
