@@ -1,58 +1,27 @@
 //! Drop-ins: what wins, what may not repeat, which file an error names, and whose files they must be.
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::fs::{self, Permissions};
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use homing_config::{Config, ConfigError, Env, Locations, SourceKind};
+use homing_config::{Config, ConfigError, SourceKind};
 
-struct Home {
-    dir: tempfile::TempDir,
-    env: Env,
-}
+use crate::home::Home;
 
 impl Home {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let env = Env::with_home(dir.path());
-        let home = Self { dir, env };
-        fs::create_dir_all(home.path("config.d")).unwrap();
-        for (name, text) in files {
-            home.write(name, text);
-        }
-        home
-    }
-
-    /// Returns a path beside the configuration file.
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(".config/homing").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let mut file = fs::File::create(self.path(name)).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn locations(&self) -> Locations {
-        Locations::find(None, None, &self.env).unwrap()
-    }
-
     fn load(&self) -> Result<Config, ConfigError> {
         Config::load(&self.locations(), &self.env)
     }
 
     /// Returns all that is wrong, each `file:line:column: message`, the file without its directory.
-    fn wrong(&self) -> Vec<String> {
+    fn complaints(&self) -> Vec<String> {
         let Err(ConfigError::Invalid { diagnostics }) = self.load() else {
             panic!("it is valid")
         };
         let directory = format!(
             "{}/",
-            self.path("").display().to_string().trim_end_matches('/')
+            self.beside("").display().to_string().trim_end_matches('/')
         );
         let told = diagnostics.iter().map(ToString::to_string);
         told.map(|line| line.replace(&directory, "")).collect()
@@ -73,7 +42,7 @@ const TEAM: &str =
 
 #[test]
 fn later_files_win_key_by_key_and_lists_are_replaced() {
-    let home = Home::new(&[
+    let home = Home::with(&[
         ("config.toml", TEAM),
         (
             "config.d/20-mine.toml",
@@ -104,7 +73,7 @@ fn later_files_win_key_by_key_and_lists_are_replaced() {
     assert_eq!(
         team.kind,
         SourceKind::Dir {
-            root: home.dir.path().join("team")
+            root: home.path("team")
         }
     );
     assert_eq!(config.targets.len(), 1);
@@ -112,26 +81,26 @@ fn later_files_win_key_by_key_and_lists_are_replaced() {
 
 #[test]
 fn drop_ins_count_without_the_file_itself_unless_it_was_named() {
-    let mut home = Home::new(&[("config.d/a.toml", TEAM)]);
+    let mut home = Home::with(&[("config.d/a.toml", TEAM)]);
     assert_eq!(home.load().unwrap().sources.len(), 1);
-    home.env.config_file = Some(home.path("config.toml"));
+    home.env.config_file = Some(home.beside("config.toml"));
     assert!(matches!(home.load(), Err(ConfigError::Missing { .. })));
 }
 
 #[test]
 fn paths_in_drop_ins_are_relative_to_the_file_itself() {
-    let home = Home::new(&[(
+    let home = Home::with(&[(
         "config.d/a.toml",
         "[sources.s]\nkind = \"dir\"\nroot = \"agents\"\n",
     )]);
     let config = home.load().unwrap();
     let SourceKind::Dir { root } = &config.sources.values().next().unwrap().kind;
-    assert_eq!(root, &home.path("agents"));
+    assert_eq!(root, &home.beside("agents"));
 }
 
 #[test]
 fn every_error_names_its_file() {
-    let home = Home::new(&[
+    let home = Home::with(&[
         (
             "config.toml",
             "[daemon]\nmax_runs = 0\n[sources.team]\nkind = \"dir\"\nroot = \"~/team\"\n",
@@ -146,7 +115,7 @@ fn every_error_names_its_file() {
         ),
     ]);
     assert_eq!(
-        home.wrong(),
+        home.complaints(),
         [
             "config.toml:2:12: max_runs: 0 is not between 1 and 256",
             "config.d/a.toml:3:1: unknown key `prioritty` in [sources.team]",
@@ -159,7 +128,7 @@ fn every_error_names_its_file() {
 
 #[test]
 fn what_is_no_toml_names_its_file_and_hides_no_other_mistake() {
-    let home = Home::new(&[
+    let home = Home::with(&[
         (
             "config.toml",
             "[daemon]\nmax_runs = 0\n[sources.team\nkind = \"dir\"\nroot = \"~/team\"\n",
@@ -170,7 +139,7 @@ fn what_is_no_toml_names_its_file_and_hides_no_other_mistake() {
             "[targets.t]\npath = \"~/t\"\nfrom = [\"team\"]\n",
         ),
     ]);
-    let wrong = home.wrong();
+    let wrong = home.complaints();
     // That the source lacks its kind, and the target its source, may be because of what could not be understood.
     assert_eq!(wrong.len(), 3, "{wrong:?}");
     assert!(
@@ -186,7 +155,7 @@ fn what_is_no_toml_names_its_file_and_hides_no_other_mistake() {
 
 #[test]
 fn a_source_and_a_target_are_defined_once() {
-    let home = Home::new(&[
+    let home = Home::with(&[
         ("config.toml", TEAM),
         (
             "config.d/a.toml",
@@ -195,9 +164,9 @@ fn a_source_and_a_target_are_defined_once() {
         ("config.d/b.toml", "[targets.t]\npath = \"~/u\"\n"),
     ]);
     let wrong: Vec<String> = home
-        .wrong()
+        .complaints()
         .into_iter()
-        .map(|line| line.replace(&home.path("").display().to_string(), ""))
+        .map(|line| line.replace(&home.beside("").display().to_string(), ""))
         .collect();
     assert_eq!(
         wrong,
@@ -210,39 +179,47 @@ fn a_source_and_a_target_are_defined_once() {
 
 #[test]
 fn each_must_be_the_users_alone() {
-    let home = Home::new(&[("config.toml", TEAM), ("config.d/a.toml", "")]);
-    fs::set_permissions(home.path("config.d/a.toml"), Permissions::from_mode(0o664)).unwrap();
+    let home = Home::with(&[("config.toml", TEAM), ("config.d/a.toml", "")]);
+    fs::set_permissions(
+        home.beside("config.d/a.toml"),
+        Permissions::from_mode(0o664),
+    )
+    .unwrap();
     let told = home.refusal();
     assert!(told.contains("a.toml") && told.contains("664"), "{told}");
-    fs::set_permissions(home.path("config.d/a.toml"), Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(
+        home.beside("config.d/a.toml"),
+        Permissions::from_mode(0o644),
+    )
+    .unwrap();
     assert!(home.load().is_ok());
-    fs::set_permissions(home.path("config.d"), Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(home.beside("config.d"), Permissions::from_mode(0o777)).unwrap();
     let told = home.refusal();
     assert!(told.contains("config.d") && told.contains("777"), "{told}");
-    fs::set_permissions(home.path("config.d"), Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(home.beside("config.d"), Permissions::from_mode(0o700)).unwrap();
     if home.env.uid == 0 {
-        std::os::unix::fs::chown(home.path("config.d/a.toml"), Some(65_534), None).unwrap();
+        std::os::unix::fs::chown(home.beside("config.d/a.toml"), Some(65_534), None).unwrap();
         assert!(home.refusal().contains("65534"));
     }
 }
 
 #[test]
 fn what_is_no_file_or_directory_is_refused() {
-    let home = Home::new(&[]);
-    fs::create_dir(home.path("config.d/a.toml")).unwrap();
+    let home = Home::with(&[]);
+    fs::create_dir_all(home.beside("config.d/a.toml")).unwrap();
     assert!(home.refusal().contains("regular file"));
-    fs::remove_dir(home.path("config.d/a.toml")).unwrap();
-    symlink("nowhere.toml", home.path("config.d/a.toml")).unwrap();
+    fs::remove_dir(home.beside("config.d/a.toml")).unwrap();
+    symlink("nowhere.toml", home.beside("config.d/a.toml")).unwrap();
     assert!(home.refusal().contains("a.toml"));
-    fs::remove_file(home.path("config.d/a.toml")).unwrap();
-    fs::remove_dir(home.path("config.d")).unwrap();
+    fs::remove_file(home.beside("config.d/a.toml")).unwrap();
+    fs::remove_dir(home.beside("config.d")).unwrap();
     home.write("config.d", "");
     assert!(home.refusal().contains("not a directory"));
 }
 
 #[test]
 fn a_drop_in_may_say_where_state_and_socket_are() {
-    let home = Home::new(&[
+    let home = Home::with(&[
         (
             "config.toml",
             "[daemon]\nsocket = \"/a/s.sock\"\nmax_runs = \n",
@@ -254,21 +231,21 @@ fn a_drop_in_may_say_where_state_and_socket_are() {
     ]);
     let locations = home.locations();
     assert_eq!(locations.socket, PathBuf::from("/b/s.sock"));
-    assert_eq!(locations.data_dir, home.dir.path().join("state"));
+    assert_eq!(locations.data_dir, home.path("state"));
 }
 
 #[test]
 fn a_target_keeps_out_of_the_drop_ins() {
-    let mut home = Home::new(&[]);
-    home.env.config_dir = Some(home.dir.path().join("elsewhere"));
+    let mut home = Home::with(&[]);
+    home.env.config_dir = Some(home.path("elsewhere"));
     home.write(
         "config.toml",
         &format!("{TEAM}[targets.t]\npath = \"config.d/x\"\nfrom = [\"team\"]\n"),
     );
-    home.env.config_file = Some(home.path("config.toml"));
+    home.env.config_file = Some(home.beside("config.toml"));
     assert!(
-        home.wrong()[0].contains("may not be there"),
+        home.complaints()[0].contains("may not be there"),
         "{:?}",
-        home.wrong()
+        home.complaints()
     );
 }

@@ -1,53 +1,20 @@
 //! Edits of configurations as users write them: what stays byte for byte, what is refused, and where changes go.
-#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::fs::{self, Permissions};
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 
-use homing_config::{EXAMPLE, Edit, EditError, Env, Locations, Section, Setting};
+use homing_config::{EXAMPLE, Edit, EditError, Section, Setting};
 
-struct Home {
-    dir: tempfile::TempDir,
-    env: Env,
-}
+use crate::home::Home;
 
 impl Home {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let env = Env::with_home(dir.path());
-        let home = Self { dir, env };
-        for (name, text) in files {
-            home.write(name, text);
-        }
-        home
-    }
-
-    /// Returns a path beside the configuration file.
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(".config/homing").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut file = fs::File::create(path).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
     fn begin(&self) -> Edit {
-        Edit::begin(&Locations::find(None, None, &self.env).unwrap(), &self.env).unwrap()
+        Edit::begin(&self.locations(), &self.env).unwrap()
     }
 
     /// Edits the file alone and returns what becomes of it.
     fn edited(text: &str, change: impl FnOnce(&mut Edit)) -> String {
-        let home = Self::new(&[("config.toml", text)]);
+        let home = Self::with(&[("config.toml", text)]);
         let mut edit = home.begin();
         change(&mut edit);
         edit.write().unwrap();
@@ -240,12 +207,12 @@ fn lists_keep_their_form() {
 #[test]
 fn a_section_of_a_drop_in_is_edited_there() {
     let drop_in = "# local\n[sources.team]\nenabled = true # why\n\n[sources.extra]\nkind = \"dir\"\nroot = \"~/extra\"\n";
-    let home = Home::new(&[("config.toml", COMMENTED), ("config.d/local.toml", drop_in)]);
+    let home = Home::with(&[("config.toml", COMMENTED), ("config.d/local.toml", drop_in)]);
     let mut edit = home.begin();
     assert_eq!(edit.names(Section::Source), ["extra", "mine", "team"]);
     assert_eq!(
         edit.place(Section::Source, "extra"),
-        Some((home.path("config.d/local.toml").as_path(), 5))
+        Some((home.beside("config.d/local.toml").as_path(), 5))
     );
     edit.set(Section::Source, "extra", "priority", &Setting::Number(3))
         .unwrap();
@@ -277,7 +244,7 @@ fn a_section_of_a_drop_in_is_edited_there() {
 
 #[test]
 fn what_would_not_be_valid_is_not_written() {
-    let home = Home::new(&[("config.toml", COMMENTED)]);
+    let home = Home::with(&[("config.toml", COMMENTED)]);
     let mut edit = home.begin();
     edit.add(Section::Source, "new", &dir_source("~/team/deeper"))
         .unwrap();
@@ -318,8 +285,8 @@ fn what_would_not_be_valid_is_not_written() {
 
 #[test]
 fn a_file_that_is_no_toml_is_left_alone() {
-    let home = Home::new(&[("config.toml", "[sources.team\n")]);
-    let locations = Locations::find(None, None, &home.env).unwrap();
+    let home = Home::with(&[("config.toml", "[sources.team\n")]);
+    let locations = home.locations();
     let error = Edit::begin(&locations, &home.env).unwrap_err();
     let EditError::Unreadable(config) = error else {
         panic!("{error:?}")
@@ -347,19 +314,19 @@ fn a_value_that_is_wrong_may_be_mended_by_an_edit() {
 
 #[test]
 fn a_link_is_followed_and_the_mode_is_kept() {
-    let home = Home::new(&[("config.toml", COMMENTED)]);
-    let dotfiles = home.dir.path().join("dotfiles");
+    let home = Home::with(&[("config.toml", COMMENTED)]);
+    let dotfiles = home.path("dotfiles");
     fs::create_dir(&dotfiles).unwrap();
     let real = dotfiles.join("homing.toml");
-    fs::rename(home.path("config.toml"), &real).unwrap();
+    fs::rename(home.beside("config.toml"), &real).unwrap();
     fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
-    symlink("../../dotfiles/homing.toml", home.path("config.toml")).unwrap();
+    symlink("../../dotfiles/homing.toml", home.beside("config.toml")).unwrap();
     let mut edit = home.begin();
     edit.set(Section::Source, "team", "enabled", &Setting::Flag(false))
         .unwrap();
     edit.write().unwrap();
     assert!(
-        fs::symlink_metadata(home.path("config.toml"))
+        fs::symlink_metadata(home.beside("config.toml"))
             .unwrap()
             .is_symlink()
     );
@@ -381,7 +348,7 @@ fn a_link_is_followed_and_the_mode_is_kept() {
 
 #[test]
 fn a_first_source_makes_the_file_for_the_user_alone() {
-    let home = Home::new(&[]);
+    let home = Home::with(&[]);
     let mut edit = home.begin();
     edit.add(Section::Source, "new", &dir_source("/srv/new"))
         .unwrap();
@@ -390,13 +357,19 @@ fn a_first_source_makes_the_file_for_the_user_alone() {
         home.read("config.toml"),
         "[sources.new]\nkind = \"dir\"\nroot = \"/srv/new\"\n"
     );
-    let mode = |path: &str| fs::metadata(home.path(path)).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &str| {
+        fs::metadata(home.beside(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!((mode("config.toml"), mode("")), (0o600, 0o700));
 }
 
 #[test]
 fn two_editors_do_not_lose_each_others_change() {
-    let home = Home::new(&[("config.toml", COMMENTED)]);
+    let home = Home::with(&[("config.toml", COMMENTED)]);
     let mut first = home.begin();
     first
         .set(Section::Source, "team", "priority", &Setting::Number(1))
@@ -439,12 +412,12 @@ fn two_editors_do_not_lose_each_others_change() {
 
 #[test]
 fn a_file_that_cannot_be_written_is_told() {
-    let home = Home::new(&[("config.toml", COMMENTED)]);
+    let home = Home::with(&[("config.toml", COMMENTED)]);
     let mut edit = home.begin();
     edit.set(Section::Source, "team", "priority", &Setting::Number(1))
         .unwrap();
     // A directory has the name of the temporary file, which stops even root.
-    fs::create_dir(home.path(&format!(".config.toml.homing-{}", std::process::id()))).unwrap();
+    fs::create_dir(home.beside(&format!(".config.toml.homing-{}", std::process::id()))).unwrap();
     let error = edit.write().unwrap_err();
     assert!(
         matches!(&error, EditError::Write { written, .. } if written.is_empty()),
@@ -457,7 +430,7 @@ fn a_file_that_cannot_be_written_is_told() {
 fn an_edit_changes_nothing_else_that_is_configured() {
     let drop_in = "[sources.mine]\nkind = \"dir\"\nroot = \"~/mine\"\n\n[targets.t]\npath = \"~/t\"\nfrom = [\"mine\", \"team\"]\n";
     for (main, local) in [(EXAMPLE, drop_in), (COMMENTED, "[daemon]\nmax_runs = 3\n")] {
-        let home = Home::new(&[("config.toml", main), ("config.d/local.toml", local)]);
+        let home = Home::with(&[("config.toml", main), ("config.d/local.toml", local)]);
         let before = home.begin().judge().unwrap();
         for (id, source) in &before.sources {
             let mut edit = home.begin();
