@@ -36,5 +36,6 @@ fn pair(source: &Path, target: &Path) -> Pair {
     Pair {
         source: source.to_owned(),
         target: target.to_owned(),
+        schedule: "",
     }
 }

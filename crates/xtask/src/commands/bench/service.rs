@@ -24,6 +24,8 @@ pub(crate) struct Pair {
     pub(crate) source: PathBuf,
     /// The target's directory; equal ones are one target.
     pub(crate) target: PathBuf,
+    /// When the source is synced by itself: lines of its section.
+    pub(crate) schedule: &'static str,
 }
 
 /// A daemon with a home of its own.
@@ -51,7 +53,7 @@ impl Service {
                 "[sources.s{number}]\nkind = \"dir\"\nroot = \"{}\"",
                 pair.source.display()
             )?;
-            writeln!(config, "max_files = 200000\n")?;
+            writeln!(config, "max_files = 200000\n{}", pair.schedule)?;
             let name = format!("\"s{number}\"");
             match targets.iter_mut().find(|(path, _)| *path == pair.target) {
                 Some((_, from)) => from.push(name),
@@ -75,6 +77,16 @@ impl Service {
         };
         service.launch()?;
         Ok(service)
+    }
+
+    /// Changes the text of the configuration.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(String) -> String) -> Result<()> {
+        let path = self.home.join(".config/homing/config.toml");
+        let text = change(fs::read_to_string(&path)?);
+        // At once, as an editor does: a half file is no configuration.
+        let new = path.with_extension("new");
+        File::create(&new)?.write_all(text.as_bytes())?;
+        Ok(fs::rename(new, path)?)
     }
 
     /// Starts the daemon and returns how long it took until it answered.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::super::kept::{Kept, percentile};
-use super::super::service::Service;
+use super::super::service::{Pair, Service};
 use super::super::table::{Table, Target};
 use super::files::{make_files, write};
 use super::{Bench, pair};
@@ -34,7 +34,16 @@ fn hundred_sources(bench: &Bench<'_>) -> Result<Service> {
         let source = bench.place.fresh(&format!("answers/source-{number}"))?;
         make_files(&source, 20, 1_024, number)?;
         let target = bench.place.fresh(&format!("answers/target-{number}"))?;
-        pairs.push(pair(&source, &target));
+        // As people have them: all by the clock, some watched.
+        let schedule = if number % 10 == 0 {
+            "every = \"15m\"\nwatch = true\n"
+        } else {
+            "every = \"15m\"\n"
+        };
+        pairs.push(Pair {
+            schedule,
+            ..pair(&source, &target)
+        });
     }
     let service = Service::start(bench.binaries, &base.join("home"), &pairs)?;
     service.time(&["sync", "--all"])?;
@@ -72,11 +81,19 @@ fn kept_connection(service: &Service, table: &mut Table) -> Result<()> {
 
 fn reload(service: &Service, runs: usize, table: &mut Table) -> Result<()> {
     let mut times = Vec::new();
-    for _ in 0..runs {
+    let intervals = ["\"15m\"", "\"20m\""];
+    for run in 0..runs {
+        let (from, to) = (intervals[run % 2], intervals[(run + 1) % 2]);
         let mut kept = Kept::open(&service.socket())?;
+        service.reconfigure(|text| text.replace(from, to))?;
         times.push(kept.time("POST", "/v1/reload", "")?);
     }
-    table.add("reload, 100 sources", &times, &[], &[Target::Millis(50.0)]);
+    table.add(
+        "reload, 100 sources that are all changed",
+        &times,
+        &[],
+        &[Target::Millis(50.0)],
+    );
     Ok(())
 }
 
