@@ -50,7 +50,8 @@
 //!   both sides agree on the file's end, sees upstream's line as one that never changed.
 //! * *A target whose layout changed* has an edited file under another name: its lines are missed there from then on.
 //! * *What an undo gave back while its source was not configured* may conflict when the source is back.
-//! * *One name of several files* in a flat target: any of the winning source's files may be there.
+//! * *One name of several files* in a flat target: any of the winning source's files may be there, and the edit of one
+//!   that a direct source takes no more keeps the name.
 //! * *A source that takes other files than before* keeps edits until `homing push`: until then other targets may have
 //!   what the origin has not.
 //! * *A file that a person made in a target*, or that an undo gave back while its source was not configured, may stay there

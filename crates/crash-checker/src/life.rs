@@ -52,7 +52,7 @@ impl History<'_> {
                 "homingd died while it repaired, without a reason"
             );
             ensure!(
-                begun.elapsed() < Duration::from_secs(20),
+                begun.elapsed() < Duration::from_mins(1),
                 "homingd does not end its repairs: {}",
                 answer.stderr
             );

@@ -55,6 +55,7 @@ pub(crate) fn published(
             } else if let [upstream] = offered[..]
                 && !is_binary(&upstream.bytes)
                 && !several
+                && !(world.targets[number].flat && has_an_uncovered_file(world, snapshot, path))
             {
                 let there = units(&seen.bytes);
                 let lacking: Vec<String> = model
@@ -121,6 +122,15 @@ pub(crate) fn arrived(world: &World, model: &Model, snapshot: &Snapshot) -> Resu
         }
     }
     Ok(())
+}
+
+/// Tells whether a direct source takes a file of this name no more: its edit keeps the name in a flat target.
+fn has_an_uncovered_file(world: &World, snapshot: &Snapshot, name: &str) -> bool {
+    let is_named = |key: &str| key.rsplit('/').next() == Some(name);
+    world.origins.iter().enumerate().any(|(number, origin)| {
+        let mut keys = snapshot[&Place::Origin(number)].files.keys();
+        origin.direct && keys.any(|key| is_named(key) && !origin.selection.covers(key))
+    })
 }
 
 /// Who made a file keeps it when upstream lets go of it. An edit that the source has taken in from any target, and may

@@ -227,6 +227,8 @@ async fn settle(
         .collect();
     let recovered = side.recover(interrupted.clone(), shared.contents()).await?;
     shared.flush_contents().await?;
+    let paths: BTreeMap<&ItemKey, &JournalRow> =
+        rows.iter().map(|(row, _)| (&row.path, row)).collect();
     let mut rescued = Vec::new();
     let mut found: BTreeMap<ItemKey, (ItemState, bool)> = BTreeMap::new();
     for Recovered {
@@ -236,12 +238,13 @@ async fn settle(
         rescued: hashes,
     } in recovered
     {
-        if let Some((row, _)) = rows.iter().find(|(row, _)| row.path == key) {
+        if let Some(row) = paths.get(&key) {
             rescued.extend(hashes.iter().map(|hash| rescued_row(row, *hash)));
         }
         found.insert(key, (state, was_placed));
     }
     let mut settled = Vec::with_capacity(rows.len());
+    let mut damaged = Vec::new();
     // Newest first: of several operations on one path, only the last one says what was meant.
     for (
         (row, _),
@@ -261,15 +264,27 @@ async fn settle(
         settled.push(if known && version == row.after {
             End::Done(present)
         } else if power_lost && known && version != row.before && row.after.is_some() {
-            let item = repair(shared, side, operation, version).await?;
-            tracing::warn!(path = %row.path, "wrote again what the machine's end had damaged; a copy is kept");
-            End::Done(item)
+            damaged.push((
+                settled.len(),
+                Operation {
+                    expected: version,
+                    ..operation
+                },
+            ));
+            End::NotDone
         } else if was_placed && version != row.before {
             // What is there now was made from what the operation placed: an edit of that, not of what was before.
             End::Done(made(&operation))
         } else {
             End::NotDone
         });
+    }
+    let (places, operations): (Vec<usize>, Vec<Operation>) = damaged.into_iter().unzip();
+    for (at, item) in places
+        .into_iter()
+        .zip(repair(shared, side, operations).await?)
+    {
+        settled[at] = End::Done(item);
     }
     settled.reverse();
     Ok((settled, rescued))
@@ -315,26 +330,35 @@ fn rescued_row(row: &JournalRow, hash: ContentHash) -> JournalRow {
     }
 }
 
-/// Replaces what a power cut made of a file (a copy is kept) by what was to be there.
+/// Replaces what a power cut made of files (copies are kept) by what was to be there, and returns what is there now.
 async fn repair(
     shared: &Shared,
     side: &dyn Side,
-    operation: Operation,
-    found: Option<Version>,
-) -> Result<Option<Item>, EngineError> {
-    let operation = Operation {
-        expected: found,
-        ..operation
-    };
-    let key = operation.key.to_string();
-    let outcomes = side
-        .apply(vec![operation], shared.contents(), Progress::default())
-        .await;
-    match outcomes.into_iter().next() {
-        Some(Outcome::Done(item) | Outcome::Placed(item)) => Ok(item),
-        Some(Outcome::Failed(error)) => Err(error.into()),
-        Some(Outcome::Changed) | None => Err(SideError::Changed { key }.into()),
+    operations: Vec<Operation>,
+) -> Result<Vec<Option<Item>>, EngineError> {
+    if operations.is_empty() {
+        return Ok(Vec::new());
     }
+    let keys: Vec<ItemKey> = operations
+        .iter()
+        .map(|damaged| damaged.key.clone())
+        .collect();
+    let outcomes = side
+        .apply(operations, shared.contents(), Progress::default())
+        .await;
+    let mut items = Vec::with_capacity(keys.len());
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        items.push(match outcome {
+            Outcome::Done(item) | Outcome::Placed(item) => item,
+            Outcome::Failed(error) => return Err(error.into()),
+            Outcome::Changed => {
+                let key = key.to_string();
+                return Err(SideError::Changed { key }.into());
+            }
+        });
+        tracing::warn!(path = %key, "wrote again what the machine's end had damaged; a copy is kept");
+    }
+    Ok(items)
 }
 
 /// Returns what an operation makes of its path.
