@@ -154,6 +154,18 @@ impl EngineError {
         }
     }
 
+    /// Returns what the guard refused, with the whole command that goes on: without the root's word the next run could
+    /// stop before it comes here.
+    pub(crate) fn blocked(&self, source: &SourceId, verb: &str, accept_root: bool) -> Failure {
+        let root = if accept_root { "--accept-root " } else { "" };
+        Failure {
+            hint: Some(format!(
+                "look at `homing diff {source}`; then `homing {verb} {source} {root}--accept-deletions` goes on with exactly this plan, and no other"
+            )),
+            ..self.failure()
+        }
+    }
+
     /// Returns the stable word for the kind of error.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -300,8 +300,9 @@ impl<'a> TargetRun<'a> {
         plan.changes
             .retain(|(_, change)| !sources.contains(&change.source));
         for source in sources {
+            let accept_root = self.requests.iter().any(|request| request.accept_root);
             let withheld = Withheld {
-                failure: error.failure(),
+                failure: error.blocked(&source, "sync", accept_root),
                 digest: digest.clone(),
             };
             self.done.blocked.insert(source, withheld);
