@@ -11,11 +11,12 @@ use homing_core::{
     ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Side, SideError, SourceId,
     TargetId, Version,
 };
-use homing_store::{HeadRow, LedgerRow};
+use homing_store::{HeadRow, HoldRow, LedgerRow};
 
 use crate::capture::take_in;
 use crate::catalog::{Catalog, SourceHead};
 use crate::edits::Look;
+use crate::elsewhere;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
@@ -337,7 +338,11 @@ impl Diff<'_> {
             paths,
             rules,
         )
-        .await?;
+        .await;
+        let near = match near {
+            Err(error) => return Err(elsewhere::told(self.shared, id, error).await),
+            Ok(near) => near,
+        };
         let policies = policies(self.shared, spec);
         let input = PublishInput {
             target: id,

@@ -96,6 +96,14 @@ pub enum EngineError {
     /// The root is another directory than before.
     #[error("{0} is another directory than at the last run")]
     RootChanged(String),
+    /// The configuration names another path for a target than before.
+    #[error("{message}")]
+    PathChanged {
+        /// From where to where, and what stays behind.
+        message: String,
+        /// The command that goes on.
+        hint: String,
+    },
     /// The root is empty, and it was not before.
     #[error("{0} is empty, and it was not at the last run")]
     RootEmpty(String),
@@ -180,7 +188,7 @@ impl EngineError {
             Self::NothingToUndo | Self::NothingLeftToUndo(_) => "nothing-to-undo",
             Self::Rejected { .. } => "rejected",
             Self::Guard { .. } => "guard",
-            Self::RootChanged(_) => "root-changed",
+            Self::RootChanged(_) | Self::PathChanged { .. } => "root-changed",
             Self::RootEmpty(_) => "root-empty",
             Self::RootGone(_) => "not-found",
             Self::Stalled(_) => "stalled",
@@ -203,7 +211,7 @@ impl EngineError {
     /// Tells whether a person must act before another attempt makes sense.
     pub(crate) fn needs_a_person(&self) -> bool {
         match self {
-            Self::RootChanged(_) | Self::Guard { .. } => true,
+            Self::RootChanged(_) | Self::PathChanged { .. } | Self::Guard { .. } => true,
             Self::Side(error) => {
                 matches!(
                     error,
@@ -244,7 +252,7 @@ impl EngineError {
                 ));
             }
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
-            Self::Rejected { hint, .. } => hint,
+            Self::Rejected { hint, .. } | Self::PathChanged { hint, .. } => hint,
             Self::Guard { .. } => {
                 "look at `homing diff`; then `homing sync --accept-deletions` goes on with exactly this plan, and no other"
             }
