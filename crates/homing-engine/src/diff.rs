@@ -129,14 +129,12 @@ struct Diff<'a> {
 impl Diff<'_> {
     async fn find(mut self) -> Result<DiffReport, EngineError> {
         let id = self.id.clone();
-        let (row, mut head, held) = self
+        let (row, mut head, holds) = self
             .shared
             .store
-            .read(move |reader| {
-                let held: BTreeSet<ItemKey> = reader.holds(&id)?.into_keys().collect();
-                Ok((reader.source(&id)?, reader.head(&id)?, held))
-            })
+            .read(move |reader| Ok((reader.source(&id)?, reader.head(&id)?, reader.holds(&id)?)))
             .await?;
+        let held: BTreeSet<ItemKey> = holds.keys().cloned().collect();
         let targets = self.shared.targets_of(self.id);
         let pushes = self.spec.push != PushMode::Never && self.request.verb != Verb::Pull;
         if self.spec.push != PushMode::Never {
@@ -186,6 +184,10 @@ impl Diff<'_> {
             })?;
             self.take_in(plan, &mut head, &listing, targets.is_empty());
         }
+        // A hold ends when upstream moves on from what was undone.
+        let holds_on =
+            |hold: &&HoldRow| head.get(&hold.key).and_then(|row| row.head) == hold.refused;
+        self.report.held = holds.values().filter(holds_on).count();
         for target in &targets {
             self.publish(target, &head).await?;
         }
