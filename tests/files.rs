@@ -70,6 +70,36 @@ fn files_are_listed_by_path_pattern_and_age() -> TestResult {
 }
 
 #[test]
+fn what_an_undo_holds_is_named_one_by_one() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    for path in ["a.md", "b.md", "c.md"] {
+        origin.write(path, "one\n")?;
+    }
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("a.md", "two\n")?;
+    origin.remove("b.md")?;
+    home.ok(&["sync"])?;
+    home.ok(&["undo"])?;
+    // Upstream has `b.md` no more, and the undo keeps it.
+    let listed = home.json_ok(&["files", "team"])?;
+    ensure!(paths(&listed)? == ["a.md", "b.md", "c.md"], "{listed:#}");
+    for (at, held) in [(0, true), (1, true), (2, false)] {
+        ensure!(listed["files"][at]["held"] == held, "{listed:#}");
+    }
+    line_with(&home.ok(&["files", "team"])?, &["held", "b.md"])?;
+    line_with(
+        &home.ok(&["diff", "team"])?,
+        &["team: 2 held items left out"],
+    )?;
+    home.ok(&["release", "team"])?;
+    let listed = home.json_ok(&["files", "team"])?;
+    ensure!(paths(&listed)? == ["a.md", "c.md"], "{listed:#}");
+    Ok(())
+}
+
+#[test]
 fn an_edit_that_was_not_pushed_is_told() -> TestResult {
     let home = Home::new()?;
     home.make_origin("team")?.write("a.md", "one\n")?;

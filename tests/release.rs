@@ -59,7 +59,19 @@ fn release_never_overwrites_an_edit_of_what_was_held() -> TestResult {
     let (home, _daemon) = with_holds()?;
     let target = home.target("agents");
     target.write("a.md", "one, edited\n")?;
-    home.homing(&["release", "team"])?.expect(7, &[])?;
+    let told = home.homing(&["release", "team"])?;
+    told.expect(7, &[])?;
+    for text in [
+        "1 item could not follow upstream",
+        "conflict: agents: a.md",
+        "homing resolve agents a.md --ours|--theirs",
+    ] {
+        ensure!(
+            told.stdout.contains(text),
+            "expected `{text}` in {}",
+            told.stdout
+        );
+    }
     target.expect(&[("a.md", "one, edited\n"), ("b.md", "two\n")])
 }
 

@@ -32,6 +32,9 @@ pub struct Diff {
     /// What the guard would say, when it would block.
     #[serde(default)]
     pub blocked: Option<String>,
+    /// Items that an undo keeps as they are; `GET /v1/sources/{id}/files` names them.
+    #[serde(default)]
+    pub held: u64,
     /// What a person should hear about.
     #[serde(default)]
     pub problems: Vec<Notice>,

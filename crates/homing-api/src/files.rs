@@ -49,6 +49,9 @@ pub struct File {
     pub executable: bool,
     /// Whether it carries an edit that the origin does not have.
     pub modified: bool,
+    /// Whether an undo keeps what upstream has from the targets.
+    #[serde(default)]
+    pub held: bool,
     /// When it was last taken over or edited.
     pub synced_at: String,
 }

@@ -53,6 +53,7 @@ pub(crate) fn file(report: &engine::FileReport) -> wire::File {
         hash: report.version.hash.to_string(),
         executable: report.version.executable,
         modified: report.modified,
+        held: report.held,
         synced_at: time(report.synced_at),
     }
 }
@@ -88,6 +89,7 @@ pub(crate) fn diff(source: String, mut report: engine::DiffReport) -> wire::Diff
             })
             .collect(),
         blocked: report.blocked,
+        held: report.held as u64,
         problems: report.problems.into_iter().map(notice).collect(),
     }
 }

@@ -11,11 +11,12 @@ use homing_core::{
     ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Side, SideError, SourceId,
     TargetId, Version,
 };
-use homing_store::{HeadRow, LedgerRow};
+use homing_store::{HeadRow, HoldRow, LedgerRow};
 
 use crate::capture::take_in;
 use crate::catalog::{Catalog, SourceHead};
 use crate::edits::Look;
+use crate::elsewhere;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
@@ -128,14 +129,12 @@ struct Diff<'a> {
 impl Diff<'_> {
     async fn find(mut self) -> Result<DiffReport, EngineError> {
         let id = self.id.clone();
-        let (row, mut head, held) = self
+        let (row, mut head, holds) = self
             .shared
             .store
-            .read(move |reader| {
-                let held: BTreeSet<ItemKey> = reader.holds(&id)?.into_keys().collect();
-                Ok((reader.source(&id)?, reader.head(&id)?, held))
-            })
+            .read(move |reader| Ok((reader.source(&id)?, reader.head(&id)?, reader.holds(&id)?)))
             .await?;
+        let held: BTreeSet<ItemKey> = holds.keys().cloned().collect();
         let targets = self.shared.targets_of(self.id);
         let pushes = self.spec.push != PushMode::Never && self.request.verb != Verb::Pull;
         if self.spec.push != PushMode::Never {
@@ -185,6 +184,10 @@ impl Diff<'_> {
             })?;
             self.take_in(plan, &mut head, &listing, targets.is_empty());
         }
+        // A hold ends when upstream moves on from what was undone.
+        let holds_on =
+            |hold: &&HoldRow| head.get(&hold.key).and_then(|row| row.head) == hold.refused;
+        self.report.held = holds.values().filter(holds_on).count();
         for target in &targets {
             self.publish(target, &head).await?;
         }
@@ -337,7 +340,11 @@ impl Diff<'_> {
             paths,
             rules,
         )
-        .await?;
+        .await;
+        let near = match near {
+            Err(error) => return Err(elsewhere::told(self.shared, id, error).await),
+            Ok(near) => near,
+        };
         let policies = policies(self.shared, spec);
         let input = PublishInput {
             target: id,

@@ -96,6 +96,14 @@ pub enum EngineError {
     /// The root is another directory than before.
     #[error("{0} is another directory than at the last run")]
     RootChanged(String),
+    /// The configuration names another path for a target than before.
+    #[error("{message}")]
+    PathChanged {
+        /// From where to where, and what stays behind.
+        message: String,
+        /// The command that goes on.
+        hint: String,
+    },
     /// The root is empty, and it was not before.
     #[error("{0} is empty, and it was not at the last run")]
     RootEmpty(String),
@@ -154,6 +162,18 @@ impl EngineError {
         }
     }
 
+    /// Returns what the guard refused, with the whole command that goes on: without the root's word the next run could
+    /// stop before it comes here.
+    pub(crate) fn blocked(&self, source: &SourceId, verb: &str, accept_root: bool) -> Failure {
+        let root = if accept_root { "--accept-root " } else { "" };
+        Failure {
+            hint: Some(format!(
+                "look at `homing diff {source}`; then `homing {verb} {source} {root}--accept-deletions` goes on with exactly this plan, and no other"
+            )),
+            ..self.failure()
+        }
+    }
+
     /// Returns the stable word for the kind of error.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -168,7 +188,7 @@ impl EngineError {
             Self::NothingToUndo | Self::NothingLeftToUndo(_) => "nothing-to-undo",
             Self::Rejected { .. } => "rejected",
             Self::Guard { .. } => "guard",
-            Self::RootChanged(_) => "root-changed",
+            Self::RootChanged(_) | Self::PathChanged { .. } => "root-changed",
             Self::RootEmpty(_) => "root-empty",
             Self::RootGone(_) => "not-found",
             Self::Stalled(_) => "stalled",
@@ -191,7 +211,7 @@ impl EngineError {
     /// Tells whether a person must act before another attempt makes sense.
     pub(crate) fn needs_a_person(&self) -> bool {
         match self {
-            Self::RootChanged(_) | Self::Guard { .. } => true,
+            Self::RootChanged(_) | Self::PathChanged { .. } | Self::Guard { .. } => true,
             Self::Side(error) => {
                 matches!(
                     error,
@@ -232,7 +252,7 @@ impl EngineError {
                 ));
             }
             Self::NothingToUndo => "`homing history` lists the runs and what they changed",
-            Self::Rejected { hint, .. } => hint,
+            Self::Rejected { hint, .. } | Self::PathChanged { hint, .. } => hint,
             Self::Guard { .. } => {
                 "look at `homing diff`; then `homing sync --accept-deletions` goes on with exactly this plan, and no other"
             }

@@ -1,7 +1,9 @@
 //! What the head of a source holds, for a person who looks.
 
+use std::collections::BTreeMap;
+
 use homing_core::{ItemKey, SourceId};
-use homing_store::{FileState, Reader, StoreError};
+use homing_store::{FileState, HoldRow, Reader, StoreError};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -48,72 +50,117 @@ impl Engine {
         let report = self
             .shared
             .store
-            .read(move |reader| match request.recent {
-                Some(limit) => newest(reader, &source, &wanted, limit),
-                None => page(reader, &source, &wanted, request.after, request.limit),
+            .read(move |reader| {
+                let files = Files {
+                    reader,
+                    source: &source,
+                    wanted: &wanted,
+                    holds: reader.holds(&source)?,
+                };
+                match request.recent {
+                    Some(limit) => files.newest(limit),
+                    None => files.page(request.after, request.limit),
+                }
             })
             .await?;
         Ok(report)
     }
 }
 
-fn newest(
-    reader: &Reader<'_>,
-    source: &SourceId,
-    wanted: &Wanted,
-    limit: usize,
-) -> Result<FilesReport, StoreError> {
-    let most = if wanted.filter.is_all() {
-        limit
-    } else {
-        usize::MAX
-    };
-    let files = reader
-        .files_by_age(source, most)?
-        .into_iter()
-        .filter(|file| wanted.covers(&file.row.key))
-        .filter_map(report)
-        .take(limit)
-        .collect();
-    Ok(FilesReport { files, next: None })
+/// The items of a head, and those that an undo holds although upstream has them no more.
+struct Files<'a> {
+    reader: &'a Reader<'a>,
+    source: &'a SourceId,
+    wanted: &'a Wanted,
+    holds: BTreeMap<ItemKey, HoldRow>,
 }
 
-fn page(
-    reader: &Reader<'_>,
-    source: &SourceId,
-    wanted: &Wanted,
-    mut after: Option<ItemKey>,
-    limit: usize,
-) -> Result<FilesReport, StoreError> {
-    let mut files = Vec::new();
-    loop {
-        let batch = reader.files_after(source, after.as_ref(), BATCH)?;
-        let is_last = batch.len() < BATCH;
-        after = batch.last().map(|file| file.row.key.clone());
-        let files_of_batch = batch
+impl Files<'_> {
+    fn newest(&self, limit: usize) -> Result<FilesReport, StoreError> {
+        let most = if self.wanted.filter.is_all() {
+            limit
+        } else {
+            usize::MAX
+        };
+        let rows = self.reader.files_by_age(self.source, most)?;
+        let mut files: Vec<FileReport> = rows
             .into_iter()
-            .filter(|file| wanted.covers(&file.row.key))
-            .filter_map(report);
-        for file in files_of_batch {
-            if files.len() == limit {
-                let next = files.last().map(|last: &FileReport| last.key.clone());
-                return Ok(FilesReport { files, next });
+            .filter(|file| self.wanted.covers(&file.row.key))
+            .filter_map(|file| self.report(file))
+            .chain(self.held_alone()?)
+            .collect();
+        // A stable sort: the rest is in its order already.
+        files.sort_by_key(|file| std::cmp::Reverse(file.synced_at));
+        files.truncate(limit);
+        Ok(FilesReport { files, next: None })
+    }
+
+    fn page(&self, mut after: Option<ItemKey>, limit: usize) -> Result<FilesReport, StoreError> {
+        let mut files = Vec::new();
+        let mut alone = self.held_alone()?;
+        alone.retain(|file| after.as_ref().is_none_or(|after| file.key > *after));
+        let mut alone = alone.into_iter().peekable();
+        loop {
+            let batch = self
+                .reader
+                .files_after(self.source, after.as_ref(), BATCH)?;
+            let is_last = batch.len() < BATCH;
+            after = batch.last().map(|file| file.row.key.clone());
+            let mut of_batch: Vec<FileReport> = batch
+                .into_iter()
+                .filter(|file| self.wanted.covers(&file.row.key))
+                .filter_map(|file| self.report(file))
+                .collect();
+            while let Some(file) =
+                alone.next_if(|file| is_last || after.as_ref().is_some_and(|last| file.key < *last))
+            {
+                of_batch.push(file);
             }
-            files.push(file);
-        }
-        if is_last {
-            return Ok(FilesReport { files, next: None });
+            of_batch.sort_by(|a, b| a.key.cmp(&b.key));
+            for file in of_batch {
+                if files.len() == limit {
+                    let next = files.last().map(|last: &FileReport| last.key.clone());
+                    return Ok(FilesReport { files, next });
+                }
+                files.push(file);
+            }
+            if is_last {
+                return Ok(FilesReport { files, next: None });
+            }
         }
     }
-}
 
-fn report(file: FileState) -> Option<FileReport> {
-    let row = file.row;
-    Some(FileReport {
-        version: row.head?,
-        modified: row.head != row.base,
-        key: row.key,
-        size: row.size,
-        synced_at: file.synced_at,
-    })
+    fn report(&self, file: FileState) -> Option<FileReport> {
+        let row = file.row;
+        let hold = self.holds.get(&row.key);
+        Some(FileReport {
+            version: row.head?,
+            modified: row.head != row.base,
+            held: hold.is_some_and(|hold| hold.refused == row.head),
+            key: row.key,
+            size: row.size,
+            synced_at: file.synced_at,
+        })
+    }
+
+    /// Returns what is held although upstream deleted it: the deletion was undone.
+    fn held_alone(&self) -> Result<Vec<FileReport>, StoreError> {
+        let mut files = Vec::new();
+        let deleted = self.holds.values().filter(|hold| hold.refused.is_none());
+        for hold in deleted.filter(|hold| self.wanted.covers(&hold.key)) {
+            let row = self.reader.file_state(self.source, &hold.key)?;
+            let is_back = row.is_some_and(|file| file.row.head.is_some());
+            if let Some(version) = hold.held.filter(|_| !is_back) {
+                files.push(FileReport {
+                    key: hold.key.clone(),
+                    version,
+                    size: hold.size,
+                    modified: false,
+                    held: true,
+                    synced_at: hold.since,
+                });
+            }
+        }
+        Ok(files)
+    }
 }

@@ -22,6 +22,7 @@ pub mod child;
 mod details;
 mod diff;
 mod edits;
+mod elsewhere;
 mod engine;
 mod error;
 mod events;

@@ -260,7 +260,9 @@ pub struct FileReport {
     pub size: u64,
     /// Whether it carries an edit that the origin does not have.
     pub modified: bool,
-    /// When it was last taken over or edited.
+    /// Whether an undo keeps what upstream has from the targets.
+    pub held: bool,
+    /// When it was last taken over or edited; of what upstream has no more, since when it is held.
     pub synced_at: Timestamp,
 }
 
@@ -290,6 +292,8 @@ pub struct DiffReport {
     pub modified: Vec<ModifiedItem>,
     /// What the guard would say, when it would block.
     pub blocked: Option<String>,
+    /// Items that an undo keeps as they are.
+    pub held: usize,
     /// What a person should hear about.
     pub problems: Vec<Problem>,
 }

@@ -361,13 +361,7 @@ impl<'a> SourceRun<'a> {
             }
             Err((error, digest)) => {
                 self.ended.digests.insert(digest);
-                let (id, accept) = (self.id, self.request.accept_root);
-                let root = if accept { "--accept-root " } else { "" };
-                let mut failure = error.failure();
-                // The whole command: without the root's word the next run would stop before it comes here.
-                failure.hint = Some(format!(
-                    "look at `homing diff {id}`; then `homing sync {id} {root}--accept-deletions` goes on with exactly this plan, and no other"
-                ));
+                let failure = error.blocked(self.id, self.verb(), self.request.accept_root);
                 self.run.update(|report| {
                     report.error.get_or_insert(failure);
                 });
@@ -451,6 +445,12 @@ impl<'a> SourceRun<'a> {
                     Recovery::Due
                 };
                 self.ended.digests.extend(digest);
+                if matches!(error, EngineError::Guard { .. }) {
+                    let failure = error.blocked(self.id, self.verb(), self.request.accept_root);
+                    self.run.update(|report| {
+                        report.error.get_or_insert(failure);
+                    });
+                }
                 return Err(error);
             }
         };
@@ -506,6 +506,15 @@ impl<'a> SourceRun<'a> {
             })
             .await?;
         Ok(state)
+    }
+
+    /// Returns the command that makes a run like this one.
+    fn verb(&self) -> &'static str {
+        match self.request.verb {
+            Verb::Pull => "pull",
+            Verb::Push => "push",
+            _ => "sync",
+        }
     }
 
     fn fail(&mut self, error: EngineError) {

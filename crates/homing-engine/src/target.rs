@@ -8,6 +8,7 @@ use homing_store::{ConflictRow, HeadRow, LedgerRow, Reader, StoreError, StoredRo
 use tokio::sync::{Mutex as TurnLock, oneshot};
 
 use crate::catalog::SourceHead;
+use crate::elsewhere;
 use crate::error::EngineError;
 use crate::hooks::{self, HookActor};
 use crate::noted::Noted;
@@ -134,6 +135,8 @@ impl Knowledge {
 pub(crate) struct TargetState {
     pub(crate) ledger: BTreeMap<ItemKey, LedgerRow>,
     pub(crate) root: Option<StoredRoot>,
+    /// Where it was published last; unknown of what an older Homing published.
+    pub(crate) path: Option<String>,
     pub(crate) conflicts: Vec<ConflictRow>,
     pub(crate) heads: Vec<SourceHead>,
     /// Keys whose edits were taken into the head and never pushed; of sources that publish here no more, too.
@@ -251,6 +254,10 @@ impl TargetActor {
                 }
             },
         };
+        let result = match result {
+            Err(error) => Err(elsewhere::told(shared, id, error).await),
+            done => done,
+        };
         let mut known = self.known.write();
         match result {
             Ok(done) => {
@@ -332,6 +339,7 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
     let rest = shared.store.read(move |reader| {
         let ledger = reader.ledger(&target)?;
         let root = reader.target_root(&target)?;
+        let path = reader.metadata(&elsewhere::path_key(&target))?;
         let conflicts = reader.conflicts(None, Some(&target))?;
         let rebuild_pending = reader.metadata("rebuild_pending")?.as_deref() == Some("1");
         let gone: BTreeSet<&SourceId> = ledger
@@ -343,6 +351,7 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
         Ok(TargetState {
             ledger,
             root,
+            path,
             conflicts,
             heads: Vec::new(),
             unpushed,

@@ -8,6 +8,7 @@ use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, Step,
 use homing_store::{LedgerRow, StoredRoot};
 
 use crate::catalog::Catalog;
+use crate::elsewhere::path_key;
 use crate::error::EngineError;
 use crate::pipeline::plan::publish::{self as plan, PathChange, PublishInput};
 use crate::pipeline::plan::{Consent, guard};
@@ -198,7 +199,10 @@ impl<'a> TargetRun<'a> {
             drops: plan.drops.into_iter().chain(forgotten).collect(),
             conflicts: Some(plan.conflicts),
             stored_conflicts: state.conflicts,
-            root: root.filter(|root| state.root.as_ref() != Some(root)),
+            root: root.filter(|root| {
+                let path = self.spec.path.display().to_string();
+                state.root.as_ref() != Some(root) || state.path != Some(path)
+            }),
             ended_holds: catalog.ended_holds,
             ..Rows::default()
         };
@@ -253,10 +257,12 @@ impl<'a> TargetRun<'a> {
         forgotten: &[ItemKey],
     ) -> Result<(), EngineError> {
         let (target, forgotten) = (self.id.clone(), forgotten.to_vec());
+        let path = self.spec.path.display().to_string();
         self.shared
             .store
             .write(move |writer| {
                 writer.set_target_root(&target, root)?;
+                writer.set_metadata(&path_key(&target), &path)?;
                 writer.delete_ledger(&target, &forgotten)
             })
             .await?;
@@ -300,8 +306,9 @@ impl<'a> TargetRun<'a> {
         plan.changes
             .retain(|(_, change)| !sources.contains(&change.source));
         for source in sources {
+            let accept_root = self.requests.iter().any(|request| request.accept_root);
             let withheld = Withheld {
-                failure: error.failure(),
+                failure: error.blocked(&source, "sync", accept_root),
                 digest: digest.clone(),
             };
             self.done.blocked.insert(source, withheld);

@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::output::{RED, Report, Screen, YELLOW};
 use crate::runs::notices;
 use crate::table::{Table, plain};
-use crate::text::{count, escape};
+use crate::text::{count, escape, quote};
 
 /// Shows what a sync would do.
 pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, CliError> {
@@ -71,6 +71,14 @@ pub(super) fn render(diffs: &[Diff], screen: Screen) -> String {
             ];
             writeln!(text, "{}: {}", escape(&diff.source), said.join(", "))
                 .expect("a String takes all");
+        }
+        if diff.held > 0 {
+            let (name, held) = (quote(&diff.source), count(diff.held, "held item"));
+            let said = format!(
+                "{}: {held} left out (`homing files {name}` names them, `homing release {name}` lets them follow)",
+                diff.source
+            );
+            writeln!(text, "{}", escape(&said)).expect("a String takes all");
         }
     }
     text
@@ -145,6 +153,7 @@ mod tests {
                 path: "agents/mine.md".to_owned(),
             }],
             blocked: Some("it would delete 9 of 10 items".to_owned()),
+            held: 2,
             problems: Vec::new(),
         };
         let nothing = Diff {
@@ -152,6 +161,7 @@ mod tests {
             items: Vec::new(),
             modified: Vec::new(),
             blocked: None,
+            held: 0,
             problems: Vec::new(),
         };
         insta::assert_snapshot!(render(&[full, nothing], Screen::default()), @r"
@@ -162,6 +172,7 @@ mod tests {
         edited    claude  agents/mine.md  stays as it is
         blocked: it would delete 9 of 10 items; to go on: `homing sync team --accept-deletions`
         team: 2 changes, 1 conflict, 1 edit kept
+        team: 2 held items left out (`homing files team` names them, `homing release team` lets them follow)
         quiet: nothing to do
         ");
     }

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
-use homing_api::{ConfigEdit, Exit, FileEdit, Problem, ProblemKind, Run, RunStatus, SourceCheck};
+use homing_api::{
+    ConfigEdit, Exit, FileEdit, Problem, ProblemKind, Run, RunStatus, Source, SourceCheck,
+};
 use homing_client::ClientError;
 use homing_config::{Config, DiffLine, Edit, EditError, FileChange};
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{CYAN, RED, Report};
-use crate::text::escape;
+use crate::text::{escape, quote};
 
 /// Others may write at the same time; each of them lets this one through sooner or later.
 const TRIES: usize = 20;
@@ -22,13 +24,21 @@ pub(super) struct Told {
     /// Lines between what was written and what homingd said.
     pub(super) notes: Vec<String>,
     /// What to do next.
-    pub(super) next: Option<String>,
+    pub(super) next: Option<Next>,
     pub(super) checks: Vec<SourceCheck>,
     pub(super) runs: Vec<Run>,
     /// What did not go as it should.
     pub(super) problems: Vec<Problem>,
     /// How the command ends.
     pub(super) exit: Option<Exit>,
+}
+
+/// What is left to do after an edit.
+pub(super) enum Next {
+    /// What the text says.
+    Say(String),
+    /// Sync these sources, unless homingd has, or does when their turn comes.
+    Sync(Vec<String>),
 }
 
 /// Returns the configuration with the change made in memory, and as it would be.
@@ -63,6 +73,11 @@ pub(super) async fn finish(
         told.problems.push(problem.as_ref().clone());
         told.exit.get_or_insert(Exit::Failed);
     }
+    let next = match told.next.take().filter(|_| !dry_run) {
+        None => None,
+        Some(Next::Say(text)) => Some(text),
+        Some(Next::Sync(names)) => left_to_sync(names, &daemon, context).await,
+    };
     let document = ConfigEdit {
         dry_run,
         files: changes.iter().map(shown).collect(),
@@ -70,7 +85,7 @@ pub(super) async fn finish(
         runs: told.runs.clone(),
         daemon: daemon.word().to_owned(),
     };
-    let text = render(context, &told, &document, &daemon);
+    let text = render(context, &told, &document, (&daemon, next));
     let report = Report::new(&document, text).with_problems(told.problems);
     Ok(report.ending(told.exit.unwrap_or(Exit::Done)))
 }
@@ -114,6 +129,28 @@ impl Daemon {
     }
 }
 
+/// Returns the command that syncs those of the sources which homingd does not sync by itself.
+async fn left_to_sync(
+    mut names: Vec<String>,
+    daemon: &Daemon,
+    context: &Context,
+) -> Option<String> {
+    if matches!(daemon, Daemon::Loaded | Daemon::Unchanged)
+        && let Ok(status) = context.client.status().await
+    {
+        let is_done = |source: &Source| {
+            let is_under_way = source.next_due.is_some() || source.current_run.is_some();
+            source.paused.is_none() && (is_under_way || source.last_success.is_some())
+        };
+        names.retain(|name| {
+            let mut known = status.sources.iter();
+            !known.any(|source| source.id == *name && is_done(source))
+        });
+    }
+    let names: Vec<_> = names.iter().map(|name| quote(name)).collect();
+    (!names.is_empty()).then(|| format!("`homing sync {}`", names.join(" ")))
+}
+
 fn did_nothing(run: &Run) -> bool {
     run.status == RunStatus::Success && run.removed + run.synced == 0
 }
@@ -151,7 +188,12 @@ fn shown(change: &FileChange) -> FileEdit {
     }
 }
 
-fn render(context: &Context, told: &Told, document: &ConfigEdit, daemon: &Daemon) -> String {
+fn render(
+    context: &Context,
+    told: &Told,
+    document: &ConfigEdit,
+    (daemon, next): (&Daemon, Option<String>),
+) -> String {
     let screen = context.screen;
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a String takes all");
@@ -188,8 +230,8 @@ fn render(context: &Context, told: &Told, document: &ConfigEdit, daemon: &Daemon
         Daemon::RestartNeeded => line("restart homingd for it to take effect"),
         Daemon::Refused(_) | Daemon::Untouched | Daemon::Unchanged => {}
     }
-    if let Some(next) = told.next.as_ref().filter(|_| !document.dry_run) {
-        line(&format!("next: {}", escape(next)));
+    if let Some(next) = next {
+        line(&format!("next: {}", escape(&next)));
     }
     text
 }

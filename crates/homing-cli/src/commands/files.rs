@@ -41,10 +41,11 @@ fn render(listed: &Files, now: Timestamp, screen: Screen) -> String {
     }
     let mut table = Table::new(screen, &[">SIZE", "CHANGED", "STATE", "HASH", "PATH"]);
     for file in &listed.files {
-        let state = if file.modified {
-            ("modified".to_owned(), YELLOW)
-        } else {
-            plain("synced")
+        let state = match (file.modified, file.held) {
+            (true, true) => ("modified, held".to_owned(), YELLOW),
+            (true, false) => ("modified".to_owned(), YELLOW),
+            (false, true) => ("held".to_owned(), YELLOW),
+            (false, false) => plain("synced"),
         };
         let short: String = file.hash.chars().take(12).collect();
         table.row([
@@ -78,11 +79,16 @@ mod tests {
             hash: "9f86d081884c7d659a2feaa0".to_owned(),
             executable: false,
             modified,
+            held: path.contains("held"),
             synced_at: "2026-01-02T03:04:05.678Z".to_owned(),
         };
         let mut listed = Files {
             source: "team".to_owned(),
-            files: vec![file("agents/a.md", 1536, false), file("b\n.md", 12, true)],
+            files: vec![
+                file("agents/a.md", 1536, false),
+                file("b\n.md", 12, true),
+                file("held.md", 1, false),
+            ],
             next: None,
         };
         let now = "2026-01-02T05:04:05.678Z".parse().unwrap();
@@ -90,7 +96,8 @@ mod tests {
            SIZE  CHANGED  STATE     HASH          PATH
         1.5 KiB  2h ago   synced    9f86d081884c  agents/a.md
            12 B  2h ago   modified  9f86d081884c  b\n.md
-        2 files, 1.5 KiB
+            1 B  2h ago   held      9f86d081884c  held.md
+        3 files, 1.5 KiB
         ");
         listed.files.clear();
         assert_eq!(render(&listed, now, Screen::default()), "no files yet\n");

@@ -42,11 +42,17 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
 
 /// Asks for what is to be shown.
 async fn ask(args: &StatusArgs, context: &Context) -> Result<Status, CliError> {
-    Ok(if args.detailed {
+    let mut status = if args.detailed {
         context.client.status_detailed().await?
     } else {
         context.client.status().await?
-    })
+    };
+    if !context.json {
+        for target in &mut status.targets {
+            target.path = context.written_path(&target.path);
+        }
+    }
+    Ok(status)
 }
 
 /// Leaves in the status what was asked for, and returns it as text.

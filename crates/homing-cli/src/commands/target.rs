@@ -4,13 +4,12 @@ use homing_api::{TargetEntries, TargetEntry, TargetShown};
 use homing_config::{Config, Edit, EditError, Section, Setting};
 
 use super::config;
-use super::editing::{self, Told};
+use super::editing::{self, Next, Told};
 use crate::arguments::{AddTargetArgs, RemoveTargetArgs, TargetCommand};
 use crate::context::{Context, unknown_section};
 use crate::error::CliError;
 use crate::output::Report;
 use crate::table::{Table, plain};
-use crate::text::quote;
 
 /// Carries out what was typed about targets.
 pub(super) async fn run(command: &TargetCommand, context: &Context) -> Result<Report, CliError> {
@@ -94,14 +93,9 @@ async fn add(args: &AddTargetArgs, context: &Context) -> Result<Report, CliError
     }
     let change =
         |edit: &mut Edit| -> Result<(), EditError> { edit.add(Section::Target, name, &settings) };
-    let names: Vec<String> = args
-        .from
-        .iter()
-        .map(|name| quote(name).into_owned())
-        .collect();
     let told = Told {
         headline: format!("added target `{name}`"),
-        next: Some(format!("`homing sync {}`", names.join(" "))),
+        next: Some(Next::Sync(args.from.clone())),
         ..Told::default()
     };
     editing::finish(context, args.dry_run, &change, told).await

@@ -71,6 +71,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         hash: HASH.to_owned(),
         executable: false,
         modified: false,
+        held: false,
         synced_at: TIME.to_owned(),
     };
     vec![

@@ -8,6 +8,7 @@ use homing_core::{
 };
 use homing_store::{ConflictRow, HoldRow, Hop, JournalRow, JournalState, LedgerRow, StoredRoot};
 
+use crate::elsewhere::path_key;
 use crate::error::{self, EngineError};
 use crate::history::{self, CONFLICT};
 use crate::pipeline::plan::publish::PathChange;
@@ -311,6 +312,7 @@ async fn record(
 ) -> Result<(), EngineError> {
     let owes_hook = spec.hook.is_some() && !changed.is_empty();
     let (id, target) = (target, target.clone());
+    let path = spec.path.display().to_string();
     let Rows {
         puts,
         drops,
@@ -337,6 +339,7 @@ async fn record(
         .write(move |writer| {
             if let Some(root) = root {
                 writer.set_target_root(&target, root)?;
+                writer.set_metadata(&path_key(&target), &path)?;
             }
             writer.delete_ledger(&target, &drops)?;
             writer.put_ledger(&target, &puts)?;

@@ -254,3 +254,74 @@ async fn what_an_accepted_root_holds_was_not_made_from_what_was_published_in_the
     assert_eq!(open[0].kind, ConflictKind::Added);
     memory.no_violations();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_guard_keeps_in_a_target_names_the_whole_command() {
+    let mut world = World::empty();
+    world.source("up", |_| {});
+    world.target("here", &["up"], |spec| {
+        spec.allow_active = vec![".npmrc".into()];
+    });
+    world.write("up/a.md", "a\n");
+    for name in ["b", "c", "d", "e", "f"] {
+        world.write(&format!("up/{name}/.npmrc"), name);
+    }
+    world.sync_well("up").await;
+    world.restart().await;
+    world.target("here", &["up"], |_| {});
+    let accept_root = RunRequest {
+        accept_root: true,
+        ..RunRequest::new(Verb::Sync, Trigger::Manual)
+    };
+    let run = world.run("up", accept_root.clone()).await.unwrap();
+    assert_eq!(run.status, RunStatus::Blocked, "{run:#?}");
+    let hint = run.error.unwrap().hint.unwrap();
+    assert!(
+        hint.contains("`homing sync up --accept-root --accept-deletions`"),
+        "{hint}"
+    );
+    let accept = RunRequest {
+        accept_deletions: true,
+        ..accept_root
+    };
+    world.run("up", accept).await.unwrap();
+    assert_eq!(world.tree("here").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_path_is_told_as_that_with_what_stays_behind() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.write(&format!("up/{name}.md"), name);
+    }
+    world.sync_well("up").await;
+    world.write("here/b.md", "mine\n");
+    world.remove("here/c.md");
+    let (old, new) = (world.path("here"), world.path("there"));
+    fs::create_dir(&new).unwrap();
+    world.restart().await;
+    world.target("there", &["up"], |_| {});
+    let spec = world.specs.targets.remove(&target("there")).unwrap();
+    world.specs.targets.insert(target("here"), spec);
+    let failure = world.sync("up").await.error.unwrap();
+    assert_eq!(failure.kind, "root-changed");
+    for text in [
+        &format!("from `{}` to `{}`", old.display(), new.display())[..],
+        "2 files that Homing published",
+        "1 of them edited (`b.md`)",
+        "be yours",
+    ] {
+        assert!(failure.message.contains(text), "{text}: {failure:?}");
+    }
+    let hint = failure.hint.unwrap();
+    assert!(hint.contains("`homing sync up --accept-root`"), "{hint}");
+    assert!(world.tree("there").is_empty());
+    let accept = RunRequest {
+        accept_root: true,
+        ..RunRequest::new(Verb::Sync, Trigger::Manual)
+    };
+    world.run("up", accept).await.unwrap();
+    assert_eq!(world.tree("there").len(), 3);
+    assert_eq!(world.read("here/b.md").unwrap(), "mine\n");
+    world.sync_well("up").await;
+}

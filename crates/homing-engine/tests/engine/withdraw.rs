@@ -55,6 +55,10 @@ async fn unedited_files_leave_without_a_question_and_edited_ones_stay() {
     world.write("here/free.md", "free\n");
     let run = withdraw(&mut world, "up", Withdrawal::default()).await;
     assert_eq!((run.status, run.error), (RunStatus::Success, None));
+    // No run saw the edit before.
+    let told: Vec<_> = run.problems.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(told, ["1.md"], "{:?}", run.problems);
+    assert!(run.problems[0].message.contains("yours now"));
     // The eight that nobody touched go; where another source has the path, its file comes.
     assert_eq!(
         world.tree("here"),

@@ -85,6 +85,7 @@ mod tests {
             items: vec![changed, item("b.md", ItemAction::Created, None), pushed],
             modified: Vec::new(),
             blocked: None,
+            held: 0,
             problems: Vec::new(),
         }
     }

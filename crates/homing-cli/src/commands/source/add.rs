@@ -5,7 +5,7 @@ use homing_config::{Edit, EditError, SecretSource, Section, Setting};
 
 use super::{ask, check};
 use crate::arguments::AddSourceArgs;
-use crate::commands::editing::{self, Told};
+use crate::commands::editing::{self, Next, Told};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
@@ -109,15 +109,17 @@ fn settings<'a>(
     settings
 }
 
-fn next(name: &str, targets: &[String], known: &[String]) -> String {
+fn next(name: &str, targets: &[String], known: &[String]) -> Next {
+    if !targets.is_empty() {
+        return Next::Sync(vec![name.to_owned()]);
+    }
     let name = quote(name);
-    match (targets.is_empty(), known.first()) {
-        (false, _) => format!("`homing sync {name}`"),
-        (true, None) => {
+    Next::Say(match known.first() {
+        None => {
             format!("publish it somewhere: `homing target add TARGET --path DIR --from {name}`")
         }
-        (true, Some(_)) => format!(
+        Some(_) => format!(
             "publish it somewhere: add \"{name}\" to `from` of a target, or `homing target add TARGET --path DIR --from {name}`"
         ),
-    }
+    })
 }

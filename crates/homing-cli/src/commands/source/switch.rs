@@ -5,11 +5,11 @@ use homing_client::ClientError;
 use homing_config::{Config, Edit, EditError, Section, Setting};
 
 use crate::arguments::{RemoveSourceArgs, SourceNamesArgs};
-use crate::commands::editing::{self, Told};
+use crate::commands::editing::{self, Next, Told};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
-use crate::text::{count, quote};
+use crate::text::count;
 
 /// Takes a source out of the configuration, and its files out of the targets.
 pub(super) async fn remove(args: &RemoveSourceArgs, context: &Context) -> Result<Report, CliError> {
@@ -103,14 +103,9 @@ async fn remove_what_is_left(
 
 /// Switches sources on.
 pub(super) async fn enable(args: &SourceNamesArgs, context: &Context) -> Result<Report, CliError> {
-    let names: Vec<String> = args
-        .names
-        .iter()
-        .map(|name| quote(name).into_owned())
-        .collect();
     let told = Told {
         headline: format!("enabled {}", listed(&args.names)),
-        next: Some(format!("`homing sync {}`", names.join(" "))),
+        next: Some(Next::Sync(args.names.clone())),
         ..Told::default()
     };
     editing::finish(context, args.dry_run, &switch(&args.names, true), told).await

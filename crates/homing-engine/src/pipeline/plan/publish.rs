@@ -244,6 +244,16 @@ impl Place<'_> {
             });
         } else if row.adopted || (Some(near) != row.base && source_is_gone) {
             // It is the user's: he had it before, or edited what nobody offers any more.
+            if !row.adopted {
+                decisions.plan.problems.push(Problem {
+                    kind: ProblemKind::Shadowed,
+                    path: self.path.to_string(),
+                    message: format!(
+                        "it was edited here, so it stays when source `{}` goes: the file is yours now",
+                        row.source
+                    ),
+                });
+            }
             decisions.plan.drops.push(self.path.clone());
         } else if Some(near) == row.base {
             decisions.changes.push(PathChange {
