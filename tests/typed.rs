@@ -23,6 +23,10 @@ fn a_mistyped_name_is_told_what_was_meant() -> TestResult {
             &["resolve", "team", "b.md", "--ours"],
             "did you mean `a.md`?",
         ),
+        (&["release", "team", "a.m"], "did you mean `a.md`?"),
+        (&["files", "team", "a.m"], "did you mean `a.md`?"),
+        (&["why", "agents/a.m"], "did you mean `agents/a.md`?"),
+        (&["release", "team", "zzz"], "`homing files team` lists"),
         (&["verify", "agent"], "did you mean `agents`?"),
         (&["verify", "team"], "`team` is a source"),
         (

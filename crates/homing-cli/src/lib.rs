@@ -10,6 +10,7 @@ mod layout;
 mod live;
 mod names;
 mod output;
+mod paths;
 mod pick;
 mod runs;
 mod table;
