@@ -42,9 +42,21 @@ fn a_mistyped_name_is_told_what_was_meant() -> TestResult {
         let told = document["hint"].as_str().unwrap_or_default();
         ensure!(told.contains(hint), "{typed:?}: {document:#}");
     }
-    home.homing(&["sycn"])?.expect(2, &["sync"])?;
-    home.homing(&["run", "shwo", "1"])?.expect(2, &["show"])?;
-    home.homing(&["sync", "--forse"])?.expect(2, &["--force"])
+    for (typed, hint) in [
+        (&["sycn"][..], "hint: did you mean `sync`?"),
+        (&["run", "shwo", "1"], "hint: did you mean `show`?"),
+        (&["sync", "--forse"], "hint: did you mean `--force`?"),
+        (&["list"], "hint: see `homing --help`"),
+        (&["resolve", "team"], "hint: see `homing resolve --help`"),
+    ] {
+        let outcome = home.homing(typed)?;
+        outcome.expect(2, &["error: ", hint])?;
+        ensure!(!outcome.stderr.contains("history"), "{outcome}");
+        let (document, code) = home.json(typed)?;
+        let told = format!("hint: {}", document["hint"].as_str().unwrap_or_default());
+        ensure!(code == 2 && told.starts_with(hint), "{document:#}");
+    }
+    Ok(())
 }
 
 #[test]
