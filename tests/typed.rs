@@ -126,6 +126,10 @@ fn a_reader_that_goes_away_changes_nothing() -> TestResult {
         outcome.expect(code, &[])?;
         ensure!(outcome.stderr.is_empty(), "{arguments:?}: {outcome}");
     }
+    // But of a backup a part is worth nothing.
+    let outcome = unheard(&home, &["db", "backup", "-"])?;
+    outcome.expect(1, &["went away before it was whole", "hint: "])?;
+    ensure!(!outcome.stderr.contains("space"), "{outcome}");
     let mut command = Command::new("/bin/sh");
     command
         .env_clear()
