@@ -270,6 +270,24 @@ fn runs_are_completed_newest_first() -> TestResult {
 }
 
 #[test]
+fn a_daemon_that_answers_knows_better_than_the_configuration() -> TestResult {
+    let home = home()?;
+    let elsewhere = home.path("elsewhere.toml");
+    std::fs::rename(home.config_path(), &elsewhere)?;
+    home.configure(&TWO_SOURCES.replace("team", "teapot"))?;
+    let named = elsewhere.display().to_string();
+    let daemon = home.start_with(&["--config", &named], &[])?;
+    expect_one(&home, "team")?;
+    if let Some(completed) = zsh(&home, "homing sync te")? {
+        ensure!(completed.trim_end() == "homing sync team", "{completed:?}");
+    }
+    let offered = fish(&home, "homing sync te")?;
+    ensure!(offered.is_none_or(|offered| offered == ["team"]));
+    daemon.stop()?;
+    expect_one(&home, "teapot")
+}
+
+#[test]
 fn a_daemon_that_does_not_answer_is_not_waited_for() -> TestResult {
     let home = home()?;
     let socket = home.socket();

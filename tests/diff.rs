@@ -207,3 +207,110 @@ fn diff_of_an_unknown_source_is_an_error() -> TestResult {
     let _daemon = home.start()?;
     home.homing(&["diff", "nobody"])?.expect(8, &["nobody"])
 }
+
+/// Two sources in one target; `a.md` of `comm` was changed on both sides, and `d.md` of it edited.
+fn home_with_a_neighbour() -> Result<(Home, crate::harness::Daemon)> {
+    let home = Home::new()?;
+    let (team, comm) = (home.make_origin("team")?, home.make_origin("comm")?);
+    home.configure(
+        r#"
+[sources.team]
+kind = "dir"
+root = "{origins}/team"
+
+[sources.comm]
+kind = "dir"
+root = "{origins}/comm"
+
+[targets.agents]
+path = "{home}/agents"
+from = ["team", "comm"]
+"#,
+    )?;
+    team.write("t.md", "one\n")?;
+    comm.write("a.md", "one\n")?;
+    comm.write("d.md", "one\n")?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let target = home.target("agents");
+    target.write("a.md", "mine\n")?;
+    target.write("d.md", "mine\n")?;
+    comm.write("a.md", "theirs\n")?;
+    home.homing(&["sync", "comm"])?.expect(7, &[])?;
+    Ok((home, daemon))
+}
+
+#[test]
+fn a_diff_tells_of_its_own_source_only() -> TestResult {
+    let (home, _daemon) = home_with_a_neighbour()?;
+    for (name, code) in [("team", 0), ("comm", 7)] {
+        let (told, _) = home.json(&["diff", name])?;
+        let diff = &told["diffs"][0];
+        let of_others = |list: &Value| {
+            list.as_array()
+                .is_none_or(|items| items.iter().any(|item| item["source"] != name))
+        };
+        ensure!(
+            !of_others(&diff["items"]) && !of_others(&diff["modified"]),
+            "{told:#}"
+        );
+        home.homing(&["sync", name, "--dry-run"])?
+            .expect(code, &[])?;
+        home.homing(&["sync", name])?.expect(code, &[])?;
+    }
+    let all = home.ok(&["diff"])?;
+    for path in ["a.md", "d.md"] {
+        ensure!(all.matches(path).count() == 1, "`{path}`: {all}");
+    }
+    ensure!(all.contains("team: nothing to do"), "{all}");
+    home.homing(&["sync", "--dry-run"])?.expect(7, &[])
+}
+
+#[test]
+fn a_dry_run_is_of_exactly_what_is_asked() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    for number in 0..10 {
+        origin.write(&format!("{number}.md"), "one\n")?;
+    }
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("a.md", "new\n")?;
+    origin.write("b.txt", "new\n")?;
+    let (told, _) = home.json(&["sync", "--dry-run", "--filter", "*.md"])?;
+    let items = told["diffs"][0]["items"].as_array().context("items")?;
+    ensure!(items.len() == 1 && items[0]["path"] == "a.md", "{told:#}");
+    home.ok(&["sync"])?;
+
+    for number in 0..5 {
+        origin.remove(&format!("{number}.md"))?;
+    }
+    let accept = ["sync", "--accept-deletions", "--dry-run"];
+    home.homing(&["sync", "--dry-run"])?.expect(7, &[])?;
+    home.homing(&accept)?.expect(7, &[])?;
+    home.homing(&["sync"])?.expect(7, &[])?;
+    home.homing(&accept)?.expect(0, &[])?;
+    // Consent to one plan is none to another.
+    origin.remove("5.md")?;
+    home.homing(&accept)?.expect(7, &[])
+}
+
+#[test]
+fn a_dry_run_takes_the_word_for_another_root() -> TestResult {
+    let home = Home::with_one_source()?;
+    let origin = home.origin("team");
+    origin.write("a.md", "one\n")?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    std::fs::rename(&origin.0, home.root().join("origins/away"))?;
+    home.make_origin("team")?.write("a.md", "two\n")?;
+    home.homing(&["sync", "--dry-run"])?
+        .expect(home.homing(&["sync"])?.code, &["--accept-root"])?;
+    let (told, code) = home.json(&["sync", "--dry-run", "--accept-root"])?;
+    ensure!(code == 0, "{told:#}");
+    ensure!(
+        told["diffs"][0]["items"][0]["action"] == "updated",
+        "{told:#}"
+    );
+    Ok(())
+}

@@ -95,3 +95,24 @@ fn a_directory_that_cannot_be_written_is_told() -> TestResult {
     home.homing(&["man", "file"])?.expect(1, &["hint:"])?;
     home.homing(&["man"])?.expect(2, &["<DIR>"])
 }
+
+#[test]
+fn the_help_says_what_needs_no_daemon() -> TestResult {
+    let home = Home::with_one_source()?;
+    let help = home.ok(&["--help"])?;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (arguments, named) in [
+        (&["config", "check"][..], "`config`"),
+        (&["source", "list"], "`source`"),
+        (&["target", "list"], "`target`"),
+        (&["completions", "bash"], "`completions`"),
+        (&["man", "pages"], "`man`"),
+        (&["version"], "`version`"),
+    ] {
+        home.ok(arguments)?;
+        ensure!(help.contains(named), "{named}: {help}");
+    }
+    ensure!(help.contains("`db restore` wants it stopped"), "{help}");
+    home.homing(&["config", "reload"])?.expect(4, &[])?;
+    home.homing(&["status"])?.expect(4, &[])
+}

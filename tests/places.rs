@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::conflicts::open;
-use crate::harness::{Home, Outcome, TestResult, is_root, run, skip};
+use crate::harness::{Daemon, Home, Outcome, TestResult, is_root, run, skip};
 
 fn told(outcome: &Outcome) -> String {
     format!("{}{}", outcome.stdout, outcome.stderr)
@@ -355,4 +355,39 @@ fn a_target_that_was_removed_whole_is_not_taken_for_deletions() -> TestResult {
         "the origin lost what the target lost"
     );
     Ok(())
+}
+
+#[test]
+fn without_a_runtime_directory_the_socket_is_beside_the_state() -> TestResult {
+    let uid = user_id()?;
+    if Path::new("/run/user").join(uid.trim()).exists() {
+        return skip("a login manager has made a runtime directory for this user");
+    }
+    let home = Home::with_one_source()?;
+    home.origin("team").write("a.md", "one\n")?;
+    let mut homingd = home.homingd(&[]);
+    homingd.env_remove("XDG_RUNTIME_DIR");
+    let mut daemon = Daemon::spawn(homingd)?;
+    daemon.wait_for_line("ready")?;
+    let mut homing = home.homing_command(&["sync"]);
+    homing.env_remove("XDG_RUNTIME_DIR");
+    run(homing)?.expect(0, &[])?;
+    home.target("agents").expect(&[("a.md", "one\n")])?;
+
+    let directory = home.data_dir().join("run");
+    for (path, mode) in [
+        (directory.clone(), 0o700),
+        (directory.join("homingd.sock"), 0o600),
+    ] {
+        let found = fs::symlink_metadata(&path)?.permissions().mode() & 0o7777;
+        ensure!(found == mode, "{} has mode {found:o}", path.display());
+    }
+    ensure!(!home.socket().exists(), "the runtime directory was guessed");
+    daemon.stop()
+}
+
+fn user_id() -> Result<String> {
+    let mut command = Command::new("id");
+    command.arg("-u");
+    Ok(run(command)?.stdout)
 }

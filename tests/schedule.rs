@@ -82,7 +82,7 @@ fn times_of_day_are_kept_in_their_zone() -> TestResult {
 }
 
 #[test]
-fn a_source_that_fails_is_tried_again_and_a_person_passes_its_pause() -> TestResult {
+fn a_source_that_fails_is_left_alone_for_a_while_and_a_person_passes_that() -> TestResult {
     let home = with("every = \"1s\"\nstale_after = \"1s\"")?;
     let origin = home.origin("team").path("");
     let away = home.path("away");
@@ -95,6 +95,15 @@ fn a_source_that_fails_is_tried_again_and_a_person_passes_its_pause() -> TestRes
     let due: String = serde_json::from_value(status["next_due"].clone())?;
     let attempt: String = serde_json::from_value(status["last_attempt"].clone())?;
     ensure!(due > attempt, "{status:#}");
+    // Its interval is a second, but after a failure it is left alone for longer: another one tells the time.
+    let clock = with("every = \"1s\"")?;
+    let mut ticking = clock.start()?;
+    for _ in 0..4 {
+        ticking.wait_for_line("run ended")?;
+    }
+    ticking.stop()?;
+    let runs = of_sources(&home)?;
+    ensure!(runs.len() == 1 && runs[0]["status"] == "error", "{runs:#?}");
     std::fs::rename(&away, &origin)?;
     home.ok(&["sync", "team"])?;
     ensure!(team(&home)?["states"] == serde_json::json!(["synced"]));

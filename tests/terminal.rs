@@ -90,24 +90,50 @@ fn no_line_is_longer_than_the_terminal() -> TestResult {
             "verify",
             "sync",
             "sync --dry-run",
+            "status --detailed",
+            "events",
+            "pause --for 2h",
+            "resume",
+            "files team",
+            "source list",
+            "source check",
+            "source show the-whole-community",
+            "target show agents",
+            "config check",
+            "config show",
+            "config path",
+            "db size",
+            "version",
         ]
         .into_iter()
         .chain(show.iter().map(String::as_str))
         {
-            let Some(text) = on_terminal(&home, columns, arguments)? else {
-                return Ok(());
-            };
-            ensure!(!text.trim().is_empty(), "`{arguments}` printed nothing");
-            for line in text.lines() {
-                ensure!(
-                    line.width() <= usize::from(columns),
-                    "`homing {arguments}` in {columns} columns: {line:?} takes {}:\n{text}",
-                    line.width()
-                );
-            }
+            expect_fit(&home, columns, arguments)?;
         }
     }
+    // A second one would have nothing left to do.
+    expect_fit(&home, 40, "undo")
+}
+
+/// Runs a command and looks at every line of what it prints.
+fn expect_fit(home: &Home, columns: u16, arguments: &str) -> TestResult {
+    let Some(text) = on_terminal(home, columns, arguments)? else {
+        return Ok(());
+    };
+    ensure!(!text.trim().is_empty(), "`{arguments}` printed nothing");
+    for line in text.lines() {
+        ensure!(
+            line.width() <= usize::from(columns) || is_one_word(line),
+            "`homing {arguments}` in {columns} columns: {line:?} takes {}:\n{text}",
+            line.width()
+        );
+    }
     Ok(())
+}
+
+/// Tells whether a line has nowhere to break: a path stays whole, so that it can be copied.
+fn is_one_word(line: &str) -> bool {
+    !line.trim().contains(' ') && (line.contains('/') || line.ends_with(".md"))
 }
 
 #[test]

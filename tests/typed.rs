@@ -23,6 +23,10 @@ fn a_mistyped_name_is_told_what_was_meant() -> TestResult {
             &["resolve", "team", "b.md", "--ours"],
             "did you mean `a.md`?",
         ),
+        (&["release", "team", "a.m"], "did you mean `a.md`?"),
+        (&["files", "team", "a.m"], "did you mean `a.md`?"),
+        (&["why", "agents/a.m"], "did you mean `agents/a.md`?"),
+        (&["release", "team", "zzz"], "`homing files team` lists"),
         (&["verify", "agent"], "did you mean `agents`?"),
         (&["verify", "team"], "`team` is a source"),
         (
@@ -38,9 +42,21 @@ fn a_mistyped_name_is_told_what_was_meant() -> TestResult {
         let told = document["hint"].as_str().unwrap_or_default();
         ensure!(told.contains(hint), "{typed:?}: {document:#}");
     }
-    home.homing(&["sycn"])?.expect(2, &["sync"])?;
-    home.homing(&["run", "shwo", "1"])?.expect(2, &["show"])?;
-    home.homing(&["sync", "--forse"])?.expect(2, &["--force"])
+    for (typed, hint) in [
+        (&["sycn"][..], "hint: did you mean `sync`?"),
+        (&["run", "shwo", "1"], "hint: did you mean `show`?"),
+        (&["sync", "--forse"], "hint: did you mean `--force`?"),
+        (&["list"], "hint: see `homing --help`"),
+        (&["resolve", "team"], "hint: see `homing resolve --help`"),
+    ] {
+        let outcome = home.homing(typed)?;
+        outcome.expect(2, &["error: ", hint])?;
+        ensure!(!outcome.stderr.contains("history"), "{outcome}");
+        let (document, code) = home.json(typed)?;
+        let told = format!("hint: {}", document["hint"].as_str().unwrap_or_default());
+        ensure!(code == 2 && told.starts_with(hint), "{document:#}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -110,6 +126,10 @@ fn a_reader_that_goes_away_changes_nothing() -> TestResult {
         outcome.expect(code, &[])?;
         ensure!(outcome.stderr.is_empty(), "{arguments:?}: {outcome}");
     }
+    // But of a backup a part is worth nothing.
+    let outcome = unheard(&home, &["db", "backup", "-"])?;
+    outcome.expect(1, &["went away before it was whole", "hint: "])?;
+    ensure!(!outcome.stderr.contains("space"), "{outcome}");
     let mut command = Command::new("/bin/sh");
     command
         .env_clear()

@@ -119,10 +119,30 @@ fn an_edit_and_a_new_file_in_a_target_go_upstream_at_once() -> TestResult {
 #[test]
 fn a_paused_source_takes_a_change_when_it_is_resumed() -> TestResult {
     let (home, mut daemon) = running(WATCHED)?;
-    home.ok(&["pause"])?;
+    home.ok(&["pause", "team"])?;
+    // Another source that is watched too tells when a change would have been taken.
+    home.make_origin("other")?.write("c.md", "one\n")?;
+    let other = "[sources.other]\nkind = \"dir\"\nroot = \"{origins}/other\"\nwatch = true\n";
+    home.configure(&format!("{WATCHED}\n{other}"))?;
+    home.ok(&["config", "reload"])?;
+    home.ok(&["sync", "other"])?;
     home.origin("team").write("b.md", "two\n")?;
-    home.ok(&["resume"])?;
+    home.origin("other").write("c.md", "two\n")?;
+    let by_watch = |name: &str| -> Result<bool> {
+        let runs = of_sources(&home)?;
+        Ok(runs
+            .iter()
+            .any(|run| run["source"] == name && run["trigger"] == "watch"))
+    };
+    while !by_watch("other")? {
+        daemon.wait_for_line("run ended")?;
+    }
     let target = home.target("agents");
+    ensure!(
+        !by_watch("team")? && !target.has("b.md"),
+        "a paused source took a change"
+    );
+    home.ok(&["resume"])?;
     runs_until(&mut daemon, || target.has("b.md"))?;
     daemon.stop()
 }

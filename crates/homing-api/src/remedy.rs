@@ -44,7 +44,7 @@ impl ProblemKind {
             }
             Self::Interrupted => "nothing that was recorded is lost; run `homing sync`",
             Self::Busy => "wait for its runs, or cancel one with `homing run cancel ID`",
-            Self::Disabled => "set `enabled = true` in its section of the configuration",
+            Self::Disabled => "run `homing source enable NAME`",
             Self::ShuttingDown | Self::NotReady => {
                 "try again in a moment; `homing status` tells when it is ready"
             }

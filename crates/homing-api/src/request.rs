@@ -43,7 +43,7 @@ pub struct RunRequest {
     /// Ignore backoff and validators.
     #[serde(default)]
     pub force: bool,
-    /// Only tell: the answer is 200 with a [`crate::Diff`], and nothing is written. `filter` is not applied.
+    /// Only tell: the answer is 200 with a [`crate::Diff`], and nothing is written. All else that is asked holds.
     #[serde(default)]
     pub dry_run: bool,
     /// Only items whose path matches one of these; gitignore syntax, empty for all.

@@ -15,8 +15,8 @@ pub(crate) use sections::{
 
 /// Keeps what AI agents live on in step with where it comes from.
 ///
-/// Speaks to homingd, which must be running for all but `config` (save `config reload`), `source`, `target` and
-/// `version`.
+/// Speaks to homingd, which must be running for all but `config` (save `config reload`), `source`, `target`,
+/// `completions`, `man` and `version`; `db restore` wants it stopped.
 #[derive(Debug, Parser)]
 #[command(name = "homing", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -199,7 +199,7 @@ pub(crate) struct SyncArgs {
     #[arg(long)]
     pub(crate) all: bool,
     /// Only tell what would be done; writes nothing
-    #[arg(long, conflicts_with_all = ["no_wait", "timeout", "filter"])]
+    #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     pub(crate) dry_run: bool,
     /// Ignore backoff and what is known of the origin; never guards, edits or conflicts
     #[arg(long)]
@@ -430,7 +430,6 @@ mod tests {
             "homing",
             "homing sync team --all",
             "homing sync --dry-run --no-wait",
-            "homing sync --dry-run --filter *.md",
             "homing sync --no-wait --timeout 5s",
             "homing sync --timeout soon",
             "homing resolve team",

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use clap::error::ErrorKind;
 use homing_api::{Exit, Problem, ProblemKind};
 use homing_client::ClientError;
 use homing_config::{ConfigError, EditError};
@@ -150,28 +149,6 @@ impl From<Box<Problem>> for CliError {
     }
 }
 
-impl From<clap::Error> for CliError {
-    /// Takes what clap would print: the error, its tips, the usage.
-    fn from(error: clap::Error) -> Self {
-        let text = error.render().to_string();
-        let mut parts = text
-            .split("\n\n")
-            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-        let detail = match error.kind() {
-            // Its text is the whole help.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                "a command is missing".to_owned()
-            }
-            _ => parts.next().unwrap_or_default(),
-        };
-        let detail = detail.strip_prefix("error: ").unwrap_or(&detail);
-        let tip = parts.find_map(|part| part.strip_prefix("tip: ").map(ToOwned::to_owned));
-        Problem::new(ProblemKind::BadRequest, detail)
-            .with_hint(tip.unwrap_or_else(|| "see `homing --help`".to_owned()))
-            .into()
-    }
-}
-
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Problem::new(
@@ -190,33 +167,7 @@ impl From<io::Error> for CliError {
 mod tests {
     use std::path::PathBuf;
 
-    use clap::Parser;
-
     use super::*;
-    use crate::arguments::Arguments;
-
-    #[test]
-    fn what_was_typed_wrongly_is_a_bad_request_with_the_tip() {
-        for (line, detail, hint) in [
-            ("homing", "a command is missing", "see `homing --help`"),
-            (
-                "homing sycn",
-                "unrecognized subcommand 'sycn'",
-                "a similar subcommand exists: 'sync'",
-            ),
-            (
-                "homing resolve team",
-                "the following required arguments were not provided: <--ours|--theirs|--union|--file <F>>",
-                "see `homing --help`",
-            ),
-        ] {
-            let usage = Arguments::try_parse_from(line.split(' ')).unwrap_err();
-            let error = CliError::from(usage);
-            assert_eq!(error.exit(), Exit::Usage, "{line}");
-            assert_eq!(error.problem().detail, detail);
-            assert_eq!(error.problem().hint.as_deref(), Some(hint));
-        }
-    }
 
     #[test]
     fn every_error_has_its_exit_code() {

@@ -10,21 +10,23 @@ mod layout;
 mod live;
 mod names;
 mod output;
+mod paths;
 mod pick;
 mod runs;
 mod table;
 mod text;
+mod usage;
 mod width;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use homing_config::Env;
 
 use crate::arguments::{Arguments, Globals};
 use crate::context::Context;
-use crate::error::CliError;
 use crate::output::Output;
 
 /// Runs the command line `args` (the program's name first) and returns how it ended.
@@ -35,18 +37,18 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
     }
     let arguments = match Arguments::try_parse_from(&args) {
         Ok(arguments) => arguments,
-        Err(usage) if usage.use_stderr() && asks_for_json(&args) => {
+        Err(error) if error.use_stderr() && (asks_for_json(&args) || !is_help(&error)) => {
             let globals = Globals {
-                json: true,
+                json: asks_for_json(&args),
                 ..Globals::default()
             };
-            let exit = Output::of_process(&globals, env).error(&CliError::from(usage));
+            let exit = Output::of_process(&globals, env).error(&usage::error(&error, &args));
             return ExitCode::from(exit.code());
         }
-        Err(usage) => {
+        Err(help) => {
             // Nobody is left to hear that the terminal is gone.
-            drop(usage.print());
-            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+            drop(help.print());
+            return ExitCode::from(u8::try_from(help.exit_code()).unwrap_or(2));
         }
     };
     let output = Output::of_process(&arguments.globals, env);
@@ -64,6 +66,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
         Err(error) => output.error(&error),
     };
     ExitCode::from(exit.code())
+}
+
+/// Tells whether the text is the help, which who typed no command gets.
+fn is_help(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 /// Tells whether `--json` was typed, where the rest could not be understood.

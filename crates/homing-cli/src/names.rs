@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::CliError;
 
 /// How long it may take to find out what was meant.
-const LIMIT: Duration = Duration::from_millis(300);
+pub(crate) const LIMIT: Duration = Duration::from_millis(300);
 
 /// Carries out a command; when the daemon does not know a name, the hint tells the nearest that it does know.
 pub(crate) async fn with_nearest<T>(

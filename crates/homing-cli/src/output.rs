@@ -1,5 +1,6 @@
 //! The one place that prints.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
@@ -78,6 +79,7 @@ pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
 pub(crate) struct Report {
     json: Vec<u8>,
     human: String,
+    is_fitted: bool,
     warnings: Vec<String>,
     problems: Vec<Problem>,
     exit: Exit,
@@ -91,6 +93,7 @@ impl Report {
         Self {
             json,
             human: human.into(),
+            is_fitted: true,
             warnings: Vec::new(),
             problems: Vec::new(),
             exit: Exit::Done,
@@ -118,6 +121,7 @@ impl Report {
         Self {
             json: Vec::new(),
             human: String::new(),
+            is_fitted: true,
             warnings: Vec::new(),
             problems: Vec::new(),
             exit,
@@ -127,6 +131,12 @@ impl Report {
     /// Says how the command ends.
     pub(crate) fn ending(mut self, exit: Exit) -> Self {
         self.exit = exit;
+        self
+    }
+
+    /// Says that the text is for programs, too: its lines stay as long as they are.
+    pub(crate) fn as_it_is(mut self) -> Self {
+        self.is_fitted = false;
         self
     }
 
@@ -181,11 +191,14 @@ impl Output {
         let mut exit = report.exit;
         let mut text = String::new();
         let said = match (self.json, self.quiet) {
-            (true, _) => &report.json,
-            (false, false) => report.human.as_bytes(),
-            (false, true) => &[],
+            (true, _) => Cow::from(&report.json),
+            (false, false) if report.is_fitted => {
+                Cow::from(self.out.fit(report.human.clone()).into_bytes())
+            }
+            (false, false) => Cow::from(report.human.as_bytes()),
+            (false, true) => Cow::from(&[]),
         };
-        if let Err(error) = write_all(io::stdout(), said) {
+        if let Err(error) = write_all(io::stdout(), &said) {
             exit = if exit == Exit::Done {
                 Exit::Failed
             } else {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use homing_api::{
     Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ManyRunsRequest, PauseRequest, Pauses,
     PruneRequest, Pruned, ReleaseRequest, Reloaded, RequestVerb, ResolveRequest, ResolveWith, Run,
-    Runs, RunsQuery, Source, StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize,
-    Targets, Vacuumed, Verification, VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait,
-    routes,
+    RunRequest, Runs, RunsQuery, Source, StartedRuns, Status, StoreCheck, StoreCheckRequest,
+    StoreSize, Targets, Vacuumed, Verification, VerifyRequest, VersionInfo, Why, WithdrawQuery,
+    format_wait, routes,
 };
 use hyper::Method;
 
@@ -109,6 +109,17 @@ impl Client {
             Some(wait + SLACK),
         )
         .await
+    }
+
+    /// `POST /v1/sources/{id}/runs` with `dry_run`: what exactly this request would do.
+    pub async fn dry_run(&self, source: &str, request: &RunRequest) -> Result<Diff, ClientError> {
+        let request = RunRequest {
+            dry_run: true,
+            ..request.clone()
+        };
+        let path = routes::with_id(routes::SOURCE_RUNS, source);
+        let body = Payload::json(&request)?;
+        self.ask(Method::POST, &path, body, None).await
     }
 
     /// `GET /v1/runs/{id}`: one run with all of its items, page by page.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Side, SideError, SourceId,
-    TargetId, Version,
+    ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Problem, ProblemKind, Side,
+    SideError, SourceId, Step, TargetId, Version,
 };
 use homing_store::{HeadRow, HoldRow, LedgerRow};
 
@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::history;
-use crate::pipeline::plan::publish::{self, PublishInput};
+use crate::pipeline::plan::publish::{self, PathChange, PublishInput};
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::push::{self, PushInput};
 use crate::pipeline::plan::{Consent, guard};
@@ -30,15 +30,17 @@ use crate::report::{DiffReport, ItemAction, ItemReport, ModifiedItem, RunRequest
 use crate::runs::Run;
 use crate::scratch::Scratch;
 use crate::shared::Shared;
+use crate::source_run::blocked_before;
 use crate::spec::{PushMode, SourceSpec};
-use crate::target::{policies, read_state};
+use crate::target::{Withheld, policies, read_state};
+use crate::target_run::forget_unwritten;
 
 use patches::Wanted;
 
 impl Engine {
     /// Returns what a run of `request` would do. Never writes.
     pub async fn diff(&self, source: &SourceId, verb: Verb) -> Result<DiffReport, EngineError> {
-        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual), false)
+        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual))
             .await
     }
 
@@ -48,12 +50,20 @@ impl Engine {
         source: &SourceId,
         verb: Verb,
     ) -> Result<DiffReport, EngineError> {
-        self.dry_run(source, &RunRequest::new(verb, Trigger::Manual), true)
+        self.find_out(source, &RunRequest::new(verb, Trigger::Manual), true)
             .await
     }
 
-    /// Returns what exactly this request would do. Never writes.
-    async fn dry_run(
+    /// Returns what exactly this request would do, with the consent in it. Never writes.
+    pub async fn dry_run(
+        &self,
+        source: &SourceId,
+        request: &RunRequest,
+    ) -> Result<DiffReport, EngineError> {
+        self.find_out(source, request, false).await
+    }
+
+    async fn find_out(
         &self,
         source: &SourceId,
         request: &RunRequest,
@@ -75,6 +85,7 @@ impl Engine {
             spec,
             run: &run,
             request,
+            consent: Consent::default(),
             contents: Arc::new(Scratch::over(self.shared.contents())),
             captured: BTreeMap::new(),
             with_patches,
@@ -117,6 +128,7 @@ struct Diff<'a> {
     spec: &'a SourceSpec,
     run: &'a Arc<Run>,
     request: &'a RunRequest,
+    consent: Consent,
     contents: Arc<Scratch>,
     /// Ledger rows that the captures would move.
     captured: BTreeMap<TargetId, BTreeMap<ItemKey, LedgerRow>>,
@@ -136,6 +148,9 @@ impl Diff<'_> {
             .await?;
         let held: BTreeSet<ItemKey> = holds.keys().cloned().collect();
         let targets = self.shared.targets_of(self.id);
+        if self.request.accept_deletions {
+            self.consent.digests = blocked_before(self.shared, self.id, &targets).await?;
+        }
         let pushes = self.spec.push != PushMode::Never && self.request.verb != Verb::Pull;
         if self.spec.push != PushMode::Never {
             for target in &targets {
@@ -167,8 +182,13 @@ impl Diff<'_> {
             let decisions = pull::decide(&input);
             let present = head.values().filter(|row| row.head.is_some()).count();
             let side = format!("source `{}`", self.id);
-            if let Err((error, _)) = guard(&side, &decisions.steps, present, &Consent::default()) {
-                self.report.blocked = Some(error.to_string());
+            match guard(&side, &decisions.steps, present, &self.consent) {
+                Ok(()) if self.request.accept_deletions => {
+                    let deletions = decisions.steps.iter().filter(|step| step.after.is_none());
+                    self.consent.keys = deletions.map(|step| step.key.clone()).collect();
+                }
+                Ok(()) => {}
+                Err((error, _)) => self.report.blocked = Some(error.to_string()),
             }
             let known: BTreeSet<ItemKey> = decisions.diverged().cloned().collect();
             let wanted = decisions
@@ -201,6 +221,13 @@ impl Diff<'_> {
                 origin,
             };
             let plan = push::decide(&input);
+            if plan.steps.iter().any(|step| step.after.is_none()) {
+                let side = format!("the origin of source `{}`", self.id);
+                let present = listing.items.len();
+                if let Err((error, _)) = guard(&side, &plan.steps, present, &self.consent) {
+                    self.report.blocked.get_or_insert(error.to_string());
+                }
+            }
             // What the pull leaves to a person is told once, as a conflict.
             let open: BTreeSet<ItemKey> = self
                 .report
@@ -304,8 +331,7 @@ impl Diff<'_> {
         state
             .ledger
             .extend(self.captured.get(id).cloned().unwrap_or_default());
-        let heads: Vec<SourceHead> = state
-            .heads
+        let heads: Vec<SourceHead> = std::mem::take(&mut state.heads)
             .into_iter()
             .map(|known| {
                 if &known.source == self.id {
@@ -328,7 +354,7 @@ impl Diff<'_> {
         let rules = survey::RootRules {
             boot_id: &self.shared.boot_id,
             accept: self.request.accept_root,
-            read_all: false,
+            read_all: self.request.force,
         };
         let settings = &self.shared.specs.settings;
         let near = survey::target(
@@ -345,6 +371,9 @@ impl Diff<'_> {
             Err(error) => return Err(elsewhere::told(self.shared, id, error).await),
             Ok(near) => near,
         };
+        if rules.accept {
+            forget_unwritten(&mut state, &near, &self.shared.boot_id);
+        }
         let policies = policies(self.shared, spec);
         let input = PublishInput {
             target: id,
@@ -366,17 +395,17 @@ impl Diff<'_> {
         let plan = tokio::task::block_in_place(|| {
             publish::resolve(&input, decisions, &failed, contents.as_ref())
         })?;
-        let steps: Vec<_> = plan.changes.iter().map(|(step, _)| step.clone()).collect();
-        if let Err((error, _)) = guard(
-            &format!("target `{id}`"),
-            &steps,
-            state.ledger.len(),
-            &Consent::default(),
-        ) {
-            self.report.blocked.get_or_insert(error.to_string());
-        }
-        self.report.items.extend(plan.items);
+        let withheld = self.withheld(id, &plan.changes, state.ledger.len());
+        // A run leaves to the other sources what waits for a person there, as their own runs tell it.
+        let is_told =
+            |item: &ItemReport| &item.source == self.id || item.action != ItemAction::Conflict;
+        self.report
+            .items
+            .extend(plan.items.into_iter().filter(is_told));
         for (_, change) in plan.changes {
+            if withheld.contains(&change.source) {
+                continue;
+            }
             let item = ItemReport {
                 source: change.source,
                 target: Some(id.clone()),
@@ -393,6 +422,7 @@ impl Diff<'_> {
         self.report.modified.extend(
             plan.modified
                 .into_iter()
+                .filter(|(source, _)| source == self.id)
                 .map(|(source, path)| ModifiedItem {
                     source,
                     target: Some(id.clone()),
@@ -402,6 +432,49 @@ impl Diff<'_> {
         self.report.problems.extend(catalog.problems);
         self.report.problems.extend(near.problems);
         Ok(())
+    }
+
+    /// Asks the guard, and tells what it says: of the source itself, and of others, whose names it returns.
+    fn withheld(
+        &mut self,
+        target: &TargetId,
+        changes: &[(Step, PathChange)],
+        ledger_rows: usize,
+    ) -> BTreeSet<SourceId> {
+        let agreed = |change: &PathChange| {
+            change.after.is_none()
+                && &change.source == self.id
+                && self.consent.keys.contains(&change.key)
+        };
+        let steps: Vec<Step> = changes
+            .iter()
+            .filter(|(_, change)| !agreed(change))
+            .map(|(step, _)| step.clone())
+            .collect();
+        let side = format!("target `{target}`");
+        let Err((error, digest)) = guard(&side, &steps, ledger_rows, &self.consent) else {
+            return BTreeSet::new();
+        };
+        let mut sources: BTreeSet<SourceId> = changes
+            .iter()
+            .filter(|(_, change)| change.after.is_none())
+            .map(|(_, change)| change.source.clone())
+            .collect();
+        if sources.remove(self.id) {
+            self.report.blocked.get_or_insert(error.to_string());
+        }
+        let withheld = Withheld {
+            failure: error.failure(),
+            digest,
+        };
+        self.report
+            .problems
+            .extend(sources.iter().map(|source| Problem {
+                kind: ProblemKind::Withheld,
+                path: String::new(),
+                message: withheld.told(self.shared, source),
+            }));
+        sources
     }
 
     /// Fetches from the origin what the merges of `edited` need and neither the store nor the scratch holds.

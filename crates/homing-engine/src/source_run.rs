@@ -103,7 +103,7 @@ impl<'a> SourceRun<'a> {
             *turn = Recovery::Done;
         }
         if self.request.accept_deletions {
-            self.consent.digests = self.blocked_before().await?;
+            self.consent.digests = blocked_before(self.shared, self.id, &self.targets).await?;
         }
         if self.spec.push != PushMode::Never {
             self.capture().await?;
@@ -466,29 +466,6 @@ impl<'a> SourceRun<'a> {
         }
     }
 
-    async fn blocked_before(&self) -> Result<BTreeSet<String>, EngineError> {
-        let id = self.id.clone();
-        let blocked = self
-            .shared
-            .store
-            .read(move |reader| reader.last_blocked(&id))
-            .await?;
-        let digests = blocked.and_then(|run| run.plan_digest).unwrap_or_default();
-        // What its targets withhold of sources that are out of service waits for this word, too.
-        let withheld = self.targets.iter().filter_map(|target| {
-            let (_, actor) = self.shared.target(target).ok()?;
-            let blocked = actor.knowledge().blocked.into_iter();
-            let gone = blocked.filter(|(source, _)| !self.shared.is_live(source));
-            Some(gone.map(|(_, withheld)| withheld.digest))
-        });
-        Ok(digests
-            .split(',')
-            .filter(|digest| !digest.is_empty())
-            .map(str::to_owned)
-            .chain(withheld.flatten())
-            .collect())
-    }
-
     async fn read_state(&self) -> Result<SourceState, EngineError> {
         let id = self.id.clone();
         let state = self
@@ -521,4 +498,31 @@ impl<'a> SourceRun<'a> {
         self.run.fail(&error);
         self.ended.error.get_or_insert(error);
     }
+}
+
+/// Returns the fingerprints of the plans that wait for a person's word: those of the source's last blocked run, and
+/// what its targets withhold of sources that are out of service.
+pub(crate) async fn blocked_before(
+    shared: &Shared,
+    id: &SourceId,
+    targets: &[TargetId],
+) -> Result<BTreeSet<String>, EngineError> {
+    let id = id.clone();
+    let blocked = shared
+        .store
+        .read(move |reader| reader.last_blocked(&id))
+        .await?;
+    let digests = blocked.and_then(|run| run.plan_digest).unwrap_or_default();
+    let withheld = targets.iter().filter_map(|target| {
+        let (_, actor) = shared.target(target).ok()?;
+        let blocked = actor.knowledge().blocked.into_iter();
+        let gone = blocked.filter(|(source, _)| !shared.is_live(source));
+        Some(gone.map(|(_, withheld)| withheld.digest))
+    });
+    Ok(digests
+        .split(',')
+        .filter(|digest| !digest.is_empty())
+        .map(str::to_owned)
+        .chain(withheld.flatten())
+        .collect())
 }

@@ -443,7 +443,11 @@ impl Told {
 
 /// Forgets the files that are not as they were written in a root which a person has said is another one: nobody
 /// deleted them there, and what else has their path there was never made from them.
-fn forget_unwritten(state: &mut TargetState, near: &Manifest, boot_id: &str) -> Vec<ItemKey> {
+pub(crate) fn forget_unwritten(
+    state: &mut TargetState,
+    near: &Manifest,
+    boot_id: &str,
+) -> Vec<ItemKey> {
     if !survey::is_another_root(near.root, state.root.as_ref(), boot_id) {
         return Vec::new();
     }

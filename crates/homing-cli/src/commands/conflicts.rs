@@ -25,10 +25,7 @@ pub(super) async fn run(args: &ConflictsArgs, context: &Context) -> Result<Repor
         }
     }
     let text = render(&conflicts, context.now, context.screen);
-    Ok(Report::new(
-        &Conflicts { conflicts },
-        context.screen.fit(text),
-    ))
+    Ok(Report::new(&Conflicts { conflicts }, text))
 }
 
 fn render(conflicts: &[Conflict], now: Timestamp, screen: Screen) -> String {

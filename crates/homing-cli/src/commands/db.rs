@@ -10,6 +10,7 @@ use homing_api::{
     BackedUp, Condition, Exit, Problem, ProblemKind, StoreCheck, StoreCheckRequest, StoreSize,
     Vacuumed,
 };
+use homing_client::ClientError;
 use serde_json::json;
 
 use crate::arguments::{BackupArgs, DbCommand};
@@ -65,7 +66,7 @@ pub(super) async fn run(command: &DbCommand, context: &Context) -> Result<Report
 async fn backup(args: &BackupArgs, context: &Context) -> Result<Report, CliError> {
     if args.file == Path::new("-") {
         let mut out = io::stdout();
-        context.client.backup(&mut out).await?;
+        context.client.backup(&mut out).await.map_err(unheard)?;
         return Ok(Report::printed(Exit::Done));
     }
     let path = context.absolute(&args.file);
@@ -99,6 +100,20 @@ async fn backup(args: &BackupArgs, context: &Context) -> Result<Report, CliError
     };
     let text = format!("{} ({})\n", escape(&done.path), bytes(done.bytes));
     Ok(Report::new(&done, text))
+}
+
+/// A backup of which a part was read is none, so it is no success that its reader went away.
+fn unheard(error: ClientError) -> CliError {
+    match error {
+        ClientError::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => {
+            let detail = "whoever read the backup went away before it was whole";
+            Problem::new(ProblemKind::Permanent, detail)
+                .with_causes(vec![source.to_string()])
+                .with_hint("read it to its end, or name a file instead of `-`")
+                .into()
+        }
+        error => error.into(),
+    }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> CliError {

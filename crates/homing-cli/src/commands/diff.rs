@@ -2,6 +2,7 @@
 
 mod patch;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
@@ -30,6 +31,7 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
             client.diff(name, RequestVerb::Sync).await?
         });
     }
+    tell_once(&mut diffs);
     let mut text = context.screen.fit(render(&diffs, context.screen));
     if args.patch {
         // As they are: a line that was wrapped would be another one.
@@ -38,7 +40,21 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
     let warning = diffs
         .is_empty()
         .then(|| "nothing to compare: no source is configured and enabled; `homing source add` or `homing source enable NAME` comes first".to_owned());
-    Ok(Report::new(&Diffs { diffs }, text).with_warning(warning))
+    Ok(Report::new(&Diffs { diffs }, text)
+        .as_it_is()
+        .with_warning(warning))
+}
+
+/// Leaves each change with its own source, or with the first that would make it: they have their targets in common.
+pub(super) fn tell_once(diffs: &mut [Diff]) {
+    let asked: BTreeSet<String> = diffs.iter().map(|diff| diff.source.clone()).collect();
+    let mut told = BTreeSet::new();
+    for diff in diffs {
+        diff.items.retain(|item| {
+            let change = (item.source.clone(), item.target.clone(), item.path.clone());
+            item.source == diff.source || (!asked.contains(&item.source) && told.insert(change))
+        });
+    }
 }
 
 /// Returns what syncs would do.

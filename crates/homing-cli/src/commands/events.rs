@@ -90,7 +90,7 @@ fn print(message: &EventMessage, context: &Context) -> Result<bool, CliError> {
     }
     // Not the time at which the command began: a snapshot may come hours later.
     for line in lines(&message.event, Timestamp::now(), &TimeZone::system()) {
-        if !print_line(&line)? {
+        if !print_line(&context.screen.fit(line))? {
             return Ok(false);
         }
     }

@@ -7,6 +7,7 @@ use crate::arguments::FilesArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen, YELLOW};
+use crate::paths::with_nearest_item;
 use crate::table::{Table, plain};
 use crate::text::{bytes, count, relative};
 
@@ -21,7 +22,13 @@ pub(super) async fn run(args: &FilesArgs, context: &Context) -> Result<Report, C
         limit: args.recent.is_none().then_some(PAGE),
         after: None,
     };
-    let mut listed = context.client.files(&args.name, &query).await?;
+    let mut listed = match context.client.files(&args.name, &query).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            let typed = args.path.as_slice();
+            return Err(with_nearest_item(error, &args.name, typed, context).await);
+        }
+    };
     while let Some(next) = listed.next.take() {
         query.after = Some(next);
         let page = context.client.files(&args.name, &query).await?;

@@ -28,10 +28,7 @@ pub(super) async fn run(args: &HistoryArgs, context: &Context) -> Result<Report,
         context.client.source(name).await?;
     }
     let text = render(&runs.runs, context.now, context.screen);
-    Ok(Report::new(
-        &Runs { runs: runs.runs },
-        context.screen.fit(text),
-    ))
+    Ok(Report::new(&Runs { runs: runs.runs }, text))
 }
 
 async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliError> {
@@ -50,7 +47,7 @@ async fn prune(older_than: Duration, context: &Context) -> Result<Report, CliErr
         .prune(&PruneRequest { older_than_ms })
         .await?;
     let text = pruned_text(&pruned);
-    Ok(Report::new(&pruned, context.screen.fit(text)))
+    Ok(Report::new(&pruned, text))
 }
 
 fn pruned_text(pruned: &Pruned) -> String {

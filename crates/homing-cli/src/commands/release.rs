@@ -6,6 +6,7 @@ use crate::arguments::ReleaseArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
+use crate::paths::with_nearest_item;
 use crate::runs::{conflicts, details, exit_of, problems_of};
 use crate::text::count;
 
@@ -14,7 +15,12 @@ pub(super) async fn run(args: &ReleaseArgs, context: &Context) -> Result<Report,
     let request = ReleaseRequest {
         paths: args.paths.clone(),
     };
-    let run = context.client.release(&args.name, &request).await?;
+    let run = match context.client.release(&args.name, &request).await {
+        Ok(run) => run,
+        Err(error) => {
+            return Err(with_nearest_item(error, &args.name, &args.paths, context).await);
+        }
+    };
     let text = render(&run, context.screen) + &kept_back(&run, context).await;
     let runs = [run];
     let report = Report::new(&runs[0], text).ending(exit_of(&runs, &[], false));

@@ -1,6 +1,7 @@
 //! `homing resume`
 
 use homing_api::{Pauses, Status};
+use jiff::Timestamp;
 
 use super::pause::render;
 use crate::arguments::ResumeArgs;
@@ -24,12 +25,22 @@ pub(super) async fn run(args: &ResumeArgs, context: &Context) -> Result<Report, 
         }
         pauses
     };
-    let text = ended(&before, &pauses) + &render(&pauses, context.now);
+    let text = tell(&before, &pauses, context.now);
     Ok(Report::new(&pauses, text))
 }
 
-/// Tells which pauses have ended, or that there was none.
-fn ended(before: &Status, now: &Pauses) -> String {
+/// Tells what went on and what is paused still; that nothing is needs saying only when nothing was ended.
+fn tell(before: &Status, now: &Pauses, at: Timestamp) -> String {
+    let ended = ended(before, now);
+    match ended {
+        Some(ended) if now.all.is_none() && now.sources.is_empty() => ended,
+        Some(ended) => ended + &render(now, at),
+        None => "there was no such pause to end\n".to_owned() + &render(now, at),
+    }
+}
+
+/// Tells which pauses have ended.
+fn ended(before: &Status, now: &Pauses) -> Option<String> {
     let mut ended: Vec<String> = before
         .sources
         .iter()
@@ -39,9 +50,5 @@ fn ended(before: &Status, now: &Pauses) -> String {
     if before.daemon.paused.is_some() && now.all.is_none() {
         ended.insert(0, "everything".to_owned());
     }
-    if ended.is_empty() {
-        "there was no such pause to end\n".to_owned()
-    } else {
-        format!("resumed: {}\n", ended.join(", "))
-    }
+    (!ended.is_empty()).then(|| format!("resumed: {}\n", ended.join(", ")))
 }

@@ -17,7 +17,7 @@ use crate::text::{bytes, duration, escape, relative};
 pub(super) async fn show(args: &RunArgs, context: &Context) -> Result<Report, CliError> {
     let run = context.client.run(args.id).await?;
     let text = render(&run, context.now, context.screen);
-    Ok(Report::new(&run, context.screen.fit(text)))
+    Ok(Report::new(&run, text))
 }
 
 /// Cancels a run.

@@ -36,8 +36,7 @@ pub(super) async fn run(args: &StatusArgs, context: &Context) -> Result<Report, 
     }
     let mut status = ask(args, context).await?;
     let text = show(&mut status, args, context.now, context.screen)?;
-    let text = || context.screen.fit(text);
-    Ok(Report::either(context.json, &status, text))
+    Ok(Report::either(context.json, &status, || text))
 }
 
 /// Asks for what is to be shown.

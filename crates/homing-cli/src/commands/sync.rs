@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use homing_api::{
-    Conflict, ConflictsQuery, Diffs, Exit, ItemAction, ManyRunsRequest, Problem, ProblemKind,
+    Conflict, ConflictsQuery, Diffs, Exit, Item, ItemAction, ManyRunsRequest, Problem, ProblemKind,
     RequestVerb, Run, RunStatus, RunsQuery, Selection, StartedRuns, format_wait,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,10 +18,13 @@ use crate::error::CliError;
 use crate::output::{Report, Screen};
 use crate::runs::{conflicts, details, exit_of, problems_of, status_style};
 use crate::table::{Table, plain};
-use crate::text::{count, duration, escape};
+use crate::text::{count, duration, escape, setting};
 
 /// How long one question waits; longer waits ask again.
 const WAIT: Duration = Duration::from_secs(30);
+
+/// A hint names so many runs; of more, the status tells.
+const LISTED_RUNS: usize = 5;
 
 /// Starts runs, waits for them and tells how they ended.
 pub(super) async fn run(
@@ -46,7 +49,7 @@ pub(super) async fn run(
         let text = render_started(&started, context.screen) + &render_fresh(&started.fresh);
         let exit = exit_of(&started.runs, &started.problems, false);
         let problems = started.problems.clone();
-        return Ok(Report::new(&started, context.screen.fit(text))
+        return Ok(Report::new(&started, text)
             .ending(exit)
             .with_problems(problems));
     }
@@ -81,7 +84,7 @@ pub(super) async fn run(
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut text = render(verb, &started.runs, &open, took, context.screen);
     text.push_str(&render_fresh(&started.fresh));
-    Ok(Report::new(&started, context.screen.fit(text))
+    Ok(Report::new(&started, text)
         .ending(exit)
         .with_problems(problems)
         .with_warning(warning))
@@ -159,19 +162,7 @@ async fn start(
     args: &SyncArgs,
     context: &Context,
 ) -> Result<StartedRuns, CliError> {
-    let request = ManyRunsRequest {
-        sources: if args.names.is_empty() {
-            Selection::All
-        } else {
-            Selection::Names(args.names.clone())
-        },
-        verb,
-        if_older_than: args.if_older_than.map(format_wait),
-        force: args.force,
-        filter: args.filter.clone(),
-        accept_deletions: args.accept_deletions,
-        accept_root: args.accept_root,
-    };
+    let request = request(verb, args);
     let deadline = if args.no_wait {
         Some(Duration::ZERO)
     } else {
@@ -192,6 +183,22 @@ async fn start(
     Ok(started)
 }
 
+fn request(verb: RequestVerb, args: &SyncArgs) -> ManyRunsRequest {
+    ManyRunsRequest {
+        sources: if args.names.is_empty() {
+            Selection::All
+        } else {
+            Selection::Names(args.names.clone())
+        },
+        verb,
+        if_older_than: args.if_older_than.map(format_wait),
+        force: args.force,
+        filter: args.filter.clone(),
+        accept_deletions: args.accept_deletions,
+        accept_root: args.accept_root,
+    }
+}
+
 async fn dry_run(
     verb: RequestVerb,
     args: &SyncArgs,
@@ -202,32 +209,40 @@ async fn dry_run(
     } else {
         args.names.clone()
     };
+    let request = request(verb, args).for_one();
     let mut diffs = Vec::new();
     for name in &names {
-        diffs.push(context.client.diff(name, verb).await?);
+        diffs.push(context.client.dry_run(name, &request).await?);
     }
+    diff::tell_once(&mut diffs);
     let waits = diffs.iter().any(|diff| {
+        let is_conflict = |item: &Item| item.action == ItemAction::Conflict;
         diff.blocked.is_some()
-            || diff
-                .items
-                .iter()
-                .any(|item| item.action == ItemAction::Conflict)
+            || diff.items.iter().any(is_conflict)
+            || diff.problems.iter().any(|told| told.kind == "withheld")
     });
     let text = diff::render(&diffs, context.screen);
     let exit = if waits { Exit::Waiting } else { Exit::Done };
-    Ok(Report::new(&Diffs { diffs }, context.screen.fit(text)).ending(exit))
+    Ok(Report::new(&Diffs { diffs }, text).ending(exit))
 }
 
 fn too_slow(runs: &[i64], timeout: Option<Duration>) -> Problem {
     let within = timeout
-        .map(|timeout| format!(" within {timeout:?}"))
+        .map(|timeout| {
+            let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            format!(" within {}", setting(millis))
+        })
         .unwrap_or_default();
     let detail = format!("{} did not end{within}", count(runs.len() as u64, "run"));
-    let see = runs
-        .iter()
-        .map(|id| format!("`homing run show {id}`"))
-        .next()
-        .unwrap_or_default();
+    let see = if runs.len() > LISTED_RUNS {
+        "`homing status`".to_owned()
+    } else {
+        let shown: Vec<String> = runs
+            .iter()
+            .map(|id| format!("`homing run show {id}`"))
+            .collect();
+        shown.join(", ")
+    };
     let goes_on = if runs.len() == 1 {
         "it goes on"
     } else {
@@ -393,10 +408,16 @@ mod tests {
     #[test]
     fn runs_that_are_too_slow_go_on() {
         let problem = too_slow(&[4, 5], Some(Duration::from_mins(1)));
-        assert_eq!(problem.detail, "2 runs did not end within 60s");
+        assert_eq!(problem.detail, "2 runs did not end within 1m");
         assert_eq!(
             problem.hint.as_deref(),
-            Some("they go on; see `homing run show 4`")
+            Some("they go on; see `homing run show 4`, `homing run show 5`")
+        );
+        let problem = too_slow(&[1, 2, 3, 4, 5, 6], Some(Duration::ZERO));
+        assert_eq!(problem.detail, "6 runs did not end within 0ms");
+        assert_eq!(
+            problem.hint.as_deref(),
+            Some("they go on; see `homing status`")
         );
     }
 }

@@ -44,11 +44,9 @@ pub(super) async fn run(args: &VerifyArgs, context: &Context) -> Result<Report, 
         .then(|| "nothing to verify: no target is configured".to_owned());
     let text = render(&verifications, args.repair, context.screen);
     let exit = exit_of(&verifications);
-    Ok(
-        Report::new(&Verifications { verifications }, context.screen.fit(text))
-            .ending(exit)
-            .with_warning(warning),
-    )
+    Ok(Report::new(&Verifications { verifications }, text)
+        .ending(exit)
+        .with_warning(warning))
 }
 
 /// An edit is the user's and no damage; what is missing or unreadable is.

@@ -6,21 +6,27 @@ use crate::arguments::WhyArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
+use crate::paths::with_nearest_file;
 use crate::table::{Table, plain};
 use crate::text::escape;
 
 /// Tells which source put a file where it is.
 pub(super) async fn run(args: &WhyArgs, context: &Context) -> Result<Report, CliError> {
-    let path = context.absolute(&args.path);
-    let Some(path) = path.to_str() else {
-        let detail = format!("the name `{}` is not UTF-8", path.display());
+    let absolute = context.absolute(&args.path);
+    let Some(path) = absolute.to_str() else {
+        let detail = format!("the name `{}` is not UTF-8", absolute.display());
         return Err(Problem::new(ProblemKind::UnknownPath, detail)
             .with_hint("Homing publishes no such names, so the file is your own")
             .into());
     };
-    let why = context.client.why(path).await?;
+    let why = match context.client.why(path).await {
+        Ok(why) => why,
+        Err(error) => {
+            return Err(with_nearest_file(error, &args.path, &absolute, context).await);
+        }
+    };
     let text = render(&why, context.screen);
-    Ok(Report::new(&why, context.screen.fit(text)))
+    Ok(Report::new(&why, text))
 }
 
 fn render(why: &Why, screen: Screen) -> String {

@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use homing_api::{ProblemKind, ReleaseRequest, Run, routes};
-use homing_core::ItemKey;
+use homing_api::{Problem, ProblemKind, ReleaseRequest, Run, routes};
+use homing_core::{ItemKey, SourceId};
+use homing_engine::EngineError;
 
 use super::Api;
 use super::extract::{Body, Id};
@@ -33,10 +34,24 @@ pub(super) async fn release(
         .iter()
         .map(|path| key(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let report = engine.release(&source, paths).await?;
+    let report = engine
+        .release(&source, paths)
+        .await
+        .map_err(|error| refusal(error, &source))?;
     Ok(Json(convert::run(
         with_items_to_tell(engine, report).await?,
     )))
+}
+
+/// The paths are those of a source, not of a target.
+fn refusal(error: EngineError, source: &SourceId) -> Refusal {
+    let EngineError::UnknownPath(path) = error else {
+        return error.into();
+    };
+    let detail = format!("source `{source}` has no file `{}`", path.escape_debug());
+    let problem = Problem::new(ProblemKind::UnknownPath, detail);
+    let hint = format!("`homing files {source}` lists what there is");
+    problem.with_hint(hint).with_source(source.as_str()).into()
 }
 
 fn key(path: &str) -> Result<ItemKey, Refusal> {

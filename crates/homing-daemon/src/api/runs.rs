@@ -61,7 +61,7 @@ pub(super) async fn start(
     let wait = wait(query.wait.as_deref())?;
     if request.dry_run {
         let _held = api.0.held.hold()?;
-        let report = engine.diff(&source, verb(request.verb)).await?;
+        let report = engine.dry_run(&source, &domain(request)).await?;
         return Ok(Json(convert::diff(source.to_string(), report)).into_response());
     }
     let run = engine
