@@ -22,7 +22,7 @@ const ASKING_TIME: Duration = Duration::from_millis(500);
 /// a head in one piece, so that what comes in two is nobody's who is in a hurry.
 const SILENT_TIME: Duration = Duration::from_millis(100);
 /// When there is no room, a connection must give way whose client has not taken any of its answer for this long.
-const TAKING_TIME: Duration = Duration::from_secs(5);
+const TAKING_TIME: Duration = Duration::from_secs(1);
 
 /// The open connections. Clones are handles of the same ones.
 #[derive(Debug, Clone, Default)]
@@ -380,6 +380,17 @@ mod tests {
         assert!(!places.iter().any(is_closed));
         drop(places.pop());
         drop(entering.await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_take_its_answers_gives_way_within_a_second_or_so() {
+        let connections = Connections::default();
+        let places = full(&connections).await;
+        places.iter().for_each(Place::takes);
+        let began = Instant::now();
+        let _new = connections.enter().await;
+        assert!(began.elapsed() <= Duration::from_millis(1100));
+        assert_eq!(places.iter().filter(|place| is_closed(place)).count(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ pub(super) async fn follow(
     leash: Option<Extension<Arc<Leash>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let held = Api::from_ref(&live).0.held.hold()?;
+    let held = Api::from_ref(&live).0.held.stream()?;
     let follows = query.follow.unwrap_or(true);
     let stream = Stream::begin(live, last_event_id(&headers)?, follows, held).await?;
     if let Some(Extension(leash)) = leash {
@@ -99,7 +99,7 @@ struct Stream {
     /// The number after which the stream ends.
     ends_after: Option<u64>,
     ended: bool,
-    /// The room that it takes among the answers that are held back.
+    /// The room that it takes among the streams.
     _held: OwnedSemaphorePermit,
 }
 

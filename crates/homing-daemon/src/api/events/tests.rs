@@ -157,6 +157,32 @@ async fn after_a_reload_everything_is_told_anew() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_streams_takes_no_room_from_work() {
+    let daemon = daemon();
+    let mut streams = Vec::new();
+    loop {
+        let response = daemon.ask("/v1/events", None).await;
+        if response.status() != StatusCode::OK {
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let problem: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem["kind"], "busy");
+            assert!(problem["detail"].to_string().contains("follow the events"));
+            break;
+        }
+        streams.push(response);
+        assert!(streams.len() < 64, "streams take every connection");
+    }
+    // It is let in, and there is no configuration here.
+    let diff = daemon.ask("/v1/sources/team/diff", None).await;
+    let body = diff.into_body().collect().await.unwrap().to_bytes();
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem["kind"], "config-invalid", "{problem:#}");
+    drop(streams.pop());
+    let again = daemon.ask("/v1/events", None).await;
+    assert_eq!(again.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ten_thousand_events_unread_is_cut_off() {
     let daemon = daemon();
     let (mut client, server) = UnixStream::pair().unwrap();
