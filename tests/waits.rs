@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use crate::harness::{Home, PATIENCE, TestResult};
 
 /// Answers that homingd holds back at the same time.
-const HELD: usize = 40;
+const HELD: usize = 32;
 
 /// Sends one more wait than there is room for and returns the first answer.
 fn one_too_many(home: &Home, run: &str) -> Result<(String, Vec<UnixStream>)> {

@@ -19,8 +19,6 @@ use crate::tasks::Tasks;
 const QUIET: Duration = Duration::from_millis(100);
 /// … but one that never is does not keep the rest of a change away for longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The directory of further files, beside the configuration file.
-const DROP_INS: &str = "config.d";
 
 /// Tells of changes of the configuration's files.
 pub(crate) struct ConfigWatch {
@@ -29,7 +27,7 @@ pub(crate) struct ConfigWatch {
 
 impl ConfigWatch {
     /// Begins to watch. Where the system does not let it, changes are taken over by a reload only.
-    pub(crate) fn start(config_file: &Path, tasks: &Tasks) -> Self {
+    pub(crate) fn start(config_file: &Path, drop_ins: &Path, tasks: &Tasks) -> Self {
         let (events, incoming) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event| {
             // Nobody listens any more when the daemon ends.
@@ -44,6 +42,7 @@ impl ConfigWatch {
         };
         let mut watched = Watched {
             config_file: config_file.to_owned(),
+            drop_ins: drop_ins.to_owned(),
             watcher,
             directories: BTreeMap::new(),
         };
@@ -70,6 +69,8 @@ impl ConfigWatch {
 /// What is watched: directories, for a file that is replaced is another file.
 struct Watched {
     config_file: PathBuf,
+    /// The directory of further files.
+    drop_ins: PathBuf,
     watcher: RecommendedWatcher,
     /// Each with what tells it from a later one of the same name.
     directories: BTreeMap<PathBuf, (u64, u64)>,
@@ -116,15 +117,15 @@ impl Watched {
             event.kind,
             EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)
         );
-        let drop_ins = drop_ins(&self.config_file);
-        let behind_links = [resolved(&self.config_file), resolved(&drop_ins)];
+        let drop_ins = &self.drop_ins;
+        let behind_links = [resolved(&self.config_file), resolved(drop_ins)];
         let concerns = |path: &PathBuf| {
-            [&self.config_file, &drop_ins]
+            [&self.config_file, drop_ins]
                 .into_iter()
                 .chain(behind_links.iter().flatten())
                 .any(|ours| ours.starts_with(path))
                 || path.parent().is_some_and(|parent| {
-                    let directory = behind_links[1].as_deref().unwrap_or(&drop_ins);
+                    let directory = behind_links[1].as_deref().unwrap_or(drop_ins);
                     (parent == drop_ins || parent == directory)
                         && path.extension() == Some(OsStr::new("toml"))
                 })
@@ -134,14 +135,13 @@ impl Watched {
 
     /// Watches the directories that matter now: those of the files, behind links too, or the nearest that is there.
     fn follow(&mut self) {
-        let drop_ins = drop_ins(&self.config_file);
         let mut wanted: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
         let files = [Some(self.config_file.clone()), resolved(&self.config_file)];
         let of_files = files
             .iter()
             .flatten()
             .filter_map(|file| file.parent()?.ancestors().find_map(directory));
-        let further = [Some(drop_ins.clone()), resolved(&drop_ins)];
+        let further = [Some(self.drop_ins.clone()), resolved(&self.drop_ins)];
         wanted.extend(of_files);
         wanted.extend(further.iter().flatten().filter_map(|path| directory(path)));
         for (path, identity) in &self.directories {
@@ -162,10 +162,6 @@ impl Watched {
         });
         self.directories = wanted;
     }
-}
-
-fn drop_ins(config_file: &Path) -> PathBuf {
-    config_file.with_file_name(DROP_INS)
 }
 
 /// Returns what a path leads to, where that is another one.
@@ -204,7 +200,7 @@ mod tests {
         let directory = home.path().join("config/homing");
         let file = directory.join("config.toml");
         let tasks = Tasks::default();
-        let mut watch = ConfigWatch::start(&file, &tasks);
+        let mut watch = ConfigWatch::start(&file, &directory.join("config.d"), &tasks);
         fs::create_dir_all(&directory).unwrap();
         notices(&mut watch).await;
         write(&file, "a = 1");
@@ -232,7 +228,7 @@ mod tests {
         let file = directory.join("config.toml");
         symlink(elsewhere.join("homing.toml"), &file).unwrap();
         let tasks = Tasks::default();
-        let mut watch = ConfigWatch::start(&file, &tasks);
+        let mut watch = ConfigWatch::start(&file, &directory.join("config.d"), &tasks);
         write(&elsewhere.join("homing.toml"), "a = 2");
         notices(&mut watch).await;
         fs::create_dir(directory.join("config.d")).unwrap();
@@ -249,6 +245,7 @@ mod tests {
         write(&file, "a = 1");
         let watched = Watched {
             config_file: file.clone(),
+            drop_ins: home.path().join("config.d"),
             watcher: notify::recommended_watcher(|_| {}).unwrap(),
             directories: BTreeMap::new(),
         };

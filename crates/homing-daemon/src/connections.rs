@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::body::HttpBody;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at the same time; further ones wait in the socket's backlog.
@@ -22,7 +22,7 @@ const ASKING_TIME: Duration = Duration::from_millis(500);
 /// a head in one piece, so that what comes in two is nobody's who is in a hurry.
 const SILENT_TIME: Duration = Duration::from_millis(100);
 /// When there is no room, a connection must give way whose client has not taken any of its answer for this long.
-const TAKING_TIME: Duration = Duration::from_secs(5);
+const TAKING_TIME: Duration = Duration::from_secs(1);
 
 /// The open connections. Clones are handles of the same ones.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,8 @@ pub(crate) struct Place(Arc<Seat>);
 #[derive(Debug)]
 struct Seat {
     number: u64,
+    /// Whether the client is waited for; told anew whenever it did something.
+    clients_turn: watch::Sender<bool>,
     close: CancellationToken,
     connections: Connections,
 }
@@ -107,6 +109,7 @@ impl Connections {
         );
         Ok(Place(Arc::new(Seat {
             number,
+            clients_turn: watch::Sender::new(true),
             close,
             connections: self.clone(),
         })))
@@ -121,6 +124,20 @@ impl Place {
     /// Waits until the connection must give way to another.
     pub(crate) async fn closed(&self) {
         self.0.close.cancelled().await;
+    }
+
+    /// Waits until the client has done nothing for `grace` while it was its turn: to send the rest of a request, or to
+    /// take an answer.
+    pub(crate) async fn client_is_silent(&self, grace: Duration) {
+        let mut turn = self.0.clients_turn.subscribe();
+        loop {
+            let of_client = *turn.borrow_and_update();
+            // The sender lives as long as `self`, so waiting for a change cannot fail.
+            tokio::select! {
+                () = sleep(grace), if of_client => return,
+                _ = turn.changed() => {}
+            }
+        }
     }
 
     /// The client's turn: homingd waits for its next request.
@@ -157,6 +174,7 @@ impl Place {
     }
 
     fn set(&self, may_go: Option<Instant>, awaits_head: bool) {
+        self.0.clients_turn.send_replace(may_go.is_some());
         let connections = &self.0.connections;
         if let Some(entry) = connections.lock().open.get_mut(&self.0.number) {
             entry.may_go = may_go;
@@ -380,6 +398,17 @@ mod tests {
         assert!(!places.iter().any(is_closed));
         drop(places.pop());
         drop(entering.await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_take_its_answers_gives_way_within_a_second_or_so() {
+        let connections = Connections::default();
+        let places = full(&connections).await;
+        places.iter().for_each(Place::takes);
+        let began = Instant::now();
+        let _new = connections.enter().await;
+        assert!(began.elapsed() <= Duration::from_millis(1100));
+        assert_eq!(places.iter().filter(|place| is_closed(place)).count(), 1);
     }
 
     #[tokio::test(start_paused = true)]

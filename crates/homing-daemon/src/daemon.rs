@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let figures = Figures::install()
         .map_err(|error| StartError::system("could not begin to count", error))?;
     figures.keep_small(&tasks);
-    let mut watch = ConfigWatch::start(&locations.config_file, &tasks);
+    let mut watch = ConfigWatch::start(&locations.config_file, &locations.drop_in_dir(), &tasks);
     let events = Events::default();
     let starting = Service::start(Arc::clone(&place), judged, log, tasks.clone(), &events);
     let mut service = starting.await?;

@@ -23,7 +23,7 @@ impl Lock {
     ///
     /// [`StartError::Held`] when another process has it. Never waits.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, StartError> {
-        let lock = Self::acquire(data_dir)?;
+        let lock = Self::lock(data_dir, true)?;
         // For people only: the lock is what counts, so a disk that is full does not keep the daemon from starting.
         if let Err(error) = write_note(&lock.file, None) {
             tracing::debug!(%error, "the pid was not written into the lock file");
@@ -45,6 +45,10 @@ impl Lock {
 
     /// Does what [`Lock::take`] does without a note, for a moment's work.
     pub(crate) fn acquire(data_dir: &Path) -> Result<Self, StartError> {
+        Self::lock(data_dir, false)
+    }
+
+    fn lock(data_dir: &Path, starting: bool) -> Result<Self, StartError> {
         make_private_directory(data_dir)?;
         let path = data_dir.join(LOCK_FILE);
         let mut file = OpenOptions::new()
@@ -61,6 +65,7 @@ impl Lock {
                 return Err(StartError::Held {
                     pid: read_pid(&mut file),
                     path,
+                    starting,
                 });
             }
             Err(TryLockError::Error(error)) => return Err(StartError::path("lock", &path, error)),
@@ -150,6 +155,13 @@ mod tests {
         let data_dir = home.path().join("a/b");
         let lock = Lock::take(&data_dir).unwrap();
         let error = Lock::take(&data_dir).unwrap_err();
+        assert!(error.hint().unwrap().contains("--data-dir"));
+        // Whoever restores or examines this state is not sent to another one.
+        let hint = Lock::acquire(&data_dir).unwrap_err().hint().unwrap();
+        assert!(
+            hint.contains(&format!("kill {}", std::process::id())) && !hint.contains("--data-dir"),
+            "{hint}"
+        );
         lock.note_socket(Path::new("/run/somewhere/homingd.sock"));
         assert_eq!(
             Lock::take(&data_dir).unwrap_err().to_string(),

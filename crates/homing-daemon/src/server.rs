@@ -24,7 +24,7 @@ use crate::tasks::Tasks;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// Room for a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// How long a stream may take to send its last words when the daemon ends.
+/// How long a client may do nothing when the daemon ends: while its request is not whole, or its answer not taken.
 const STREAM_GRACE: Duration = Duration::from_millis(50);
 /// How long to wait after a failed accept (out of file descriptors, as a rule) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -84,6 +84,7 @@ pub(crate) async fn connection(
     let leash = Arc::new(Leash::default());
     let held = Arc::clone(&leash);
     let stream = Incoming::new(stream, place.clone());
+    let seat = place.clone();
     let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let (router, place) = (router.clone(), place.clone());
         request.extensions_mut().insert(Arc::clone(&leash));
@@ -114,7 +115,11 @@ pub(crate) async fn connection(
         () = stop => served.as_mut().graceful_shutdown(),
     }
     if !held.is_held() {
-        return served.await;
+        // Only what homingd itself is at work for is worth a wait.
+        return tokio::select! {
+            result = served => result,
+            () = seat.client_is_silent(STREAM_GRACE) => Ok(()),
+        };
     }
     // A stream ends by itself now; a client that does not read must not hold up the end of the daemon.
     tokio::time::timeout(STREAM_GRACE, served)
@@ -168,8 +173,18 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5)).await;
             "slow"
         };
+        let endless = || async {
+            let piece = axum::body::Bytes::from_static(&[b'x'; 4096]);
+            let pieces = futures_util::stream::repeat_with(move || {
+                Ok::<_, std::convert::Infallible>(piece.clone())
+            });
+            Body::from_stream(pieces)
+        };
+        let body = |body: axum::body::Bytes| async { body };
         Router::new()
             .route("/slow", get(slow))
+            .route("/endless", get(endless))
+            .route("/body", post(body))
             .route("/", post(|| async { "quick" }))
     }
 
@@ -243,5 +258,28 @@ mod tests {
             answer.contains("connection: close") && answer.ends_with("slow"),
             "{answer}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_keeps_the_daemon_waiting_does_not_hold_up_its_end() {
+        let post = "POST /body HTTP/1.1\r\nHost: homing\r\nContent-Length: 9\r\n\r\n{";
+        for said in [
+            "",
+            "GET /slow HTTP/1.1\r\nHost: hom",
+            post,
+            "GET /endless HTTP/1.1\r\nHost: homing\r\n\r\n",
+        ] {
+            let (mut client, server) = UnixStream::pair().unwrap();
+            client.write_all(said.as_bytes()).await.unwrap();
+            let stop = async { tokio::time::sleep(Duration::from_secs(1)).await };
+            let since = tokio::time::Instant::now();
+            let ended = tokio::time::timeout(Duration::from_secs(9), served(server, stop)).await;
+            assert!(ended.is_ok(), "{said:?}");
+            assert!(
+                since.elapsed() <= Duration::from_secs(1) + STREAM_GRACE * 2,
+                "{said:?}: {:?}",
+                since.elapsed()
+            );
+        }
     }
 }

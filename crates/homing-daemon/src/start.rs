@@ -27,6 +27,8 @@ pub(crate) enum StartError {
         path: PathBuf,
         /// What the other one wrote into it.
         pid: Option<u32>,
+        /// Whether a daemon was to be started; else the directory was wanted for a moment's work.
+        starting: bool,
     },
     /// Something answers on the socket already.
     #[error("something answers on {} already", path.display())]
@@ -140,6 +142,11 @@ impl StartError {
         let hint = match self {
             Self::Usage { .. } => "`homingd --help` lists what there is".to_owned(),
             Self::Config(error) => error.hint()?,
+            // Not another directory: this is about the state in this one.
+            Self::Held { pid, starting: false, .. } => {
+                let kill = pid.map(|pid| format!("`kill {pid}`, or ")).unwrap_or_default();
+                format!("stop it first ({kill}`systemctl --user stop homingd` where systemd started it), then do this again")
+            }
             Self::Held { .. } => {
                 "use the one that runs (`homing status`), or give this one a data directory of its own with --data-dir".to_owned()
             }

@@ -54,7 +54,7 @@ pub(super) async fn follow(
     leash: Option<Extension<Arc<Leash>>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let held = Api::from_ref(&live).0.held.hold()?;
+    let held = Api::from_ref(&live).0.held.stream()?;
     let follows = query.follow.unwrap_or(true);
     let stream = Stream::begin(live, last_event_id(&headers)?, follows, held).await?;
     if let Some(Extension(leash)) = leash {
@@ -99,7 +99,7 @@ struct Stream {
     /// The number after which the stream ends.
     ends_after: Option<u64>,
     ended: bool,
-    /// The room that it takes among the answers that are held back.
+    /// The room that it takes among the streams.
     _held: OwnedSemaphorePermit,
 }
 
@@ -148,7 +148,7 @@ impl Stream {
         }
         if !is_resumed {
             let number = stream.listener.position();
-            stream.snapshot(number).await?;
+            stream.snapshot(Some(number)).await?;
         }
         Ok(stream)
     }
@@ -182,24 +182,25 @@ impl Stream {
     async fn tell(&mut self, told: &Told) {
         // The configuration may be another one than when the stream began.
         self.api = Api::from_ref(&self.live);
-        match wire(&self.api, told).await {
-            Ok(event) => self.push(&event, Some(told.number)),
-            Err(refusal) => self.give_up(refusal),
-        }
         let reloaded = matches!(
             &told.event,
             engine::Event::Notice(notice) if notice.kind == NoticeKind::ConfigReloaded
         );
-        // No number is missing, so this is no resync: sources and targets may have come or gone.
-        if reloaded && let Err(refusal) = self.snapshot(told.number).await {
-            self.give_up(refusal);
+        // No number is missing, so this is no resync: sources and targets may have come or gone. It stands before the
+        // notice and has no number, so that whoever goes on after the notice has read it.
+        if reloaded && let Err(refusal) = self.snapshot(None).await {
+            return self.give_up(refusal);
+        }
+        match wire(&self.api, told).await {
+            Ok(event) => self.push(&event, Some(told.number)),
+            Err(refusal) => self.give_up(refusal),
         }
     }
 
     /// Adds how everything is; it is at least as new as the event of this number.
-    async fn snapshot(&mut self, number: u64) -> Result<(), Refusal> {
+    async fn snapshot(&mut self, number: Option<u64>) -> Result<(), Refusal> {
         let status = status::document(&self.api).await?;
-        self.push(&Event::Snapshot(Box::new(status)), Some(number));
+        self.push(&Event::Snapshot(Box::new(status)), number);
         Ok(())
     }
 

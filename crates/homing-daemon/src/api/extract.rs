@@ -8,7 +8,7 @@ use axum::body::{Bytes, HttpBody, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header;
 use axum::http::request::Parts;
-use homing_api::{Problem, ProblemKind};
+use homing_api::{Problem, ProblemKind, routes};
 use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -79,8 +79,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         let Query(query) = Query::<T>::from_request_parts(parts, state)
             .await
             .map_err(|error| {
-                let problem = Problem::new(ProblemKind::BadRequest, error.body_text());
-                suggest::in_message(problem)
+                // The cause is serde's own; what stands before it is axum's.
+                let said = error.source().map_or_else(String::new, ToString::to_string);
+                unlike("the query", &said)
             })?;
         Ok(Self(query))
     }
@@ -96,12 +97,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         expect_type(&request, JSON)?;
         let bytes = read(request, MAX_BODY_BYTES).await?;
         let text = if bytes.is_empty() { b"{}" } else { &bytes[..] };
+        // serde would take a list for an object's fields in their order.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            return Err(unlike("the body", "an object belongs here, not a list").into());
+        }
         // serde's own message tells what, in which line and column.
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            let detail = format!("the body is not what this request takes: {error}");
-            suggest::in_message(Problem::new(ProblemKind::BadRequest, detail)).into()
-        })
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|error| unlike("the body", &error.to_string()).into())
     }
+}
+
+/// Returns the problem of a query or body that serde refused, without the names of our types.
+fn unlike(what: &str, said: &str) -> Problem {
+    let said = match said.split_once("expected struct ") {
+        Some((before, after)) => {
+            let rest = after.find(' ').map_or("", |end| &after[end..]);
+            format!("{before}expected an object{rest}")
+        }
+        None => said.to_owned(),
+    };
+    let detail = format!("{what} is not what this request takes: {said}");
+    let hint = format!("GET {} describes every request", routes::OPENAPI);
+    suggest::in_message(Problem::new(ProblemKind::BadRequest, detail).with_hint(hint))
 }
 
 /// A body as it is, of at most `MAX` bytes, within [`BODY_TIMEOUT`].

@@ -207,6 +207,49 @@ async fn a_body_that_is_wrong_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn what_is_refused_is_told_without_the_names_of_our_types() {
+    let router = without_configuration();
+    let with = |path: &str, body: &'static str| {
+        let mut request = request("POST", path);
+        *request.body_mut() = Body::from(body);
+        request
+    };
+    let runs = "/v1/sources/a/runs";
+    for (request, told) in [
+        (with(runs, " []"), "an object belongs here, not a list"),
+        (with(runs, "7"), "expected an object at line 1"),
+        (with(runs, "{\"verb\": 7}"), "line 1"),
+        (
+            request("GET", "/v1/runs?limit=many"),
+            "the query is not what this request takes",
+        ),
+    ] {
+        let (status, problem) = ask(&router, request).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(told), "{detail}");
+        for internal in ["struct", "Request", "deserialize"] {
+            assert!(!detail.contains(internal), "{detail}");
+        }
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.contains(routes::OPENAPI), "{hint}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for_forever() {
+    let router = without_configuration();
+    let mut slow = request("POST", "/v1/sources/a/runs");
+    let nothing = futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
+    *slow.body_mut() = Body::from_stream(nothing);
+    let since = tokio::time::Instant::now();
+    let (status, problem) = ask(&router, slow).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(problem["detail"].to_string().contains("in time"));
+    assert_eq!(since.elapsed(), std::time::Duration::from_secs(30));
+}
+
+#[tokio::test]
 async fn bodies_have_limits() {
     let router = without_configuration();
     let with = |path: &str, bytes: usize| {

@@ -151,9 +151,48 @@ async fn after_a_reload_everything_is_told_anew() {
     daemon.tell(1);
     let past = daemon.past(None).await;
     let names: Vec<&str> = past.iter().map(|(name, ..)| name.as_str()).collect();
-    assert_eq!(names, ["snapshot", "notice", "snapshot", "notice"]);
+    assert_eq!(names, ["snapshot", "snapshot", "notice", "notice"]);
     let ids: Vec<&str> = past.iter().map(|(_, id, _)| id.as_str()).collect();
-    assert_eq!(ids, ["b-1:0", "b-1:1", "b-1:1", "b-1:2"]);
+    assert_eq!(
+        ids,
+        ["b-1:0", "", "b-1:1", "b-1:2"],
+        "each number once, and the notice's only after what it brought"
+    );
+
+    // Whoever was cut off between the two hears both again.
+    let resumed = daemon.past(Some("b-1:0")).await;
+    let told: Vec<(&str, &str)> = resumed
+        .iter()
+        .map(|(name, id, _)| (name.as_str(), id.as_str()))
+        .collect();
+    let expected = [("snapshot", ""), ("notice", "b-1:1"), ("notice", "b-1:2")];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_crowd_of_streams_takes_no_room_from_work() {
+    let daemon = daemon();
+    let mut streams = Vec::new();
+    loop {
+        let response = daemon.ask("/v1/events", None).await;
+        if response.status() != StatusCode::OK {
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let problem: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem["kind"], "busy");
+            assert!(problem["detail"].to_string().contains("follow the events"));
+            break;
+        }
+        streams.push(response);
+        assert!(streams.len() < 64, "streams take every connection");
+    }
+    // It is let in, and there is no configuration here.
+    let diff = daemon.ask("/v1/sources/team/diff", None).await;
+    let body = diff.into_body().collect().await.unwrap().to_bytes();
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem["kind"], "config-invalid", "{problem:#}");
+    drop(streams.pop());
+    let again = daemon.ask("/v1/events", None).await;
+    assert_eq!(again.status(), StatusCode::OK);
 }
 
 #[tokio::test]
