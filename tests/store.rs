@@ -314,6 +314,13 @@ fn check_store_tells_a_sound_database_from_a_damaged_one_and_changes_nothing() -
 
     let bytes = fs::read(database(&home))?;
     write(&database(&home), &bytes[..bytes.len() / 2])?;
+    // What an earlier start set aside is no excuse.
+    write(
+        &home
+            .data_dir()
+            .join("state.db.corrupt-20260101T000000.000Z"),
+        b"old",
+    )?;
     let before = Tree(home.data_dir()).snapshot()?;
     let damaged = home.refused(&["--check-store"])?;
     damaged.expect(1, &["damaged"])?;

@@ -41,8 +41,7 @@ pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
         Err(StoreError::Corrupt { what }) => return Ok(damaged(&what)),
         Err(error) => return Err(failed(error)),
     };
-    let waiting = data_dir_waits(data_dir);
-    if store.quarantined().is_some() && !waiting {
+    if was_moved_aside(&copy.0) {
         store.close_blocking();
         return Ok(damaged("it does not pass SQLite's examination"));
     }
@@ -51,16 +50,14 @@ pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
     Ok(convert::store_check(&report.map_err(failed)?))
 }
 
-/// Tells whether an earlier start moved a database aside: then the copy's mark is no news.
-fn data_dir_waits(data_dir: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(data_dir) else {
+/// Tells whether the database of a copy, which had none aside, was found damaged when it was opened.
+fn was_moved_aside(copy: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(copy) else {
         return false;
     };
     entries.filter_map(Result::ok).any(|entry| {
-        entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with("state.db.corrupt-")
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("state.db.corrupt-")
     })
 }
 

@@ -451,7 +451,7 @@ pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Publis
     ended.digests.extend(published.digest);
     run.update(|report| {
         if let Some(failure) = published.error {
-            report.error.get_or_insert(failure);
+            report.fail(failure);
         }
     });
     let counts = ended.counts();

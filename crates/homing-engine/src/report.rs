@@ -164,6 +164,31 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+impl Failure {
+    /// Has the remedy name the source: consent for one must not be taken as consent for all.
+    fn of(mut self, source: &SourceId) -> Self {
+        if let Some(hint) = &mut self.hint {
+            *hint = hint.replace(
+                "`homing sync --accept",
+                &format!("`homing sync {source} --accept"),
+            );
+        }
+        self
+    }
+}
+
+impl RunReport {
+    /// Notes why the run failed; the first reason stands.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        if self.error.is_none() {
+            self.error = Some(match &self.source {
+                Some(source) => failure.of(source),
+                None => failure,
+            });
+        }
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {

@@ -248,7 +248,7 @@ impl Run {
     pub(crate) fn fail(&self, error: &EngineError) {
         let failure = error.failure();
         self.update(|report| {
-            report.error.get_or_insert(failure);
+            report.fail(failure);
         });
     }
 

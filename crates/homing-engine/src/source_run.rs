@@ -264,6 +264,8 @@ impl<'a> SourceRun<'a> {
             }]);
         }
         let decisions = pull::decide(&input);
+        let is_write = |step: &&Step| step.after.is_some();
+        self.ended.planned = decisions.steps.iter().filter(is_write).count() as u64;
         self.guard_head(&decisions.steps, state)?;
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
@@ -325,6 +327,7 @@ impl<'a> SourceRun<'a> {
             journal_items: no_target,
         };
         head.record(self.shared, self.id, self.run).await?;
+        self.ended.planned = 0;
         for item in plan.items {
             match item.action {
                 ItemAction::Removed => {
@@ -363,7 +366,7 @@ impl<'a> SourceRun<'a> {
                 self.ended.digests.insert(digest);
                 let failure = error.blocked(self.id, self.verb(), self.request.accept_root);
                 self.run.update(|report| {
-                    report.error.get_or_insert(failure);
+                    report.fail(failure);
                 });
                 Err(error)
             }
@@ -396,7 +399,7 @@ impl<'a> SourceRun<'a> {
             self.ended.digests.extend(published.digest);
             if let Some(failure) = published.error {
                 self.run.update(|report| {
-                    report.error.get_or_insert(failure);
+                    report.fail(failure);
                 });
             }
         }
@@ -448,7 +451,7 @@ impl<'a> SourceRun<'a> {
                 if matches!(error, EngineError::Guard { .. }) {
                     let failure = error.blocked(self.id, self.verb(), self.request.accept_root);
                     self.run.update(|report| {
-                        report.error.get_or_insert(failure);
+                        report.fail(failure);
                     });
                 }
                 return Err(error);

@@ -27,6 +27,8 @@ pub(crate) struct Ended {
     /// Fingerprints of plans that the guard stopped.
     pub(crate) digests: BTreeSet<String>,
     pub(crate) listed: u64,
+    /// Items that the head was to take over and has not: no work was done for them, but some is needed.
+    pub(crate) planned: u64,
     pub(crate) listing: Option<Manifest>,
     pub(crate) bytes: u64,
     pub(crate) modified: Vec<ItemKey>,
@@ -107,7 +109,7 @@ impl Ended {
             synced: self.changed.len() as u64,
             removed: self.removed.len() as u64,
             failed,
-            cached: self.listed.saturating_sub(touched + failed),
+            cached: self.listed.saturating_sub(touched + failed + self.planned),
             bytes: self.bytes,
         }
     }
@@ -183,6 +185,8 @@ impl Ended {
             ItemAction::Removed => {
                 self.removed.insert(item.key.clone());
             }
+            // It is on its way: what has arrived is told by a publish or a push.
+            ItemAction::Captured => {}
             _ => {
                 self.changed.insert(item.key.clone());
             }

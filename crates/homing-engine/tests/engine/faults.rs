@@ -198,6 +198,11 @@ async fn a_disk_that_fills_up_while_fetching_ends_the_run_with_the_old_files_in_
         .fail_next(Verb::Fetch, Some("b.md"), storage());
     let run = memory.world.sync("up").await;
     assert_eq!(run.status, RunStatus::Error);
+    assert_eq!(
+        (run.synced, run.cached),
+        (0, 0),
+        "neither came, and both are to come"
+    );
     assert_eq!(run.error.unwrap().kind, "storage");
     assert_eq!(memory.published("a.md").unwrap(), "old");
     memory.world.sync_well("up").await;
@@ -379,8 +384,10 @@ async fn another_directory_in_a_targets_place_is_not_written_until_a_person_says
         inode: 2,
     }));
     memory.here.memory.remove("a.md");
-    let run = memory.world.sync("up").await;
-    assert_eq!(run.error.unwrap().kind, "root-changed");
+    let failure = memory.world.sync("up").await.error.unwrap();
+    assert_eq!(failure.kind, "root-changed");
+    let hint = failure.hint.unwrap();
+    assert!(hint.contains("`homing sync up --accept-root`"), "{hint}");
     assert_eq!(memory.published("a.md"), None);
     let accept = RunRequest {
         accept_root: true,

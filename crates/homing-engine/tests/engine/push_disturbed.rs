@@ -16,7 +16,8 @@ async fn a_push_that_fails_leaves_the_edit_modified_and_the_next_run_pushes_it()
         memory.world.sync_well("up").await;
         memory.here.memory.put("a.md", b"mine");
         memory.up.memory.fail_next(Verb::Apply, Some("a.md"), error);
-        assert_eq!(memory.world.sync("up").await.status, status);
+        let run = memory.world.sync("up").await;
+        assert_eq!((run.status, run.synced), (status, 0), "nothing has arrived");
         assert_eq!(memory.up.memory.get("a.md").unwrap(), b"a");
         let engine = memory.world.engine().await;
         let states = engine.status().await.unwrap().sources.remove(0).states;

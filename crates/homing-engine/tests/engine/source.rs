@@ -48,7 +48,13 @@ async fn an_emptied_origin_deletes_nothing() {
     world.sync_well("up").await;
     world.remove("up/a.md");
     let run = world.sync("up").await;
-    assert_eq!(run.error.unwrap().kind, "root-empty");
+    let failure = run.error.unwrap();
+    assert_eq!(failure.kind, "root-empty");
+    let hint = failure.hint.unwrap();
+    assert!(
+        hint.contains(" --accept-root`") && !hint.contains("sync --accept"),
+        "{hint}"
+    );
     assert_eq!(world.read("here/a.md").unwrap(), "a\n");
 }
 
