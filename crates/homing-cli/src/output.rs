@@ -135,7 +135,7 @@ impl Report {
     }
 
     /// Says that the text is for programs, too: its lines stay as long as they are.
-    pub(crate) fn as_it_is(mut self) -> Self {
+    pub(crate) fn unfitted(mut self) -> Self {
         self.is_fitted = false;
         self
     }

@@ -33,5 +33,5 @@ pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<Report, C
     shell.write_registration(VARIABLE, PROGRAM, PROGRAM, &program, &mut script)?;
     let script = String::from_utf8_lossy(&script);
     let script = format!("{}\n", script.trim());
-    Ok(Report::new(&json!({"shell": word, "script": script}), script).as_it_is())
+    Ok(Report::new(&json!({"shell": word, "script": script}), script).unfitted())
 }

@@ -27,7 +27,7 @@ pub(super) fn run(command: ConfigCommand, context: &Context) -> Result<Report, C
         ConfigCommand::Schema => {
             let schema: serde_json::Value =
                 serde_json::from_str(SCHEMA).expect("a test reads the schema");
-            Ok(Report::new(&schema, SCHEMA).as_it_is())
+            Ok(Report::new(&schema, SCHEMA).unfitted())
         }
         ConfigCommand::Reload => unreachable!("it is asked of the daemon"),
         ConfigCommand::Show => {

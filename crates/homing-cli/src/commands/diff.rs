@@ -41,7 +41,7 @@ pub(super) async fn run(args: &DiffArgs, context: &Context) -> Result<Report, Cl
         .is_empty()
         .then(|| "nothing to compare: no source is configured and enabled; `homing source add` or `homing source enable NAME` comes first".to_owned());
     Ok(Report::new(&Diffs { diffs }, text)
-        .as_it_is()
+        .unfitted()
         .with_warning(warning))
 }
 
