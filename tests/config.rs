@@ -256,10 +256,18 @@ fn a_pattern_or_a_log_filter_that_is_none_is_an_invalid_configuration_too() -> T
             "sources.team",
         ),
         ("[daemon]\nlog = \"homing=shouting\"\n", "log"),
+        ("[daemon]\nlog = \"shouting\"\n", ":2:7"),
     ] {
         let home = Home::new()?;
         home.make_origin("team")?;
         home.configure(text)?;
+        if text.starts_with("[daemon]") {
+            let checked = home.homing(&["config", "check"])?;
+            ensure!(
+                checked.code == 5 && said(&checked).contains(":2:7: log:"),
+                "{checked}"
+            );
+        }
         let daemon = home.start()?;
         let answer =
             crate::socket::request(&home, "GET /v1/status HTTP/1.1\r\nHost: homing\r\n\r\n")?;

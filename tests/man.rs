@@ -67,6 +67,9 @@ fn the_daemons_page_has_every_flag_of_its_help() -> TestResult {
     let home = Home::new()?;
     home.ok(&["man", "pages"])?;
     let page = std::fs::read_to_string(home.path("pages/homingd.1"))?.replace("\\-", "-");
+    for other in ["HOMING_LOG_FORMAT", "SIGHUP", "SIGTERM", "EXIT STATUS"] {
+        ensure!(page.contains(other), "{other} is not in the page");
+    }
     let help = run(home.homingd(&["--help"]))?.stdout;
     let flags: Vec<&str> = help
         .split(|c: char| c.is_whitespace() || c == ',')

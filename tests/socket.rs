@@ -266,14 +266,22 @@ fn a_crowd_of_half_requests_does_not_hold_up_a_whole_one() -> TestResult {
 fn nonsense_on_the_socket_does_not_disturb_the_daemon() -> TestResult {
     let home = Home::with_one_source()?;
     let _daemon = home.start()?;
-    for nonsense in [
-        &b"\x00\x01\x02\xff\r\n\r\n"[..],
-        b"GET",
-        b"\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-    ] {
+    for nonsense in [&b"\x00\x01\x02\xff\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n"] {
         let mut stream = UnixStream::connect(home.socket())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(nonsense)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        // What is no HTTP is refused before anything of ours sees it: there is no problem in the body.
+        ensure!(
+            answer.starts_with("HTTP/1.1 400") && answer.ends_with("\r\n\r\n"),
+            "{answer}"
+        );
+    }
+    for begun in [&b"GET"[..], b"\r\n\r\n"] {
+        let mut stream = UnixStream::connect(home.socket())?;
+        stream.write_all(begun)?;
     }
     home.ok(&["status"])?;
     Ok(())
@@ -313,6 +321,11 @@ fn a_path_that_is_too_long_is_told() -> TestResult {
         "[daemon]\nsocket = \"{{home}}/{}/s.sock\"\n",
         "x".repeat(100)
     ))?;
+    let checked = home.homing(&["config", "check"])?;
+    ensure!(
+        checked.code == 5 && checked.stdout.contains(":2:10: socket:"),
+        "{checked}"
+    );
     home.refused(&[])?.expect(5, &["107", "hint:"])
 }
 

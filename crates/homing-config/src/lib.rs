@@ -14,6 +14,7 @@ mod env;
 mod file;
 mod forbidden;
 mod locations;
+mod log_filter;
 mod mask;
 mod places;
 #[cfg(feature = "schema")]

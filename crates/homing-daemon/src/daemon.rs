@@ -72,8 +72,14 @@ pub(crate) async fn run(
     tracing::info!(socket = %path.display(), pid = std::process::id(), "ready");
     service.begin_schedule().await?;
 
+    // SIGHUP came during a reload.
+    let mut again = false;
     let signal = loop {
         let (cause, answer) = tokio::select! {
+            () = std::future::ready(()), if again => {
+                again = false;
+                (Cause::Asked, None)
+            }
             asked = signals.next() => match asked {
                 Asked::End(signal) => break Some(signal),
                 Asked::Reload => {
@@ -87,7 +93,22 @@ pub(crate) async fn run(
         };
         let before = service.conditions();
         // On the heap: it holds a whole configuration.
-        let reloaded = Box::pin(service.reload(cause)).await;
+        let reload = Box::pin(service.reload(cause));
+        let ends = async {
+            loop {
+                tokio::select! {
+                    () = end.cancelled() => return None,
+                    asked = signals.next() => match asked {
+                        Asked::End(signal) => return Some(signal),
+                        Asked::Reload => again = true,
+                    },
+                }
+            }
+        };
+        let reloaded = match unless_it_ends(reload, ends).await {
+            Ok(reloaded) => reloaded,
+            Err(signal) => break signal,
+        };
         live.change(|shared| {
             shared.engine = service.serving();
             shared.conditions = service.conditions();
@@ -135,6 +156,18 @@ pub(crate) async fn run(
     // The lock goes last, when nothing of this daemon can write any more.
 }
 
+/// Reloads, unless the end comes first: files that do not answer must not make homingd deaf.
+async fn unless_it_ends<R, E>(
+    reload: impl Future<Output = R>,
+    ends: impl Future<Output = E>,
+) -> Result<R, E> {
+    tokio::select! {
+        biased;
+        reloaded = reload => Ok(reloaded),
+        end = ends => Err(end),
+    }
+}
+
 fn identity(locations: &Locations) -> Identity {
     let now = Timestamp::now();
     Identity {
@@ -142,5 +175,20 @@ fn identity(locations: &Locations) -> Identity {
         started_at: convert::time(now),
         config_path: locations.config_file.clone(),
         data_dir: locations.data_dir.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reload_that_hangs_does_not_keep_the_end_away() {
+        let ended = unless_it_ends(pending::<()>(), ready(15)).await;
+        assert_eq!(ended, Err(15));
+        let reloaded = unless_it_ends(ready("reloaded"), ready(15)).await;
+        assert_eq!(reloaded, Ok("reloaded"), "what is done is answered");
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use homing_core::{Problem, ProblemKind, RunId, SourceId, TargetId};
 use homing_store::{Hop, JournalState};
@@ -296,13 +296,7 @@ fn judge(
             return None;
         }
         Ok(outcome) => {
-            let how = match outcome.end {
-                End::Exited(status) => status.to_string(),
-                End::TimedOut | End::Stopped | End::SaidTooMuch => {
-                    let limit = hook.timeout;
-                    format!("it was not done after {limit:?} and was killed, see hook_timeout")
-                }
-            };
+            let how = how(&outcome.end, hook.timeout);
             (format!("failed: {how}"), outcome.tail)
         }
         Err(error) => {
@@ -329,6 +323,19 @@ fn judge(
     ))
 }
 
+/// Returns how a hook ended that did not do its work.
+fn how(end: &End, timeout: Duration) -> String {
+    match end {
+        End::Exited(status) => status.to_string(),
+        End::TimedOut => {
+            let seconds = timeout.as_secs_f64();
+            format!("it was not done after {seconds} s and was killed, see hook_timeout")
+        }
+        End::Stopped => "it was killed because homingd ended".to_owned(),
+        End::SaidTooMuch => "it printed too much and was killed".to_owned(),
+    }
+}
+
 fn problem(id: &TargetId, what: &str) -> Problem {
     Problem {
         kind: ProblemKind::Hook,
@@ -338,5 +345,22 @@ fn problem(id: &TargetId, what: &str) -> Problem {
             "the hook of target `{id}` {}",
             what.replace(['\n', '\t'], " ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_hook_that_took_too_long_is_told_as_such() {
+        let timeout = Duration::from_millis(1500);
+        let told = |end| how(&end, timeout);
+        let late = "it was not done after 1.5 s and was killed, see hook_timeout";
+        assert_eq!(told(End::TimedOut), late);
+        for end in [End::Stopped, End::SaidTooMuch] {
+            let told = told(end);
+            assert!(!told.contains("hook_timeout"), "{told}");
+        }
     }
 }

@@ -38,6 +38,35 @@ fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_socket_that_fits_no_address_is_told() {
+    let path = |length: usize| format!("/{}", "s".repeat(length - 1));
+    assert_eq!(
+        wrong(&format!("[daemon]\nsocket = \"{}\"\n", path(108))),
+        [
+            "2:10: socket: the socket's path is 108 bytes long and may have 107 at most [write a shorter path, as in \"~/.homingd.sock\"]"
+        ]
+    );
+    let fits = format!("[daemon]\nsocket = \"{}\"\n", path(107));
+    Home::new().parse(&fits).unwrap();
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_told_with_its_place() {
+    for (filter, level) in [
+        ("loud", "loud"),
+        ("homing=loud", "loud"),
+        ("homing_engine", "homing_engine"),
+    ] {
+        let found = wrong(&format!("[daemon]\nlog = \"{filter}\"\n"));
+        let told = format!("2:7: log: `{level}` is no level of the log [write off, error");
+        assert!(
+            found.len() == 1 && found[0].starts_with(&told),
+            "{filter}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn times_of_day_that_are_none_are_told() {
     for (lines, complaint) in [
         (

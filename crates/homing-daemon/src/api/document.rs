@@ -1,6 +1,7 @@
 //! The description of the interface: what utoipa gathers from the handlers, and what all of them have in common.
 
 use homing_api::{Problem, ProblemKind};
+use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -20,7 +21,8 @@ const PROBLEM: &str = "Problem";
             Durations are milliseconds in fields that end in `_ms`. Bodies of requests refuse fields that they do not know; \
             answers may gain fields and words. Every request names the host `homing` or `localhost` and comes without \
             `Origin` and `Referer`. A client may tell the versions of the interface that it speaks in the header \
-            `homing-api`, as `1` or `1-3`; every answer tells homingd's."
+            `homing-api`, as `1` or `1-3`; every answer tells homingd's. What went wrong is told as a `Problem`, save for \
+            what is no HTTP at all: that gets 400 without a body."
     ),
     components(schemas(Problem)),
     tags(
@@ -41,6 +43,51 @@ pub(super) fn empty() -> OpenApiRouter<Live> {
 
 /// Describes every route.
 pub(super) fn document() -> Description {
+    plain(gathered())
+}
+
+/// Returns it with names where our own documentation has links: `Run::next` is `next` to a client.
+fn plain(document: Description) -> Description {
+    let rewritten = serde_json::to_value(&document).and_then(|mut value| {
+        reword(&mut value);
+        serde_json::from_value(value)
+    });
+    rewritten.unwrap_or(document)
+}
+
+fn reword(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match field {
+                    Value::String(text) if name == "description" || name == "summary" => {
+                        *text = without_links(text);
+                    }
+                    other => reword(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(reword),
+        _ => {}
+    }
+}
+
+fn without_links(text: &str) -> String {
+    let mut parts = text.split("[`");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once("`]") {
+            Some((path, rest)) => {
+                let name = path.rsplit("::").next().unwrap_or(path);
+                plain.extend(["`", name, "`", rest]);
+            }
+            None => plain.extend(["[`", part]),
+        }
+    }
+    plain
+}
+
+fn gathered() -> Description {
     let mut document = described(&Held::default()).into_openapi();
     for path in document.paths.paths.values_mut() {
         for operation in operations(path) {
@@ -100,7 +147,7 @@ mod tests {
 
     use axum::body::Body;
     use axum::http::{Method, Request, StatusCode, header};
-    use serde_json::Value;
+
     use tower::ServiceExt;
 
     use super::*;
@@ -202,6 +249,18 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn no_link_of_our_own_documentation_is_in_it() {
+        let text = serde_json::to_string(&document()).unwrap();
+        for link in ["[`", "`]", "crate::", "Run::next"] {
+            assert!(!text.contains(link), "{link}");
+        }
+        assert_eq!(
+            without_links("A [`crate::Run`], [`Files::next`] or [this`"),
+            "A `Run`, `next` or [this`"
+        );
     }
 
     #[test]

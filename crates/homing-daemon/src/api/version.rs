@@ -28,3 +28,28 @@ pub(super) async fn show(State(api): State<Api>) -> Json<VersionInfo> {
         started_at: identity.started_at.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::document::document;
+
+    #[test]
+    fn each_capability_is_something_that_the_interface_has() {
+        let document = serde_json::to_value(document()).unwrap();
+        let has_path = |path: &str| document["paths"][path].is_object();
+        for capability in CAPABILITIES {
+            let has = match capability {
+                "files" => has_path("/v1/sources/{id}/files"),
+                "metrics" => has_path(routes::METRICS),
+                "openapi" => has_path(routes::OPENAPI),
+                "if-older-than" => document["components"]["schemas"]["ManyRunsRequest"]
+                    ["properties"]["if_older_than"]
+                    .is_object(),
+                "kind-dir" => homing_config::EXAMPLE.contains("kind = \"dir\""),
+                other => panic!("nothing shows that homingd has `{other}`"),
+            };
+            assert!(has, "{capability}");
+        }
+    }
+}
