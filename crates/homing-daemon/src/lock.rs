@@ -23,7 +23,7 @@ impl Lock {
     ///
     /// [`StartError::Held`] when another process has it. Never waits.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, StartError> {
-        let lock = Self::lock(data_dir, true)?;
+        let lock = Self::acquire_for(data_dir, true)?;
         // For people only: the lock is what counts, so a disk that is full does not keep the daemon from starting.
         if let Err(error) = write_note(&lock.file, None) {
             tracing::debug!(%error, "the pid was not written into the lock file");
@@ -45,10 +45,10 @@ impl Lock {
 
     /// Does what [`Lock::take`] does without a note, for a moment's work.
     pub(crate) fn acquire(data_dir: &Path) -> Result<Self, StartError> {
-        Self::lock(data_dir, false)
+        Self::acquire_for(data_dir, false)
     }
 
-    fn lock(data_dir: &Path, starting: bool) -> Result<Self, StartError> {
+    fn acquire_for(data_dir: &Path, starting: bool) -> Result<Self, StartError> {
         make_private_directory(data_dir)?;
         let path = data_dir.join(LOCK_FILE);
         let mut file = OpenOptions::new()
