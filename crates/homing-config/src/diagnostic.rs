@@ -209,8 +209,8 @@ fn locate(
         snippet: snippet.trim_end().to_owned(),
         indent,
         length: length.max(1),
-        message: mask::mask_addresses(message),
-        hint: hint.map(|hint| mask::mask_addresses(&hint)),
+        message: mask::mask_message(message),
+        hint: hint.map(|hint| mask::mask_message(&hint)),
     }
 }
 

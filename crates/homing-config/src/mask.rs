@@ -22,8 +22,11 @@ const PREFIXES: [&str; 12] = [
     "eyJ",
 ];
 /// What the names of keys that hold secrets contain.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 12] = [
     "token",
+    "auth",
+    "cookie",
+    "pwd",
     "secret",
     "passw",
     "credential",
@@ -35,6 +38,8 @@ const NAMES: [&str; 9] = [
 ];
 /// Words that may be seen inside of a value, before a `=`.
 const INNER: [&str; 4] = ["env", "file", "command", "keyring"];
+/// A word that begins like the secret of a service is one from this length on.
+const SHORTEST_SECRET: usize = 16;
 /// A near word of this length at most may be seen, too.
 const LONGEST_SLIP: usize = 8;
 
@@ -70,17 +75,20 @@ pub(crate) fn hidden(text: &str) -> Vec<Range<usize>> {
         }
         at = next;
     }
-    let addresses = hidden_in_addresses(text);
-    hidden.extend(addresses);
-    hidden.sort_by_key(|range| range.start);
-    hidden.dedup_by(|later, earlier| {
+    hidden.extend(hidden_anywhere(text));
+    merge(hidden)
+}
+
+fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup_by(|later, earlier| {
         let meets = later.start <= earlier.end;
         if meets {
             earlier.end = earlier.end.max(later.end);
         }
         meets
     });
-    hidden
+    ranges
 }
 
 /// Returns a text with what is hidden of it replaced; `place` is counted in it as it was.
@@ -122,9 +130,35 @@ pub(crate) fn mask(text: &str) -> String {
     masked(text, 0..text.len(), &hidden(text), &(0..0)).0
 }
 
-/// Returns a message without the user and password of an address in it.
-pub(crate) fn mask_addresses(text: &str) -> String {
-    masked(text, 0..text.len(), &hidden_in_addresses(text), &(0..0)).0
+/// Returns a message without the user and password of an address in it, and without what looks like a secret.
+pub(crate) fn mask_message(text: &str) -> String {
+    let hidden = merge(hidden_anywhere(text));
+    masked(text, 0..text.len(), &hidden, &(0..0)).0
+}
+
+/// Returns what is a secret by its looks, wherever it stands.
+fn hidden_anywhere(text: &str) -> Vec<Range<usize>> {
+    let mut hidden = hidden_in_addresses(text);
+    hidden.extend(hidden_words(text));
+    hidden
+}
+
+/// Returns the words that begin like the secrets of well-known services.
+fn hidden_words(text: &str) -> Vec<Range<usize>> {
+    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+' | '/');
+    let mut words = Vec::new();
+    for (at, prefix) in PREFIXES
+        .iter()
+        .flat_map(|prefix| text.match_indices(prefix))
+    {
+        let begins = !text[..at].ends_with(char::is_alphanumeric);
+        let rest = &text[at..];
+        let length = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+        if begins && length >= SHORTEST_SECRET.max(prefix.len() + 1) {
+            words.push(at..at + length);
+        }
+    }
+    words
 }
 
 fn end_of_line(text: &str, at: usize) -> usize {
@@ -307,8 +341,22 @@ mod tests {
             ("root = \"ssh://me:x@h/y\"", "root = \"ssh://…@h/y\""),
             ("root = \"ssh://h/y@z\"", "root = \"ssh://h/y@z\""),
             ("tok\u{e4}n = \u{e9}", "tok\u{e4}n = …"),
+            ("auth = \"Bearer x\"", "auth = \"…\""),
+            ("every = \"ghp_0123456789abcdef\"", "every = \"…\""),
+            ("[sources.ghp_0123456789abcdef]", "[sources.…]"),
+            ("ghp_0123456789abcdef = 2", "… = 2"),
+            ("kind = \"sk-learn\"", "kind = \"sk-learn\""),
         ] {
             assert_eq!(mask(text), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_shows_no_secret_either() {
+        assert_eq!(
+            mask_message("unknown key `ghp_0123456789abcdef`"),
+            "unknown key `…`"
+        );
+        assert_eq!(mask_message("unknown key `sk-x`"), "unknown key `sk-x`");
     }
 }
