@@ -533,6 +533,9 @@ fn what_was_switched_off_or_removed_by_hand_is_told_and_can_be_finished() -> Tes
 
 #[test]
 fn sources_are_checked_without_a_daemon() -> TestResult {
+    let empty = Home::new()?;
+    let told = empty.ok(&["source", "check"])?;
+    ensure!(told.contains("`homing source add`"), "{told}");
     let home = Home::with_one_source()?;
     home.origin("team").write("a.md", "12345")?;
     std::os::unix::fs::symlink("/etc/passwd", home.origin("team").path("link"))?;

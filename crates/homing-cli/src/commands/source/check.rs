@@ -31,6 +31,13 @@ pub(super) async fn run(args: &CheckSourcesArgs, context: &Context) -> Result<Re
     {
         return Err(unknown_section(Section::Source, name, &names));
     }
+    if names.is_empty() {
+        let nothing = SourceChecks {
+            sources: Vec::new(),
+        };
+        let text = "no source is configured; add one with `homing source add`\n";
+        return Ok(Report::new(&nothing, text.to_owned()));
+    }
     let request = CheckRequest {
         text: None,
         sources: args.names.clone(),
@@ -43,9 +50,6 @@ pub(super) async fn run(args: &CheckSourcesArgs, context: &Context) -> Result<Re
         for line in notices(check).into_iter().chain(token(check)) {
             text.extend([escape(&line).as_ref(), "\n"]);
         }
-    }
-    if checks.sources.is_empty() {
-        text.push_str("no source is configured; add one with `homing source add`\n");
     }
     let problems: Vec<Problem> = checks.sources.iter().filter_map(problem).collect();
     let exit = match problems.len() {
