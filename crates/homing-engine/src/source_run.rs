@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, Step, TargetId};
-use homing_store::{HeadRow, SourceRow, StoredRoot};
+use homing_store::{HeadRow, SourceRow, SourceUpdate, StoredRoot};
 
 use crate::capture;
 use crate::error::EngineError;
@@ -48,6 +48,12 @@ struct SourceState {
 impl SourceState {
     fn never_selected(&self) -> bool {
         self.row.as_ref().is_none_or(|row| row.selection.is_none())
+    }
+
+    /// Tells whether the head followed another selection so far.
+    fn follows_another(&self, selection: &str) -> bool {
+        let old = self.row.as_ref().and_then(|row| row.selection.as_deref());
+        old.is_some_and(|old| old != selection)
     }
 }
 
@@ -179,11 +185,7 @@ impl<'a> SourceRun<'a> {
         let since = Instant::now();
         self.run.enter("survey", None);
         let state = self.read_state().await?;
-        let selection_changed = state
-            .row
-            .as_ref()
-            .and_then(|row| row.selection.as_ref())
-            .is_some_and(|old| *old != self.spec.selection);
+        let selection_changed = state.follows_another(&self.spec.selection);
         let rules = survey::RootRules {
             boot_id: &self.shared.boot_id,
             accept: self.request.accept_root,
@@ -463,10 +465,27 @@ impl<'a> SourceRun<'a> {
         self.ended.modified.retain(|key| !pushed.done.contains(key));
         self.ended.not_pushed(pushed.reported);
         self.ended.journalled(pushed.carried);
-        match pushed.failure {
-            Some(error) => Err(error),
-            None => Ok(()),
+        if let Some(error) = pushed.failure {
+            return Err(error);
         }
+        if explicit && filter.is_all() && state.follows_another(&self.spec.selection) {
+            // The person has said so under this selection: the next pull need not ask.
+            self.record_selection().await?;
+        }
+        Ok(())
+    }
+
+    async fn record_selection(&self) -> Result<(), EngineError> {
+        let id = self.id.clone();
+        let update = SourceUpdate {
+            selection: Some(self.spec.selection.clone()),
+            ..SourceUpdate::default()
+        };
+        self.shared
+            .store
+            .write(move |writer| writer.update_source(&id, update))
+            .await?;
+        Ok(())
     }
 
     async fn read_state(&self) -> Result<SourceState, EngineError> {

@@ -248,3 +248,20 @@ async fn edits_wait_for_an_explicit_push_when_the_source_was_pointed_elsewhere()
         .unwrap();
     assert_eq!(world.read("elsewhere/a.md").unwrap(), "edited\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explicit_push_under_another_selection_is_not_asked_for_again() {
+    let mut world = two_way();
+    world.write("up/a.md", "one\n");
+    world.sync_well("up").await;
+    world.restart().await;
+    world.source("up", |spec| {
+        spec.push = PushMode::Direct;
+        spec.selection = "another".to_owned();
+    });
+    let push = RunRequest::new(Verb::Push, Trigger::Manual);
+    world.run("up", push).await.unwrap();
+    world.write("here/a.md", "mine\n");
+    world.sync_well("up").await;
+    assert_eq!(world.read("up/a.md").unwrap(), "mine\n");
+}
