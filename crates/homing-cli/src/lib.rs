@@ -12,6 +12,7 @@ mod names;
 mod output;
 mod paths;
 mod pick;
+mod progress_lines;
 mod runs;
 mod table;
 mod text;

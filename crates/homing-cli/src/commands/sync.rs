@@ -16,6 +16,7 @@ use crate::bars;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
+use crate::progress_lines;
 use crate::runs::{conflicts, details, exit_of, problems_of, status_style};
 use crate::table::{Table, plain};
 use crate::text::{count, duration, escape, setting};
@@ -90,30 +91,34 @@ pub(super) async fn run(
         .with_warning(warning))
 }
 
-/// As [`start`], with bars where they can be seen; `None` when Ctrl-C ended it.
+/// As [`start`], with bars where they can be seen, and lines elsewhere; `None` when Ctrl-C ended it.
 async fn start_on_screen(
     verb: RequestVerb,
     args: &SyncArgs,
     context: &Context,
 ) -> Result<Option<StartedRuns>, CliError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let has_bars = !args.no_wait && !context.json && !context.quiet && io::stderr().is_terminal();
+    let is_told = !args.no_wait && !context.json && !context.quiet;
+    let has_bars = is_told && io::stderr().is_terminal();
     // They begin to listen before the runs are asked for. Without them the sync is done all the same.
     let events = if has_bars {
         context.client.events(true, None).await.ok()
     } else {
         None
     };
-    let bars = async {
+    let progress = async {
         match events {
             Some(events) => bars::show(events, &args.names).await,
+            None if is_told && !has_bars => {
+                progress_lines::show(&context.client, &args.names).await
+            }
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         biased;
         started = start(verb, args, context) => started.map(Some),
-        never = bars => match never {},
+        never = progress => match never {},
         _ = interrupt.recv() => Ok(None),
     }
 }
