@@ -1,0 +1,182 @@
+use homing_api::{Daemon, Pause, ProblemKind, Run};
+
+use super::*;
+use crate::runs::tests::{failure, run};
+
+fn condition(kind: &str, status: bool) -> Condition {
+    Condition {
+        kind: kind.to_owned(),
+        status,
+        reason: "Because".to_owned(),
+        message: "config.toml:3:1: unknown key `evry`".to_owned(),
+        since: None,
+    }
+}
+
+fn source(id: &str, states: Vec<State>) -> Source {
+    Source {
+        id: id.to_owned(),
+        kind: "dir".to_owned(),
+        url: "/mnt/x".to_owned(),
+        enabled: true,
+        priority: 100,
+        states,
+        conditions: vec![condition("Ready", true), condition("Stale", false)],
+        revision: None,
+        files: 120,
+        conflicts: 0,
+        last_attempt: Some("2026-01-02T03:00:00.000Z".to_owned()),
+        last_success: Some("2026-01-02T03:00:00.000Z".to_owned()),
+        next_due: Some("2026-01-02T03:15:00.000Z".to_owned()),
+        paused: None,
+        last_run: None,
+        current_run: None,
+        content_bytes: None,
+        stale_at: None,
+        config: None,
+    }
+}
+
+fn status() -> Status {
+    let target = Target {
+        id: "claude".to_owned(),
+        path: "/home/u/.claude/agents".to_owned(),
+        from: vec!["team".to_owned(), "community".to_owned()],
+        states: vec![State::Synced],
+        files: 140,
+        conflicts: 0,
+        conditions: Vec::new(),
+        error: None,
+        hooks_waiting: None,
+        config: None,
+    };
+    Status {
+        daemon: Daemon {
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            started_at: "2026-01-02T00:05:00.000Z".to_owned(),
+            config_path: "/c".to_owned(),
+            data_dir: "/d".to_owned(),
+            recovered: true,
+            quarantined: None,
+            paused: None,
+            conditions: Vec::new(),
+            store: None,
+        },
+        sources: vec![
+            source("community", vec![State::Synced]),
+            source("team", vec![State::Modified, State::Held]),
+        ],
+        targets: vec![target],
+    }
+}
+
+fn shown(status: &Status) -> String {
+    render(
+        status,
+        "2026-01-02T03:05:00Z".parse().unwrap(),
+        Screen::default(),
+    )
+}
+
+#[test]
+fn all_is_well() {
+    insta::assert_snapshot!(shown(&status()), @r"
+    SOURCE     STATE           FILES  LAST SUCCESS  NEXT
+    community  synced            120  5m ago        in 10m
+    team       modified, held    120  5m ago        in 10m
+
+    TARGET  STATE   FILES  FROM             PATH
+    claude  synced    140  team, community  /home/u/.claude/agents
+
+    2 sources, 1 target, 0 conflicts; homingd 0.1.0, started 3h ago
+    ");
+}
+
+#[test]
+fn trouble_is_told_with_its_reason() {
+    let mut status = status();
+    status.daemon.conditions = vec![condition("ConfigInvalid", true), condition("Ready", false)];
+    status.daemon.quarantined = Some("/d/state.db.damaged-1".to_owned());
+    status.daemon.recovered = false;
+    let sources = &mut status.sources;
+    sources[0].conditions = vec![condition("Stale", true), condition("Stalled", true)];
+    sources[0].last_run = Some(Run {
+        error: Some(failure(ProblemKind::NotFound)),
+        ..run(3, "community", RunStatus::Error)
+    });
+    sources[0].last_success = None;
+    sources[0].next_due = None;
+    sources[1].states = vec![State::Conflict];
+    sources[1].conflicts = 2;
+    sources.push(Source {
+        enabled: false,
+        ..source("zoo", Vec::new())
+    });
+    status.targets[0].error = Some(failure(ProblemKind::Storage));
+    insta::assert_snapshot!(shown(&status), @r"
+    ConfigInvalid: config.toml:3:1: unknown key `evry`
+    warning: the database was damaged and moved aside; nothing is deleted or pushed until `homing db accept-rebuild`: /d/state.db.damaged-1
+    warning: repairs after the last stop are under way
+    SOURCE     STATE                           FILES  LAST SUCCESS  NEXT
+    community  synced, stale, stalled, failed    120  never         stalled
+    team       conflict                          120  5m ago        in 10m
+    zoo        disabled                          120  5m ago        -
+
+    TARGET  STATE           FILES  FROM             PATH
+    claude  synced, failed    140  team, community  /home/u/.claude/agents
+
+    error: could not sync source `community`
+      caused by: the root is missing
+      caused by: No such file or directory
+      hint: mount it
+    error: could not publish into target `claude`
+      caused by: the root is missing
+      caused by: No such file or directory
+      hint: mount it
+    3 sources (1 failed), 1 target, 2 conflicts (see `homing conflicts`); homingd 0.1.0, started 3h ago
+    ");
+}
+
+#[test]
+fn a_pause_is_told_with_its_end() {
+    let mut status = status();
+    status.daemon.paused = Some(Pause {
+        since: "2026-01-02T03:00:00.000Z".to_owned(),
+        until: None,
+    });
+    for source in &mut status.sources {
+        source.conditions.push(condition("Paused", true));
+    }
+    status.sources[1].paused = Some(Pause {
+        since: "2026-01-02T03:00:00.000Z".to_owned(),
+        until: Some("2026-01-02T05:05:00.000Z".to_owned()),
+    });
+    insta::assert_snapshot!(shown(&status), @r"
+    warning: everything is paused until `homing resume`
+    SOURCE     STATE                   FILES  LAST SUCCESS  NEXT
+    community  synced, paused            120  5m ago        paused
+    team       modified, held, paused    120  5m ago        paused, in 2h
+
+    TARGET  STATE   FILES  FROM             PATH
+    claude  synced    140  team, community  /home/u/.claude/agents
+
+    2 sources, 1 target, 0 conflicts; homingd 0.1.0, started 3h ago
+    ");
+}
+
+#[test]
+fn a_daemon_that_is_not_ready_says_why() {
+    let mut status = status();
+    status.daemon.conditions = vec![condition("Ready", false)];
+    assert!(shown(&status).starts_with("NotReady: config.toml:3:1: unknown key `evry`\n"));
+}
+
+#[test]
+fn names_select_and_unknown_ones_are_refused() {
+    let mut some = status();
+    select(&mut some, &["team".to_owned()]).unwrap();
+    assert_eq!((some.sources.len(), some.targets.len()), (1, 0));
+    let error = select(&mut status(), &["nobody".to_owned()]).unwrap_err();
+    assert_eq!(error.exit().code(), 8);
+}
