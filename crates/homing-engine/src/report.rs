@@ -1,12 +1,14 @@
 //! What the engine tells: runs, items, conflicts, status.
 
+mod status;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
 use jiff::Timestamp;
 
-use crate::pause::Pause;
+pub use status::{Condition, EngineStatus, SourceStatus, State, TargetStatus};
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -353,111 +355,6 @@ pub struct ConflictReport {
     pub detail: Option<String>,
     /// Since when.
     pub since: Timestamp,
-}
-
-/// States of a source or target; several may hold at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// All sides agree.
-    Synced,
-    /// Something was edited here.
-    Modified,
-    /// Something upstream is not here yet.
-    Outdated,
-    /// A person must decide.
-    Conflict,
-    /// An undo holds.
-    Held,
-}
-
-/// A condition of a source or target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`.
-    pub kind: &'static str,
-    /// Whether it holds.
-    pub holds: bool,
-    /// A word for why.
-    pub reason: String,
-    /// A sentence.
-    pub message: String,
-    /// Since when, where known.
-    pub since: Option<Timestamp>,
-}
-
-/// One source at a glance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SourceStatus {
-    /// Its name.
-    pub id: SourceId,
-    /// Its kind.
-    pub kind: String,
-    /// Where it comes from.
-    pub url: String,
-    /// Whether it is synced at all.
-    pub enabled: bool,
-    /// Its priority.
-    pub priority: u16,
-    /// Its states.
-    pub states: Vec<State>,
-    /// Its conditions.
-    pub conditions: Vec<Condition>,
-    /// The origin's revision, where it has one.
-    pub revision: Option<String>,
-    /// Items in its head.
-    pub files: u64,
-    /// The last attempt.
-    pub last_attempt: Option<Timestamp>,
-    /// The last success.
-    pub last_success: Option<Timestamp>,
-    /// The next one by schedule.
-    pub next_due: Option<Timestamp>,
-    /// Its own pause.
-    pub paused: Option<Pause>,
-    /// Open conflicts.
-    pub conflicts: u64,
-    /// The last run, without items.
-    pub last_run: Option<RunReport>,
-    /// The run under way, without items.
-    pub current_run: Option<RunReport>,
-}
-
-/// One target at a glance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TargetStatus {
-    /// Its name.
-    pub id: TargetId,
-    /// Where it is.
-    pub path: String,
-    /// Its sources.
-    pub from: Vec<SourceId>,
-    /// Its states.
-    pub states: Vec<State>,
-    /// Paths that Homing answers for.
-    pub files: u64,
-    /// Open conflicts.
-    pub conflicts: u64,
-    /// What the guard keeps from leaving it, by source.
-    pub conditions: Vec<Condition>,
-    /// Why the last publish failed, when it did.
-    pub error: Option<Failure>,
-}
-
-/// The whole engine at a glance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EngineStatus {
-    /// Every configured source, by name.
-    pub sources: Vec<SourceStatus>,
-    /// Every configured target, by name.
-    pub targets: Vec<TargetStatus>,
-    /// The pause of everything.
-    pub paused: Option<Pause>,
-    /// Whether repairs after the last stop are done.
-    pub recovered: bool,
-    /// A database that was moved aside, until the rebuild is accepted.
-    pub quarantined: Option<String>,
-    /// When the backup was made that was restored, until that is accepted.
-    pub restored: Option<String>,
 }
 
 /// How a published path differs from what was written.
