@@ -136,10 +136,9 @@ impl Keeper {
         let mut next = Some(first);
         let mut broken = None;
         while let Some(bytes) = next {
-            if !sender.send(bytes).await {
+            if !body.meanwhile(sender.send(bytes)).await {
                 break;
             }
-            body.refresh();
             next = match body.chunk().await {
                 Ok(Some(chunk)) if size + chunk.len() as u64 > self.max_file_size => {
                     broken = Some(Ok(Kept::TooLong));
