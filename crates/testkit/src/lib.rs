@@ -10,7 +10,7 @@ mod nginx;
 mod raw_server;
 mod skipped;
 
-pub use conformance::{Place, conformance};
+pub use conformance::{Place, conformance, reading_conformance};
 pub use contents::MemoryContents;
 pub use memory_side::{MemorySide, Verb};
 pub use memory_tree::{MemoryFile, MemoryTree};
