@@ -1,8 +1,10 @@
-//! What Homing's tests share: the conformance suite of all sides, a strict in-memory side, contents in memory, and
-//! where tests say that they cannot run.
+//! What Homing's tests share: the conformance suite of all sides, a strict in-memory side, contents in memory, an
+//! emulator of GitHub, and where tests say that they cannot run.
 
 mod conformance;
 mod contents;
+mod git_repository;
+pub mod github;
 mod memory_side;
 mod memory_state;
 mod memory_tree;
@@ -10,6 +12,7 @@ mod skipped;
 
 pub use conformance::{Place, conformance};
 pub use contents::MemoryContents;
+pub use git_repository::{GitRepository, Node};
 pub use memory_side::{MemorySide, Verb};
 pub use memory_tree::{MemoryFile, MemoryTree};
 pub use skipped::skipped;
