@@ -77,9 +77,9 @@ pub use pause::{Pause, PauseReport};
 pub use reload::Touched;
 pub use report::{
     Condition, ConflictReport, DiffReport, Drift, EngineStatus, Failure, FileReport, FilesReport,
-    FilesRequest, ItemAction, ItemReport, ItemsReport, ItemsRequest, ModifiedItem, Resolution,
-    RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State, TargetStatus, Trigger,
-    Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
+    FilesRequest, ItemAction, ItemReport, ItemsReport, ItemsRequest, ModifiedItem, Offline,
+    OfflineSource, Resolution, RunProgress, RunReport, RunRequest, RunStatus, SourceStatus, State,
+    TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{
     AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
 use jiff::Timestamp;
 
-pub use status::{Condition, EngineStatus, SourceStatus, State, TargetStatus};
+pub use status::{
+    Condition, EngineStatus, Offline, OfflineSource, SourceStatus, State, TargetStatus,
+};
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -222,6 +224,8 @@ pub struct RunReport {
     pub removed: u64,
     /// Bytes moved.
     pub bytes: u64,
+    /// Requests that were sent to the far side.
+    pub requests: u64,
     /// Why it failed, when it did.
     pub error: Option<Failure>,
     /// What a person should hear about.
