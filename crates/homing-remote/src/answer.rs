@@ -114,7 +114,7 @@ impl Body {
     }
 
     /// Gives the time of the next kibibyte anew: whoever reads was busy with something else.
-    pub(crate) fn refresh(&mut self) {
+    pub fn refresh(&mut self) {
         self.window_bytes = 0;
         self.window_end = Instant::now() + self.stall_timeout;
     }

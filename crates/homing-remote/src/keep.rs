@@ -171,7 +171,7 @@ impl Keeper {
 }
 
 /// Returns both ends of a pipe from async code to a thread that blocks.
-pub(crate) fn pipe() -> (PipeSender, PipeReader) {
+pub fn pipe() -> (PipeSender, PipeReader) {
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     (
         PipeSender(sender),
@@ -184,23 +184,23 @@ pub(crate) fn pipe() -> (PipeSender, PipeReader) {
 }
 
 /// Where bytes go in; `None` is the end.
-pub(crate) struct PipeSender(mpsc::Sender<Option<Bytes>>);
+pub struct PipeSender(mpsc::Sender<Option<Bytes>>);
 
 impl PipeSender {
     /// Sends bytes; tells whether anybody still reads.
-    pub(crate) async fn send(&self, bytes: Bytes) -> bool {
+    pub async fn send(&self, bytes: Bytes) -> bool {
         self.0.send(Some(bytes)).await.is_ok()
     }
 
     /// Says that this was all. A pipe that is dropped without it was broken.
-    pub(crate) async fn end(&self) {
+    pub async fn end(&self) {
         // Whoever reads no more has no need to know.
         self.0.send(None).await.ok();
     }
 }
 
 /// Where they come out.
-pub(crate) struct PipeReader {
+pub struct PipeReader {
     receiver: mpsc::Receiver<Option<Bytes>>,
     chunk: Bytes,
     has_ended: bool,

@@ -21,7 +21,7 @@ pub use client::{Client, ClientOptions};
 pub use credentials::{Credentials, Login};
 pub use errors::retry_after;
 pub use gather::{Gathering, Wanted};
-pub use keep::{Keeper, Kept, Witness};
+pub use keep::{Keeper, Kept, PipeReader, PipeSender, Witness, pipe};
 pub use request::{Request, Session};
 pub use shown::ShownUrl;
 pub use validators::Validators;

@@ -11,7 +11,7 @@ mod memory_tree;
 mod raw_server;
 mod skipped;
 
-pub use conformance::{Place, conformance};
+pub use conformance::{Place, conformance, conformance_of_reading};
 pub use contents::MemoryContents;
 pub use git_repository::{GitRepository, Node};
 pub use memory_side::{MemorySide, Verb};
