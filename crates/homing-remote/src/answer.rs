@@ -89,6 +89,11 @@ impl Body {
         }
     }
 
+    /// Returns where it comes from, as it may be shown.
+    pub fn shown(&self) -> crate::ShownUrl {
+        crate::ShownUrl::of(&self.url)
+    }
+
     /// Returns how long it will be, as the server says.
     pub fn size_hint(&self) -> Option<u64> {
         self.size_hint
@@ -113,10 +118,12 @@ impl Body {
         Ok(chunk)
     }
 
-    /// Gives the time of the next kibibyte anew: whoever reads was busy with something else.
-    pub fn refresh(&mut self) {
-        self.window_bytes = 0;
-        self.window_end = Instant::now() + self.stall_timeout;
+    /// Does something else for a while, which is not held against the server.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = work.await;
+        self.window_end += began.elapsed();
+        done
     }
 
     /// Returns all of it; [`SideError::Untrusted`] when that is more than `most` bytes.

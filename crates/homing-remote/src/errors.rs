@@ -129,6 +129,14 @@ pub(crate) fn of_request(error: reqwest::Error, url: &Url) -> SideError {
     )
 }
 
+/// Tells whether a connection ended before anything of an answer came.
+pub(crate) fn is_stale(error: &reqwest::Error) -> bool {
+    // There is no other way to ask hyper.
+    !error.is_connect()
+        && !error.is_timeout()
+        && (broke_off(error) || innermost(error).contains("closed before message completed"))
+}
+
 /// Tells whether somebody did answer, and then ended it: that machine is there, and so is the network.
 fn broke_off(error: &reqwest::Error) -> bool {
     innermost_io(error).is_some_and(|error| {

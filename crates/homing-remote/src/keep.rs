@@ -136,10 +136,9 @@ impl Keeper {
         let mut next = Some(first);
         let mut broken = None;
         while let Some(bytes) = next {
-            if !sender.send(bytes).await {
+            if !body.meanwhile(sender.send(bytes)).await {
                 break;
             }
-            body.refresh();
             next = match body.chunk().await {
                 Ok(Some(chunk)) if size + chunk.len() as u64 > self.max_file_size => {
                     broken = Some(Ok(Kept::TooLong));
@@ -171,7 +170,7 @@ impl Keeper {
 }
 
 /// Returns both ends of a pipe from async code to a thread that blocks.
-pub fn pipe() -> (PipeSender, PipeReader) {
+pub(crate) fn pipe() -> (PipeSender, PipeReader) {
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
     (
         PipeSender(sender),
@@ -184,23 +183,23 @@ pub fn pipe() -> (PipeSender, PipeReader) {
 }
 
 /// Where bytes go in; `None` is the end.
-pub struct PipeSender(mpsc::Sender<Option<Bytes>>);
+pub(crate) struct PipeSender(mpsc::Sender<Option<Bytes>>);
 
 impl PipeSender {
     /// Sends bytes; tells whether anybody still reads.
-    pub async fn send(&self, bytes: Bytes) -> bool {
+    pub(crate) async fn send(&self, bytes: Bytes) -> bool {
         self.0.send(Some(bytes)).await.is_ok()
     }
 
     /// Says that this was all. A pipe that is dropped without it was broken.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         // Whoever reads no more has no need to know.
         self.0.send(None).await.ok();
     }
 }
 
 /// Where they come out.
-pub struct PipeReader {
+pub(crate) struct PipeReader {
     receiver: mpsc::Receiver<Option<Bytes>>,
     chunk: Bytes,
     has_ended: bool,

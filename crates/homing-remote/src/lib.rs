@@ -5,6 +5,7 @@
 
 mod addresses;
 mod answer;
+mod archive;
 mod client;
 mod credentials;
 mod errors;
@@ -17,11 +18,12 @@ mod validators;
 
 pub use addresses::is_local;
 pub use answer::{Answer, Body};
+pub use archive::{ArchiveLimits, Entry, EntryKind, Unpacker, unpack};
 pub use client::{Client, ClientOptions};
 pub use credentials::{Credentials, Login};
 pub use errors::retry_after;
 pub use gather::{Gathering, Wanted};
-pub use keep::{Keeper, Kept, PipeReader, PipeSender, Witness, pipe};
+pub use keep::{Keeper, Kept, Witness};
 pub use request::{Request, Session};
 pub use shown::ShownUrl;
 pub use validators::Validators;

@@ -107,22 +107,19 @@ impl Session {
         let client = &self.client;
         let http = client.route(&self.home, url)?;
         let (host, turn) = client.turns().wait(url).await;
-        let mut request = reqwest::Request::new(http::Method::GET, url.clone());
-        *request.headers_mut() = headers.clone();
+        let mut headers = headers.clone();
         let is_home = url.origin() == self.home.origin();
         if let (true, Some(authorization)) = (is_home, &self.authorization) {
-            request
-                .headers_mut()
-                .insert(AUTHORIZATION, authorization.clone());
+            headers.insert(AUTHORIZATION, authorization.clone());
         }
-        self.progress.count_request();
-        self.progress.advance(0);
-        let patience = client.options().answer_timeout;
-        let response = tokio::time::timeout(patience, http.execute(request))
-            .await
-            .map_err(|_elapsed| errors::silent(url, patience))?
+        let response = match self.attempt(http, url, &headers).await {
+            // A server may end a kept connection at the moment that it is used again: that is nobody's failure.
+            Some(Err(error)) if errors::is_stale(&error) => self.attempt(http, url, &headers).await,
+            other => other,
+        };
+        let response = response
+            .ok_or_else(|| errors::silent(url, client.options().answer_timeout))?
             .map_err(|error| errors::of_request(error, url))?;
-        self.progress.advance(0);
         client.turns().answered(&host, response.version());
         Ok(Answer {
             status: response.status(),
@@ -136,6 +133,22 @@ impl Session {
                 &self.progress,
             ),
         })
+    }
+
+    /// Sends a request once; `None` when no headers came in time.
+    async fn attempt(
+        &self,
+        http: &reqwest::Client,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Option<Result<reqwest::Response, reqwest::Error>> {
+        let mut request = reqwest::Request::new(http::Method::GET, url.clone());
+        *request.headers_mut() = headers.clone();
+        self.progress.count_request();
+        let patience = self.client.options().answer_timeout;
+        let answer = tokio::time::timeout(patience, http.execute(request)).await;
+        self.progress.advance(0);
+        answer.ok()
     }
 }
 

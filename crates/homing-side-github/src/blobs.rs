@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use homing_core::{ContentHash, Contents, FetchRequest, Progress, SideError};
-use homing_remote::{Keeper, Kept};
+use homing_remote::{ArchiveLimits, Keeper, Kept};
 
 use crate::GithubSide;
 use crate::api::Api;
-use crate::archive;
+use crate::archive::{self, Ending};
 use crate::git_id::{self, BlobCheck};
 
 /// Up to so many blobs are fetched singly; an anonymous user has 60 requests an hour.
@@ -60,10 +60,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) contents: &'a Arc<dyn Contents>,
     /// The commit or ref whose archive has them.
     pub(crate) archive_of: &'a str,
-    /// The bytes of all files of the archive, at most.
-    pub(crate) archive_bytes: u64,
-    /// How many entries it has, about.
-    pub(crate) archive_entries: u64,
+    /// How much that may be.
+    pub(crate) archive_limits: ArchiveLimits,
     pub(crate) max_file_size: u64,
 }
 
@@ -109,8 +107,7 @@ impl GithubSide {
             api: &api,
             contents,
             archive_of: self.reference.as_deref().unwrap_or("HEAD"),
-            archive_bytes: self.limits.max_total_size,
-            archive_entries: self.limits.max_files as u64,
+            archive_limits: self.limits.into(),
             max_file_size: self.limits.max_file_size,
         };
         plan.bring(&blobs).await
@@ -146,23 +143,32 @@ impl Plan<'_> {
     /// an `Err` is this machine's.
     pub(crate) async fn bring(&self, blobs: &[Blob]) -> Result<Harvest, SideError> {
         let mut harvest = Harvest::default();
+        let missing = |harvest: &Harvest| -> Vec<&Blob> {
+            let is_missing = |blob: &&Blob| !harvest.brought.contains_key(&blob.id);
+            blobs.iter().filter(is_missing).collect()
+        };
         // An archive is one request, however little is left.
         if blobs.len() > SINGLY || blobs.len() as u64 > self.api.remaining() {
-            archive::bring(self, blobs, &mut harvest).await?;
+            let ending = archive::bring(self, blobs, &mut harvest).await?;
+            let left = missing(&harvest).len() as u64;
+            harvest.shortfall = match ending {
+                // The next run tries it again: a request for each blob would use the limit up.
+                Ending::Broken(error) if left > SINGLY as u64 || is_hopeless(Some(&error)) => {
+                    Some(error)
+                }
+                Ending::Useless(error) if left > self.api.remaining() => Some(error),
+                Ending::Read | Ending::Broken(_) | Ending::Useless(_) => None,
+            };
         }
-        let missing: Vec<&Blob> = blobs
-            .iter()
-            .filter(|blob| !harvest.brought.contains_key(&blob.id))
-            .collect();
-        // When the archive failed, the next run tries it again: a request for each blob would use the limit up.
-        if harvest.shortfall.is_none() || missing.len() <= SINGLY {
+        if harvest.shortfall.is_none() {
+            let missing = missing(&harvest);
             self.bring_singly(&missing, &mut harvest).await?;
         }
         Ok(harvest)
     }
 
     async fn bring_singly(&self, blobs: &[&Blob], harvest: &mut Harvest) -> Result<(), SideError> {
-        if blobs.is_empty() || is_hopeless(harvest.shortfall.as_ref()) {
+        if blobs.is_empty() {
             return Ok(());
         }
         let keeper = Keeper::new(self.contents, self.max_file_size);
@@ -192,14 +198,6 @@ impl Plan<'_> {
                 }
                 Err(error) => harvest.note(id, error),
             }
-        }
-        drop(under_way);
-        // What the archive did not bring is made good.
-        if blobs
-            .iter()
-            .all(|blob| harvest.brought.contains_key(&blob.id))
-        {
-            harvest.shortfall = None;
         }
         Ok(())
     }

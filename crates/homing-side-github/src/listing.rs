@@ -11,6 +11,7 @@ use homing_remote::{Gathering, Wanted};
 
 use crate::GithubSide;
 use crate::api::{Api, Entry, Head};
+use crate::archive;
 use crate::blobs::{self, Blob, Brought, Harvest};
 use crate::git_id;
 use crate::tree::{self, Files};
@@ -179,8 +180,7 @@ impl GithubSide {
             api,
             contents: request.intake.contents(),
             archive_of: &revision.name,
-            archive_bytes: files.whole_bytes.unwrap_or(self.limits.max_total_size),
-            archive_entries: files.entries.len() as u64,
+            archive_limits: archive::limits(files).unwrap_or_else(|| self.limits.into()),
             max_file_size: self.limits.max_file_size,
         };
         let mut harvest = plan.bring(&blobs).await?;

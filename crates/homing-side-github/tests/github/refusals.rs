@@ -177,12 +177,13 @@ async fn other_refusals_are_what_they_are() -> TestResult {
             Effect::Cut,
             Effect::Html,
         ] {
-            world.github.fail(Fault::on(part, effect.clone()).times(1));
+            world.github.fail(Fault::on(part, effect.clone()));
             let error = refusal(&world, &side).await;
             assert!(
                 matches!(error, SideError::Transient { .. }),
                 "{part} {effect:?}: {error:?}"
             );
+            world.github.mend();
         }
     }
     Ok(())

@@ -231,19 +231,50 @@ async fn a_broken_archive_keeps_what_came_and_is_tried_again() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_with_other_bytes_is_not_believed() -> TestResult {
+async fn an_archive_that_is_of_no_use_is_done_without_while_the_limit_lasts() -> TestResult {
     let files = many(40);
     let world = World::new(&nodes(&files))?;
     let side = world.side()?;
-    for effect in [
-        Effect::OtherBytes,
-        Effect::Html,
-        Effect::Status(503),
-        Effect::Drop,
-    ] {
+    for effect in [Effect::OtherBytes, Effect::Html] {
+        world.github.renew();
+        world.requests();
         world
             .github
             .fail(Fault::on("legacy.tar.gz", effect.clone()).times(1));
+        let listed = world.list(&side).await?;
+        assert!(
+            listed.shortfall.is_none(),
+            "{effect:?}: {:?}",
+            listed.shortfall
+        );
+        world.expect(&listed.manifest, &bytes(&files));
+        assert_eq!(world.counted()["blobs"], 40);
+    }
+    let reset = std::time::SystemTime::now() + Duration::from_mins(10);
+    world.github.leave(None, 30, reset);
+    world
+        .github
+        .fail(Fault::on("legacy.tar.gz", Effect::Html).times(1));
+    let listed = world.list(&side).await?;
+    assert!(
+        matches!(listed.shortfall, Some(SideError::Untrusted { .. })),
+        "{:?}",
+        listed.shortfall
+    );
+    assert_eq!(listed.manifest.unknown.len(), 40);
+    assert!(!world.counted().contains_key("blobs"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_does_not_come_is_tried_again() -> TestResult {
+    let files = many(40);
+    let world = World::new(&nodes(&files))?;
+    let side = world.side()?;
+    for effect in [Effect::Status(503), Effect::Drop] {
+        world
+            .github
+            .fail(Fault::on("legacy.tar.gz", effect.clone()).times(2));
         let listed = world.list(&side).await?;
         assert!(listed.manifest.items.is_empty(), "{effect:?}");
         assert_eq!(listed.manifest.unknown.len(), 40, "{effect:?}");
@@ -252,6 +283,7 @@ async fn an_archive_with_other_bytes_is_not_believed() -> TestResult {
             "{effect:?}: {:?}",
             listed.shortfall
         );
+        world.github.mend();
     }
     Ok(())
 }
