@@ -119,7 +119,7 @@ impl Body {
     }
 
     /// Does something else for a while, which is not held against the server.
-    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let done = work.await;
         self.window_end += began.elapsed();

@@ -162,6 +162,13 @@ impl<'a> Gathering<'a> {
             .insert(key.as_str().to_owned(), UnknownReason::NotFetched(why));
     }
 
+    /// Notes that nothing at or below a path could be had; `""` is everything.
+    pub fn not_fetched_below(&mut self, path: &str, why: String) {
+        self.manifest
+            .unknown
+            .insert(path.to_owned(), UnknownReason::NotFetched(why));
+    }
+
     /// Tells a person of something.
     pub fn problem(&mut self, kind: ProblemKind, path: &str, message: String) {
         if self.manifest.problems.len() < MOST_PROBLEMS {
@@ -178,6 +185,16 @@ impl<'a> Gathering<'a> {
     /// Returns how many files were taken in.
     pub fn files(&self) -> usize {
         self.seen.len()
+    }
+
+    /// Returns what a person should hear about names that were looked at, and of which nothing was taken in.
+    pub fn finish_examined(mut self, is_any: bool) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.manifest.problems);
+        if !is_any {
+            problems.extend(self.finish().problems);
+        }
+        problems.sort();
+        problems
     }
 
     /// Returns the manifest.

@@ -64,7 +64,7 @@ pub struct GithubSide {
 
 impl GithubSide {
     /// Makes a side; connects to nothing. [`SideError::Config`] names the pattern or `ref` that cannot be.
-    pub fn new(options: GithubOptions, client: Client) -> Result<Self, SideError> {
+    pub fn new(client: Client, options: GithubOptions) -> Result<Self, SideError> {
         if let Some(reference) = &options.reference {
             check_reference(reference)?;
         }

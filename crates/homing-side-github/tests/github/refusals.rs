@@ -197,7 +197,7 @@ async fn a_body_that_is_held_back_is_not_waited_for_without_end() -> TestResult 
         stall_timeout: Duration::from_millis(50),
         ..ClientOptions::default()
     })?;
-    let side = GithubSide::new(world.options()?, client)?;
+    let side = GithubSide::new(client, world.options()?)?;
     world
         .github
         .fail(Fault::on("/trees/", Effect::Hold).times(1));
@@ -212,7 +212,7 @@ async fn a_server_that_is_not_there_is_unreachable() -> TestResult {
     let mut options = world.options()?;
     let api = Url::parse(&world.github.api())?;
     options.place = Place::parse(&Url::parse("https://github.com/octo/agents")?, Some(&api))?;
-    let side = GithubSide::new(options, world.client.clone())?;
+    let side = GithubSide::new(world.client.clone(), options)?;
     let World {
         github,
         contents,

@@ -82,7 +82,7 @@ impl World {
     pub(crate) fn side_with(&self, change: impl FnOnce(&mut GithubOptions)) -> Result<GithubSide> {
         let mut options = self.options()?;
         change(&mut options);
-        Ok(GithubSide::new(options, self.client.clone())?)
+        Ok(GithubSide::new(self.client.clone(), options)?)
     }
 
     /// Returns a side that sends a token.
