@@ -122,8 +122,12 @@ pub struct SourceCheck {
     pub place: String,
     /// Files that would come.
     pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
+    /// Their bytes, where that is known without reading them.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// What else is worth knowing, a sentence each: whose token it is, what is left of a limit.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What would not come, and why.
     #[serde(default)]
     pub problems: Vec<Notice>,

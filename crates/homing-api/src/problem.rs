@@ -116,6 +116,8 @@ macro_rules! kinds {
 kinds! {
     /// It may work later by itself.
     Transient = "transient", 503, Failed, "It may work later";
+    /// Nothing answers at all.
+    Unreachable = "unreachable", 503, Failed, "The far side could not be reached";
     /// Permission or credentials are missing.
     Auth = "auth", 502, Permission, "Permission or credentials are missing";
     /// The secret that the configuration names is not where it says.
@@ -325,6 +327,7 @@ mod tests {
     fn exit_codes_are_those_of_the_contract() {
         for (kind, code) in [
             ("transient", 1),
+            ("unreachable", 1),
             ("auth", 6),
             ("forbidden", 6),
             ("conflict", 7),

@@ -6,6 +6,9 @@ impl ProblemKind {
     /// Returns how to mend a problem of this kind, as far as the kind alone tells.
     pub fn remedy(&self) -> &'static str {
         match self {
+            Self::Unreachable => {
+                "check the network, the name in `url` and any proxy; it is tried again by itself"
+            }
             Self::Transient => "it is tried again by itself; `homing sync --force` tries at once",
             Self::Auth => {
                 "see that the account of homingd may read the source, then run `homing sync --force`"

@@ -153,6 +153,9 @@ pub struct Run {
     pub removed: u64,
     /// Bytes moved.
     pub bytes: u64,
+    /// Requests that were sent to the far side.
+    #[serde(default)]
+    pub requests: u64,
     /// Why it failed, when it did.
     #[serde(default)]
     pub error: Option<Failure>,

@@ -248,6 +248,7 @@ pub(crate) mod tests {
             failed: 0,
             removed: 1,
             bytes: 5_000,
+            requests: 0,
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),

@@ -19,6 +19,15 @@ pub enum SideError {
         #[source]
         source: Option<Cause>,
     },
+    /// Nothing answers at all: the machine may be offline, and it works again when the network does.
+    #[error("{message}")]
+    Unreachable {
+        /// What could not be reached.
+        message: String,
+        /// Why.
+        #[source]
+        source: Option<Cause>,
+    },
     /// Permission or credentials are missing: a person must mend it.
     #[error("{message}")]
     Auth {
@@ -90,6 +99,50 @@ pub enum SideError {
         #[source]
         source: Option<Cause>,
     },
+}
+
+impl SideError {
+    /// Repeats an error of a whole batch for one of its items; the cause stays with the original.
+    #[must_use]
+    pub fn repeat(&self) -> Self {
+        let message = self.to_string();
+        match self {
+            Self::Transient { retry_after, .. } => Self::Transient {
+                message,
+                retry_after: *retry_after,
+                source: None,
+            },
+            Self::Unreachable { .. } => Self::Unreachable {
+                message,
+                source: None,
+            },
+            Self::Auth { .. } => Self::Auth {
+                message,
+                source: None,
+            },
+            Self::NotFound { .. } => Self::NotFound {
+                message,
+                source: None,
+            },
+            Self::RateLimited { wait, .. } => Self::RateLimited {
+                message,
+                wait: *wait,
+            },
+            Self::Conflict { .. } => Self::Conflict { message },
+            Self::Changed { key } => Self::Changed { key: key.clone() },
+            Self::Untrusted { .. } => Self::Untrusted { message },
+            Self::Storage { .. } => Self::Storage {
+                message,
+                source: None,
+            },
+            Self::Config { .. } => Self::Config { message },
+            Self::Cancelled => Self::Cancelled,
+            Self::Permanent { .. } => Self::Permanent {
+                message,
+                source: None,
+            },
+        }
+    }
 }
 
 /// What a problem is about.

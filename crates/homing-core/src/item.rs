@@ -72,6 +72,9 @@ pub enum UnknownReason {
     /// Over a limit of the configuration.
     #[error("{0}")]
     OverLimit(String),
+    /// It is there, and its content could not be had.
+    #[error("{0}")]
+    NotFetched(String),
 }
 
 /// What is known of a key on one side.

@@ -110,3 +110,38 @@ impl fmt::Debug for ItemKey {
         fmt::Debug::fmt(&self.0, f)
     }
 }
+
+/// Returns a name or path as it can be shown: control characters and broken UTF-8 are escaped.
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str("\\x");
+            text.extend(
+                [byte >> 4, byte & 0xf]
+                    .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('?')),
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_without_what_a_terminal_obeys() {
+        assert_eq!(
+            shown(b"a\nb\x1b[31m\xff\xc3\xa9"),
+            "a\\nb\\u{1b}[31m\\xff\u{e9}"
+        );
+    }
+}

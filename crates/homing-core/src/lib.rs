@@ -12,11 +12,14 @@ mod hash;
 mod ids;
 mod item;
 mod key;
+mod limits;
+mod listing;
 mod manifest;
 mod merge;
 mod order;
 mod patch;
 mod plan;
+mod selection;
 mod side;
 mod watch;
 
@@ -27,7 +30,9 @@ pub use guard::{GUARD, Guard, GuardVerdict};
 pub use hash::{ContentHash, Hasher, ParseHashError};
 pub use ids::{IdError, RunId, SourceId, TargetId};
 pub use item::{Identity, Item, ItemState, UnknownReason, Version};
-pub use key::{ItemKey, KeyError};
+pub use key::{ItemKey, KeyError, shown};
+pub use limits::Limits;
+pub use listing::{Examined, Gate, Intake, ListRequest, Listed, Listing, Revision, Scope};
 pub use manifest::Manifest;
 pub use merge::{
     MERGE_LIMIT_BYTES, MERGE_LIMIT_LINES, MergeInput, MergeOutcome, merge, merge_executable,
@@ -35,8 +40,9 @@ pub use merge::{
 pub use order::{Ordered, Step, order};
 pub use patch::{PATCH_LIMIT_BYTES, PatchSide, patch};
 pub use plan::{Decision, Direction, PlanInput, PlannedItem, decide, plan};
+pub use selection::{Covered, Selection};
 pub use side::{
-    BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted,
-    ListRequest, Operation, Outcome, Progress, Recovered, RootIdentity, Scope, Side,
+    BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted, Operation,
+    Outcome, Progress, Recovered, RootIdentity, Side,
 };
 pub use watch::{Listener, Notice, Watch};

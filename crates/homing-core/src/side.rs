@@ -1,6 +1,5 @@
 //! The trait of every place that holds items.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Cursor, Read};
@@ -10,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::{
-    ContentHash, Identity, Item, ItemKey, ItemState, Listener, Manifest, SideError, Version, Watch,
+    ContentHash, Examined, Item, ItemKey, ItemState, ListRequest, Listener, Listing, Scope,
+    SideError, Version, Watch,
 };
 
 /// A boxed future, so that `Side` can be a trait object.
@@ -47,27 +47,6 @@ pub struct RootIdentity {
     pub device: u64,
     /// The inode number.
     pub inode: u64,
-}
-
-/// What of a side is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything that the side's selection covers.
-    Whole,
-    /// These keys alone. Ancestors of them that are regular files are listed too, for they block the way; of any
-    /// other key the manifest says nothing.
-    Keys(BTreeSet<ItemKey>),
-}
-
-/// What is asked of [`Side::list`].
-#[derive(Debug, Clone)]
-pub struct ListRequest {
-    /// Which keys.
-    pub scope: Scope,
-    /// Contents known by identity: an item whose identity is unchanged need not be read again.
-    pub known: Arc<BTreeMap<ItemKey, (Identity, ContentHash)>>,
-    /// Told of every step, so that a stall is noticed.
-    pub progress: Progress,
 }
 
 /// An item to fetch, as it was listed.
@@ -169,7 +148,7 @@ pub struct Recovered {
     pub rescued: Vec<ContentHash>,
 }
 
-/// Counts steps, bytes and items; whoever watches it sees a stall.
+/// Counts steps, bytes, items and requests; whoever watches it sees a stall.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<ProgressCounts>);
 
@@ -178,6 +157,7 @@ struct ProgressCounts {
     steps: AtomicU64,
     bytes: AtomicU64,
     done: AtomicU64,
+    requests: AtomicU64,
 }
 
 impl Progress {
@@ -191,6 +171,17 @@ impl Progress {
     pub fn finish_item(&self) {
         self.advance(0);
         self.0.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was sent to the far side; a step too.
+    pub fn count_request(&self) {
+        self.advance(0);
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the requests that were sent so far.
+    pub fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// Returns the items that were finished so far.
@@ -252,10 +243,10 @@ pub trait Side: Send + Sync {
         true
     }
 
-    /// Lists what is there, without writing anything anywhere.
+    /// Lists what is there, without writing anything anywhere but contents into the request's intake.
     ///
     /// An `Err` means that nothing is known of the whole side ([`SideError::NotFound`]: its root is missing).
-    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Manifest, SideError>>;
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>>;
 
     /// Fetches contents into `contents`, each verified against the item's hash ([`SideError::Changed`] if it differs).
     ///
@@ -269,21 +260,55 @@ pub trait Side: Send + Sync {
 
     /// Carries out operations, in order as far as one may depend on another, and makes them durable together.
     ///
-    /// Never overwrites or deletes what an operation did not expect. Returns one outcome for each operation.
+    /// Never overwrites or deletes what an operation did not expect. Returns one outcome for each operation. A side that
+    /// cannot be written fails them all.
     fn apply(
         &self,
         operations: Vec<Operation>,
-        contents: Arc<dyn Contents>,
-        progress: Progress,
-    ) -> BoxFuture<'_, Vec<Outcome>>;
+        _contents: Arc<dyn Contents>,
+        _progress: Progress,
+    ) -> BoxFuture<'_, Vec<Outcome>> {
+        let refused = |_: &Operation| {
+            Outcome::Failed(SideError::Permanent {
+                message: "a source of this kind cannot be written".to_owned(),
+                source: None,
+            })
+        };
+        let outcomes = operations.iter().map(refused).collect();
+        Box::pin(async { outcomes })
+    }
 
     /// Repairs what a killed process left behind: each path is old or new again, temporary files are gone, and bytes
-    /// that nobody has a copy of are kept. Running it twice does no harm.
+    /// that nobody has a copy of are kept. Running it twice does no harm. A side that cannot be written has nothing to
+    /// repair.
     fn recover(
         &self,
-        interrupted: Vec<Interrupted>,
-        contents: Arc<dyn Contents>,
-    ) -> BoxFuture<'_, Result<Vec<Recovered>, SideError>>;
+        _interrupted: Vec<Interrupted>,
+        _contents: Arc<dyn Contents>,
+    ) -> BoxFuture<'_, Result<Vec<Recovered>, SideError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Looks at what a first run would take, without taking any of it.
+    ///
+    /// A side whose listing brings contents counts in another way; any other lists itself.
+    fn examine(&self) -> BoxFuture<'_, Result<Examined, SideError>> {
+        Box::pin(async {
+            let listing = self.list(ListRequest::new(Scope::Whole)).await?;
+            let manifest = listing.whole()?.manifest;
+            Ok(Examined {
+                files: manifest.items.len() as u64,
+                bytes: Some(manifest.items.values().map(|item| item.size).sum()),
+                problems: manifest.problems,
+                notes: Vec::new(),
+            })
+        })
+    }
+
+    /// Tells whether contents come over a network, so that a listing that changed nothing proves nothing of what is kept.
+    fn is_remote(&self) -> bool {
+        false
+    }
 
     /// Begins to watch the whole side; `None` when it cannot tell by itself that something changed.
     fn watch(

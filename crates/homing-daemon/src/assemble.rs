@@ -8,9 +8,9 @@ use homing_config::{
     AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
     TargetConfig,
 };
-use homing_core::{ContentHash, SideError};
+use homing_core::{ContentHash, Limits, SideError};
 use homing_engine as engine;
-use homing_side_dir::{DirOptions, DirSide, Limits};
+use homing_side_dir::{DirOptions, DirSide};
 use jiff::tz::TimeZone;
 
 /// How an invalid configuration is mended.

@@ -1,11 +1,10 @@
 //! `--check-sources`: looks at sources as they are, or would be, configured. Writes nothing, needs no daemon.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use homing_api::{CheckRequest, SourceCheck, SourceChecks, TokenCheck};
 use homing_config::{Config, Env, Locations, SourceConfig, SourceKind};
-use homing_core::{ListRequest, Manifest, Progress, Scope};
+use homing_core::Examined;
 use homing_engine::EngineError;
 
 use crate::start::StartError;
@@ -60,15 +59,10 @@ async fn check(config: &Config, wanted: &[String], env: &Env) -> Result<SourceCh
     Ok(SourceChecks { sources })
 }
 
-/// Lists a source whole, as its first run would, and sees whether its secret is there.
+/// Looks at what the first run of a source would take, and sees whether its secret is there.
 async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
-    let request = ListRequest {
-        scope: Scope::Whole,
-        known: Arc::default(),
-        progress: Progress::default(),
-    };
-    let (place, listed) = match assemble::source(source, None) {
-        Ok(spec) => (spec.url.clone(), spec.origin.list(request).await),
+    let (place, examined) = match assemble::source(source, None) {
+        Ok(spec) => (spec.url.clone(), spec.origin.examine().await),
         Err(error) => (String::new(), Err(error)),
     };
     let mut missing = None;
@@ -87,19 +81,20 @@ async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
             },
         });
     }
-    let (listed, error) = match listed {
-        Ok(listed) => (listed, None),
+    let (examined, error) = match examined {
+        Ok(examined) => (examined, None),
         Err(error) => (
-            Manifest::default(),
+            Examined::default(),
             Some(EngineError::Side(error).failure()),
         ),
     };
     SourceCheck {
         id,
         place,
-        files: listed.items.len() as u64,
-        bytes: listed.items.values().map(|item| item.size).sum(),
-        problems: listed.problems.into_iter().map(convert::notice).collect(),
+        files: examined.files,
+        bytes: examined.bytes,
+        notes: examined.notes,
+        problems: examined.problems.into_iter().map(convert::notice).collect(),
         token,
         error: error.map(convert::failure).or(missing),
     }
@@ -125,7 +120,7 @@ mod tests {
         let size = fs::metadata("Cargo.toml").unwrap().len();
 
         let checks = check(&config, &[], &env).await.unwrap().sources;
-        assert_eq!((checks[0].files, checks[0].bytes), (2, 2 * size));
+        assert_eq!((checks[0].files, checks[0].bytes), (2, Some(2 * size)));
         assert_eq!(checks[0].error, None);
         let error = checks[1].error.as_ref().unwrap();
         assert_eq!(error.kind.as_str(), "not-found");

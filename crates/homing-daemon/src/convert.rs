@@ -29,6 +29,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
         failed: report.failed,
         removed: report.removed,
         bytes: report.bytes,
+        requests: report.requests,
         error: report.error.map(failure),
         problems: report.problems.into_iter().map(notice).collect(),
         phases: report

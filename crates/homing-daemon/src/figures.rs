@@ -87,6 +87,10 @@ fn describe() {
         Unit::Bytes,
         "Bytes that runs moved."
     );
+    describe_counter!(
+        "homing_requests_total",
+        "Requests that runs sent to far sides."
+    );
     describe_histogram!(
         "homing_store_transaction_duration_seconds",
         Unit::Seconds,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    ContentHash, Contents, FetchRequest, Item, ItemKey, Manifest, Problem, ProblemKind, Side,
-    SideError, SourceId, Step, TargetId, Version,
+    ContentHash, Contents, FetchRequest, Intake, Item, ItemKey, Manifest, Problem, ProblemKind,
+    Side, SideError, SourceId, Step, TargetId, Version,
 };
 use homing_store::{HeadRow, HoldRow, LedgerRow};
 
@@ -164,8 +164,17 @@ impl Diff<'_> {
         };
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
-        let listing =
-            survey::origin(self.run, settings, self.spec, row.as_ref(), &head, rules).await?;
+        let kept: Arc<dyn Contents> = self.contents.clone();
+        let at = survey::Origin {
+            spec: self.spec,
+            store: &self.shared.store,
+            row: row.as_ref(),
+            head: &head,
+            intake: Intake::ungated(kept),
+        };
+        let listing = survey::origin(self.run, settings, at, rules)
+            .await?
+            .manifest;
         self.report
             .problems
             .extend(listing.problems.iter().cloned());

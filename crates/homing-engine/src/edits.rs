@@ -170,14 +170,13 @@ impl Look<'_> {
         state: &TargetState,
     ) -> Result<Found, EngineError> {
         let request = ListRequest {
-            scope: Scope::Whole,
-            known: Arc::default(),
             progress: self.run.progress.clone(),
+            ..ListRequest::new(Scope::Whole)
         };
         let settings = &self.shared.specs.settings;
         let whole = match watched(self.run, settings, spec.place.list(request)).await? {
             Err(SideError::NotFound { .. }) => return Ok(Vec::new()),
-            listed => listed?,
+            listed => listed?.whole()?.manifest,
         };
         let rules = survey::RootRules {
             boot_id: &self.shared.boot_id,

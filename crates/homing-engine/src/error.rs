@@ -11,6 +11,7 @@ use crate::report::Failure;
 /// Every kind that a [`Failure`] may have.
 pub const FAILURE_KINDS: &[&str] = &[
     "transient",
+    "unreachable",
     "auth",
     "not-found",
     "rate-limited",
@@ -285,6 +286,7 @@ impl EngineError {
 pub(crate) fn side_kind(error: &SideError) -> &'static str {
     match error {
         SideError::Transient { .. } => "transient",
+        SideError::Unreachable { .. } => "unreachable",
         SideError::Auth { .. } => "auth",
         SideError::NotFound { .. } => "not-found",
         SideError::RateLimited { .. } => "rate-limited",
@@ -302,6 +304,9 @@ fn side_hint(error: &SideError) -> Option<String> {
     let hint = match error {
         SideError::Transient { .. } | SideError::RateLimited { .. } => {
             "it is tried again by itself"
+        }
+        SideError::Unreachable { .. } => {
+            "check the network, the name in `url` and any proxy; it is tried again by itself"
         }
         SideError::Auth { .. } => {
             "give the user that runs homingd access to it, and mount it writable if it is read-only"

@@ -17,4 +17,5 @@ pub(crate) fn run_ended(report: &RunReport) {
         metrics::counter!("homing_items_total", "result" => result).increment(items);
     }
     metrics::counter!("homing_transferred_bytes_total").increment(report.bytes);
+    metrics::counter!("homing_requests_total").increment(report.requests);
 }

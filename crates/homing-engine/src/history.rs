@@ -70,6 +70,7 @@ pub(crate) fn report(row: &RunRow) -> RunReport {
         failed: row.failed,
         removed: row.removed,
         bytes: row.bytes,
+        requests: row.requests,
         error: failure(row),
         problems: row
             .problems

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod heal;
+pub(crate) mod intake;
 pub(crate) mod plan;
 pub(crate) mod publish;
 pub(crate) mod record;

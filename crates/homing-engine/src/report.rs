@@ -222,6 +222,8 @@ pub struct RunReport {
     pub removed: u64,
     /// Bytes moved.
     pub bytes: u64,
+    /// Requests that were sent to the far side.
+    pub requests: u64,
     /// Why it failed, when it did.
     pub error: Option<Failure>,
     /// What a person should hear about.

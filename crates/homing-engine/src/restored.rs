@@ -5,9 +5,8 @@
 //! and shows as a conflict where the catalog has another content for its path.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use homing_core::{Item, ItemKey, ListRequest, Progress, Scope, SideError, TargetId};
+use homing_core::{Item, ItemKey, ListRequest, Scope, SideError, TargetId};
 use homing_store::LedgerRow;
 
 use crate::error::EngineError;
@@ -35,15 +34,11 @@ pub(crate) async fn look_at(shared: &Shared, id: &TargetId) -> Result<(), Engine
         let (spec, _) = shared.target(id)?;
         let paths: BTreeSet<ItemKey> = ledger.keys().cloned().collect();
         // With nothing known: a signature may be another file's by now.
-        let request = ListRequest {
-            scope: Scope::Keys(paths),
-            known: Arc::default(),
-            progress: Progress::default(),
-        };
+        let request = ListRequest::new(Scope::Keys(paths));
         let place = format!("`{}`", spec.path.display());
         let near = match spec.place.list(request).await {
             Err(SideError::NotFound { .. }) => return Err(EngineError::RootGone(place)),
-            listed => listed?,
+            listed => listed?.whole()?.manifest,
         };
         let rules = survey::RootRules {
             boot_id: &shared.boot_id,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homing_core::SourceId;
+use homing_core::{SideError, SourceId};
 use homing_store::SourceRow;
 use jiff::Timestamp;
 
@@ -141,19 +141,23 @@ impl Schedule {
                     self.last_success = Some(now);
                 }
                 self.failures = 0;
-                self.backoff_until = None;
+                // It may have given a part of what it has, and said when to come again.
+                let asked = error.and_then(EngineError::wait);
+                self.backoff_until = asked.and_then(|asked| later(now, asked.min(LONGEST_WAIT)));
+                self.wait_for_backoff(spec);
                 self.stalled = None;
             }
             RunStatus::Error => {
                 self.failures = self.failures.saturating_add(1);
                 let interval = cadence.map(|cadence| cadence.interval(now));
-                let pause = backoff(self.failures, interval.unwrap_or_default());
+                let pause = match error {
+                    // It costs next to nothing to ask, and works again as soon as the network does.
+                    Some(EngineError::Side(SideError::Unreachable { .. })) => FIRST_BACKOFF,
+                    _ => backoff(self.failures, interval.unwrap_or_default()),
+                };
                 let asked = error.and_then(EngineError::wait).unwrap_or_default();
                 self.backoff_until = later(now, pause.max(asked.min(LONGEST_WAIT)));
-                // A failed source is tried again after its pause, not only at its next turn.
-                if cadence.is_some() || spec.watch {
-                    self.next_due = self.next_due.min(self.backoff_until).or(self.backoff_until);
-                }
+                self.wait_for_backoff(spec);
                 self.stalled = error
                     .filter(|error| error.needs_a_person())
                     .map(ToString::to_string);
@@ -164,6 +168,13 @@ impl Schedule {
             | RunStatus::Interrupted => {}
         }
         self.plan_staleness(spec);
+    }
+
+    /// Has a source come again after its pause: not only at its next turn, and not before.
+    fn wait_for_backoff(&mut self, spec: &SourceSpec) {
+        if self.backoff_until.is_some() && (spec.cadence.is_some() || spec.watch) {
+            self.next_due = self.backoff_until;
+        }
     }
 
     /// Tells whether the last success is too long ago.

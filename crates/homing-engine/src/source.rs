@@ -46,6 +46,8 @@ pub(crate) struct Knowledge {
     /// Keys that were edited here and not pushed, and keys that upstream has and the head has not.
     pub(crate) modified: Vec<ItemKey>,
     pub(crate) outdated: bool,
+    /// Why the origin did not give all that it has.
+    pub(crate) shortfall: Option<String>,
     /// What a killed process left under way in the origin was not looked at yet.
     pub(crate) repairs: bool,
 }
@@ -248,7 +250,7 @@ impl SourceActor {
             let mut known = self.known.write();
             // A turn that the daemon's own end cut short is still owed.
             if !(report.status == RunStatus::Cancelled && shared.stopping.is_cancelled()) {
-                let error = ended.error.as_ref();
+                let error = ended.error.as_ref().or(ended.shortfall.as_ref());
                 known.schedule.ended(
                     id,
                     spec,
@@ -262,6 +264,7 @@ impl SourceActor {
             if known.is_under_way(run) {
                 known.modified.clone_from(&ended.modified);
                 known.outdated = ended.outdated;
+                known.shortfall = ended.shortfall.as_ref().map(ToString::to_string);
             }
             known.schedule.clone()
         };

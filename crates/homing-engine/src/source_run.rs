@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use homing_core::{ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, Step, TargetId};
+use homing_core::{
+    ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError, SourceId, Step, TargetId,
+};
 use homing_store::{HeadRow, SourceRow, SourceUpdate, StoredRoot};
 
 use crate::capture;
@@ -12,7 +14,7 @@ use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::{Consent, guard};
-use crate::pipeline::{heal, record, survey, transfer};
+use crate::pipeline::{heal, intake, record, survey, transfer};
 use crate::push;
 use crate::recover;
 use crate::report::{ItemAction, RunRequest, Trigger, Verb};
@@ -57,6 +59,15 @@ impl SourceState {
     }
 }
 
+/// What the survey found, and how it relates to what the source was before.
+struct Surveyed<'a> {
+    listing: &'a Manifest,
+    selection_changed: bool,
+    root: Option<StoredRoot>,
+    /// What the origin is as a whole, when nothing of it is missing.
+    revision: Option<Revision>,
+}
+
 impl<'a> SourceRun<'a> {
     pub(crate) fn new(
         shared: &'a Arc<Shared>,
@@ -91,6 +102,7 @@ impl<'a> SourceRun<'a> {
             report.failed = counts.failed;
             report.cached = counts.cached;
             report.bytes = counts.bytes;
+            report.requests = self.run.progress.requests();
         });
         self.ended
     }
@@ -193,19 +205,32 @@ impl<'a> SourceRun<'a> {
         };
         let place = format!("`{}`", self.spec.url);
         let settings = &self.shared.specs.settings;
-        let listing = survey::origin(
-            self.run,
-            settings,
-            self.spec,
-            state.row.as_ref(),
-            &state.head,
-            rules,
-        )
-        .await?;
+        let turn = intake::Turn::of(self.shared, self.run);
+        let origin = survey::Origin {
+            spec: self.spec,
+            store: &self.shared.store,
+            row: state.row.as_ref(),
+            head: &state.head,
+            intake: turn.intake(self.shared),
+        };
+        let before = self.run.progress.counts().1;
+        let listed = survey::origin(self.run, settings, origin, rules).await;
+        turn.end();
+        if self.spec.origin.is_remote() {
+            self.ended.bytes += self.run.progress.counts().1 - before;
+            self.shared.flush_contents().await?;
+        }
+        let listed = listed?;
         self.run.phase("survey", since);
         crate::kill_point!("run::surveyed");
+        let Listed {
+            manifest: listing,
+            revision,
+            shortfall,
+        } = listed;
         self.run.problems(listing.problems.clone());
-        if listing.items.is_empty() && state.head.is_empty() {
+        let nothing_else = listing.items.is_empty() && listing.unknown.is_empty();
+        if nothing_else && state.head.is_empty() {
             let message =
                 format!("nothing in {place} matches the selection (path, include, exclude)");
             self.run.problems([Problem {
@@ -226,8 +251,16 @@ impl<'a> SourceRun<'a> {
             self.ended.listing = Some(listing);
             return Ok(());
         }
-        self.take_over(&state, &listing, selection_changed, root)
-            .await?;
+        // Only of what was had whole can it be said later that nothing changed since.
+        let revision = revision.filter(|_| shortfall.is_none());
+        self.ended.shortfall = shortfall.map(EngineError::Side);
+        let origin = Surveyed {
+            listing: &listing,
+            selection_changed,
+            root,
+            revision,
+        };
+        self.take_over(&state, origin).await?;
         self.ended.listing = Some(listing);
         Ok(())
     }
@@ -236,10 +269,14 @@ impl<'a> SourceRun<'a> {
     async fn take_over(
         &mut self,
         state: &SourceState,
-        listing: &Manifest,
-        selection_changed: bool,
-        root: Option<StoredRoot>,
+        origin: Surveyed<'_>,
     ) -> Result<(), EngineError> {
+        let Surveyed {
+            listing,
+            selection_changed,
+            root,
+            revision,
+        } = origin;
         let since = Instant::now();
         self.run.enter("plan", None);
         let filter = Filter::new(&self.request.filter)?;
@@ -303,8 +340,19 @@ impl<'a> SourceRun<'a> {
         self.ended.modified.clone_from(&plan.modified);
         let selection = (selection_changed || state.never_selected()) && filter.is_all();
         let selection = selection.then(|| self.spec.selection.clone());
-        self.record_head(plan, &filter, push_waits, selection, root)
-            .await?;
+        let is_agreed = filter.is_all()
+            && plan.conflicts.is_empty()
+            && !plan
+                .items
+                .iter()
+                .any(|item| item.action == ItemAction::Failed);
+        let follows = record::Follows {
+            selection,
+            root,
+            revision: revision.filter(|_| is_agreed),
+            stored: state.row.as_ref().and_then(record::stored_revision),
+        };
+        self.record_head(plan, &filter, push_waits, follows).await?;
         self.run.phase("record", since);
         Ok(())
     }
@@ -314,8 +362,7 @@ impl<'a> SourceRun<'a> {
         plan: PullPlan,
         filter: &Filter,
         push_waits: bool,
-        selection: Option<String>,
-        root: Option<StoredRoot>,
+        follows: record::Follows,
     ) -> Result<(), EngineError> {
         // Without a target nothing else would tell which items a run took over.
         let no_target = self.targets.is_empty();
@@ -324,8 +371,7 @@ impl<'a> SourceRun<'a> {
             plan: &plan,
             conflicts,
             push_waits,
-            selection,
-            root,
+            follows,
             journal_items: no_target,
         };
         head.record(self.shared, self.id, self.run).await?;

@@ -389,6 +389,14 @@ fn partial(known: &source::Knowledge, conflicts: u64) -> Option<(&'static str, S
         return None;
     }
     let see = format!("see `homing run show {}`", run.id);
+    if let Some(shortfall) = &known.shortfall {
+        let again = schedule
+            .backoff_until
+            .filter(|_| schedule.next_due.is_some());
+        let again = again.map(|until| format!("; the rest is fetched after {until}"));
+        let message = format!("{shortfall}{}; {see}", again.unwrap_or_default());
+        return Some(("PartialRun", message));
+    }
     let problem = |is_hook: bool| {
         let mut problems = run.problems.iter().filter(|one| runs::matters(one));
         problems.find(|one| (one.kind == ProblemKind::Hook) == is_hook)

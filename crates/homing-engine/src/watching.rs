@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homing_core::{Item, ItemKey, Listener, Notice, Side, SideError, SourceId, TargetId, Watch};
+use homing_core::{
+    Intake, Item, ItemKey, Listener, Notice, Side, SideError, SourceId, TargetId, Watch,
+};
 use homing_store::Hop;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -366,7 +368,16 @@ async fn source_has_news(shared: &Shared, id: &SourceId) -> Result<bool, EngineE
     };
     let run = Run::unseen(Verb::Pull, Vec::new());
     let settings = &shared.specs.settings;
-    let listing = survey::origin(&run, settings, spec, row.as_ref(), &head, rules).await?;
+    let origin = survey::Origin {
+        spec,
+        store: &shared.store,
+        row: row.as_ref(),
+        head: &head,
+        intake: Intake::default(),
+    };
+    let listing = survey::origin(&run, settings, origin, rules)
+        .await?
+        .manifest;
     let decisions = pull::decide(&PullInput {
         source: id,
         rows: &head,

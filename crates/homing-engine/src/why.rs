@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
-use homing_core::{ItemKey, ItemState, ListRequest, Progress, Scope, TargetId, UnknownReason};
+use homing_core::{ItemKey, ItemState, ListRequest, Listing, Scope, TargetId, UnknownReason};
 use homing_store::Hop;
 
 use crate::catalog::{Catalog, Entry};
@@ -116,13 +115,9 @@ impl Engine {
 
 /// Returns what is under the path at this moment; of a place that cannot be seen nothing is said.
 async fn near(spec: &TargetSpec, path: &ItemKey) -> ItemState {
-    let request = ListRequest {
-        scope: Scope::Keys(BTreeSet::from([path.clone()])),
-        known: Arc::default(),
-        progress: Progress::default(),
-    };
-    match spec.place.list(request).await {
-        Ok(manifest) => manifest.state(path),
+    let request = ListRequest::new(Scope::Keys(BTreeSet::from([path.clone()])));
+    match spec.place.list(request).await.and_then(Listing::whole) {
+        Ok(listed) => listed.manifest.state(path),
         Err(error) => ItemState::Unknown(UnknownReason::Unreadable(error.to_string())),
     }
 }

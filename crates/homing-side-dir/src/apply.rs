@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use crate::apply::spot::stranded;
 use crate::below::Root;
-use crate::errors::{repeat, side_error};
+use crate::errors::side_error;
 use crate::parallel::{Cancel, each};
 
 pub(crate) use crate::apply::delete::remove_empty;
@@ -174,12 +174,12 @@ impl Batch<'_> {
             |parent| self.root.directory(parent),
             |spot, _| {
                 spot.remove(&spot.operation.temporary);
-                Some(State::Ended(Outcome::Failed(repeat(error))))
+                Some(State::Ended(Outcome::Failed(error.repeat())))
             },
         );
         for (at, operation) in operations.iter().enumerate() {
             if states[at].is_none() && matches!(operation.change, Change::Write { .. }) {
-                states[at] = Some(State::Ended(Outcome::Failed(repeat(error))));
+                states[at] = Some(State::Ended(Outcome::Failed(error.repeat())));
             }
         }
     }

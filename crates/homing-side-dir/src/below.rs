@@ -131,7 +131,7 @@ impl fmt::Display for Quoted<'_> {
         write!(
             f,
             "`{}`",
-            crate::errors::shown(self.0.as_os_str().as_encoded_bytes())
+            homing_core::shown(self.0.as_os_str().as_encoded_bytes())
         )
     }
 }

@@ -71,76 +71,9 @@ pub(crate) fn side_error(errno: Errno, what: &str) -> SideError {
     }
 }
 
-/// Repeats an error of a whole batch for one of its items; the cause stays with the original.
-pub(crate) fn repeat(error: &SideError) -> SideError {
-    let message = error.to_string();
-    match error {
-        SideError::Transient { retry_after, .. } => SideError::Transient {
-            message,
-            retry_after: *retry_after,
-            source: None,
-        },
-        SideError::Auth { .. } => SideError::Auth {
-            message,
-            source: None,
-        },
-        SideError::NotFound { .. } => SideError::NotFound {
-            message,
-            source: None,
-        },
-        SideError::RateLimited { wait, .. } => SideError::RateLimited {
-            message,
-            wait: *wait,
-        },
-        SideError::Conflict { .. } => SideError::Conflict { message },
-        SideError::Changed { key } => SideError::Changed { key: key.clone() },
-        SideError::Untrusted { .. } => SideError::Untrusted { message },
-        SideError::Storage { .. } => SideError::Storage {
-            message,
-            source: None,
-        },
-        SideError::Config { .. } => SideError::Config { message },
-        SideError::Cancelled => SideError::Cancelled,
-        SideError::Permanent { .. } => SideError::Permanent {
-            message,
-            source: None,
-        },
-    }
-}
-
-/// Returns a name or path as it can be shown: control characters and broken UTF-8 are escaped.
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str("\\x");
-            text.extend(
-                [byte >> 4, byte & 0xf]
-                    .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('?')),
-            );
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_shown_without_what_a_terminal_obeys() {
-        assert_eq!(
-            shown(b"a\nb\x1b[31m\xff\xc3\xa9"),
-            "a\\nb\\u{1b}[31m\\xff\u{e9}"
-        );
-    }
 
     #[test]
     fn a_full_disk_is_the_machines_trouble_and_says_what_to_do() {
@@ -149,7 +82,7 @@ mod tests {
             matches!(&error, SideError::Storage { message, .. } if message.contains("free some space"))
         );
         assert!(
-            matches!(repeat(&error), SideError::Storage { message, .. } if message == error.to_string())
+            matches!(error.repeat(), SideError::Storage { message, .. } if message == error.to_string())
         );
     }
 
@@ -183,7 +116,7 @@ mod tests {
                 error.to_string().starts_with("could not write `a`"),
                 "{error}"
             );
-            let again = repeat(&error);
+            let again = error.repeat();
             assert_eq!(
                 (word(&again), again.to_string()),
                 (expected, error.to_string())
@@ -205,7 +138,7 @@ mod tests {
             SideError::Config { message: message() },
             SideError::Cancelled,
         ] {
-            assert_eq!(format!("{:?}", repeat(&error)), format!("{error:?}"));
+            assert_eq!(format!("{:?}", error.repeat()), format!("{error:?}"));
         }
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Stat, fstat, fsync};
 use rustix::io::Errno;
 
 use crate::below::Root;
-use crate::errors::{repeat, side_error};
+use crate::errors::side_error;
 use crate::inspect::open_file;
 use crate::parallel::{Cancel, each};
 use crate::signature::Signature;
@@ -63,7 +63,7 @@ impl Fetch<'_> {
                 _ if self.cancel.is_cancelled() => Err(SideError::Cancelled),
                 Some((_, Ok(directory))) => self.fetch(directory, request),
                 Some((_, Err(SideError::Changed { .. }))) | None => Err(changed(request)),
-                Some((_, Err(error))) => Err(repeat(error)),
+                Some((_, Err(error))) => Err(error.repeat()),
             };
             self.progress.finish_item();
             results.push((at, result));

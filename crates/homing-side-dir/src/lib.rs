@@ -25,7 +25,6 @@ mod moves;
 mod parallel;
 mod recover;
 mod scan;
-mod selection;
 mod signature;
 mod walk;
 mod watch;
@@ -35,51 +34,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use homing_core::{
-    BoxFuture, Contents, FetchRequest, Interrupted, ItemKey, ListRequest, Listener, Manifest,
-    Operation, Outcome, Progress, Recovered, Scope, Side, SideError, Watch,
+    BoxFuture, Contents, FetchRequest, Interrupted, ItemKey, Limits, ListRequest, Listener,
+    Listing, Manifest, Operation, Outcome, Progress, Recovered, Scope, Selection, Side, SideError,
+    Watch,
 };
 
 use tokio::sync::Semaphore;
 
 use crate::below::Root;
 use crate::capabilities::KnownCapabilities;
-use crate::errors::repeat;
 use crate::parallel::Cancel;
-use crate::selection::Selection;
 
 /// Appended to a temporary name where the file system needs a second one.
 const ASIDE: &str = ".old";
-
-/// How much is taken from a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one file; a larger one is left out and reported.
-    pub max_file_size: u64,
-    /// Bytes in all; more end the listing.
-    pub max_total_size: u64,
-    /// Files in all; more end the listing.
-    pub max_files: usize,
-}
-
-impl Limits {
-    /// No limits, for a place that Homing itself fills.
-    pub const NONE: Self = Self {
-        max_file_size: u64::MAX,
-        max_total_size: u64::MAX,
-        max_files: usize::MAX,
-    };
-}
-
-impl Default for Limits {
-    /// Returns the limits of a source that configures none: 10 MiB a file, 1 GiB and 50,000 files in all.
-    fn default() -> Self {
-        Self {
-            max_file_size: 10 << 20,
-            max_total_size: 1 << 30,
-            max_files: 50_000,
-        }
-    }
-}
 
 /// Which directory a side is, and what of it.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +91,7 @@ impl DirSide {
             let checked = ItemKey::new(path).map_err(|error| SideError::Config {
                 message: format!(
                     "`path = \"{}\"` is no subdirectory: {error}",
-                    errors::shown(path.as_bytes())
+                    homing_core::shown(path.as_bytes())
                 ),
             })?;
             place.push(checked.as_str());
@@ -151,12 +118,13 @@ impl Side for DirSide {
         self.inner.selection.covers(key.as_str())
     }
 
-    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Manifest, SideError>> {
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>> {
         let inner = self.inner.clone();
         Box::pin(async move {
             blocking(move |cancel| inner.list(&request, cancel))
                 .await
                 .unwrap_or(Err(SideError::Cancelled))
+                .map(Listing::from)
         })
     }
 
@@ -260,7 +228,7 @@ impl Inner {
                 cancel,
             }
             .run(requests),
-            Err(error) => requests.iter().map(|_| Err(repeat(&error))).collect(),
+            Err(error) => requests.iter().map(|_| Err(error.repeat())).collect(),
         }
     }
 
@@ -292,7 +260,7 @@ impl Inner {
             }
             Err(error) => operations
                 .iter()
-                .map(|_| Outcome::Failed(repeat(&error)))
+                .map(|_| Outcome::Failed(error.repeat()))
                 .collect(),
         }
     }

@@ -7,22 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use homing_core::{
-    Capabilities, ContentHash, Identity, Item, ItemKey, Manifest, Problem, ProblemKind, Progress,
-    SideError, UnknownReason,
+    Capabilities, ContentHash, Covered, Item, ItemKey, Limits, Manifest, Problem, ProblemKind,
+    Progress, Selection, SideError, UnknownReason,
 };
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use crate::Limits;
 use crate::below::{Root, file_type, not_a_file, stat_name};
 use crate::inspect::{hash_file, is_executable};
 use crate::keys::no_file_at;
 use crate::parallel::{Cancel, Queue, drain};
-use crate::selection::{Covered, Selection};
 use crate::signature::Signature;
 
-pub(crate) type Known = BTreeMap<ItemKey, (Identity, ContentHash)>;
+pub(crate) type Known = BTreeMap<ItemKey, Item>;
 
 /// So many files are one task for a thread.
 pub(crate) const CHUNK: usize = 128;
@@ -149,12 +147,8 @@ impl Scan<'_> {
         if !findings.changed.is_empty() {
             // What was read once need not be read again, so the second look is quick.
             let mut known = self.known.clone();
-            known.extend(
-                findings
-                    .items
-                    .into_iter()
-                    .filter_map(|(key, item)| Some((key, (item.identity?, item.hash)))),
-            );
+            let vouched = |(_, item): &(ItemKey, Item)| item.identity.is_some();
+            known.extend(findings.items.into_iter().filter(vouched));
             findings = self.pass(&known, root(), Tally::default())?;
         }
         for prefix in std::mem::take(&mut findings.changed) {
@@ -295,11 +289,12 @@ impl Scan<'_> {
         let executable = self.capabilities.executable_bit && is_executable(stat);
         findings.text.clear();
         signature.write(&mut findings.text);
-        if let Some((identity, hash)) = known.get(&key)
+        if let Some(known) = known.get(&key)
+            && let Some(identity) = &known.identity
             && identity.as_str() == findings.text
         {
             let item = Item {
-                hash: *hash,
+                hash: known.hash,
                 size: signature.size,
                 executable,
                 identity: Some(identity.clone()),

@@ -7,16 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use homing_core::{Capabilities, ItemKey, KeyError, Problem, ProblemKind};
+use homing_core::{Capabilities, Covered, ItemKey, KeyError, Problem, ProblemKind, shown};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use crate::below::{entries, file_type, stat_name};
-use crate::errors::shown;
 use crate::parallel::Queue;
 use crate::scan::{Findings, Scan, Task, push_files, refuse};
-use crate::selection::Covered;
 use crate::signature::Signature;
 
 /// A file system that cannot tell anything apart: what collides there may collide somewhere.

@@ -9,14 +9,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use homing_core::{Listener, Notice, RootIdentity, SideError, Watch};
+use homing_core::{Listener, Notice, RootIdentity, SideError, Watch, shown};
 use notify::EventKind;
 use notify::event::ModifyKind;
 use rustix::io::Errno;
 
 use self::shared::{Told, Watched};
 use crate::Inner;
-use crate::errors::{shown, side_error};
+use crate::errors::side_error;
 use crate::walk::is_own_temporary;
 
 /// A directory that is watched.

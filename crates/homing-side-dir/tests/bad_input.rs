@@ -10,8 +10,8 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use homing_core::{ItemState, ProblemKind, Scope, SideError, UnknownReason};
-use homing_side_dir::{DirOptions, DirSide, Limits};
+use homing_core::{ItemState, Limits, ProblemKind, Scope, SideError, UnknownReason};
+use homing_side_dir::{DirOptions, DirSide};
 use support::{Bench, is_root, key, paths, problems, put, save, set_mode, skipped};
 
 #[tokio::test]
@@ -400,16 +400,18 @@ async fn an_edit_that_keeps_size_and_time_of_writing_is_seen_by_the_inode() {
         .unwrap()
         .set_modified(time)
         .unwrap();
-    let known = std::collections::BTreeMap::from([(
-        key("a"),
-        (before, homing_core::ContentHash::of(b"one")),
-    )]);
-    let request = homing_core::ListRequest {
-        scope: Scope::Whole,
-        known: Arc::new(known),
-        progress: homing_core::Progress::default(),
+    let item = homing_core::Item {
+        hash: homing_core::ContentHash::of(b"one"),
+        size: 3,
+        executable: false,
+        identity: Some(before),
     };
-    let manifest = homing_core::Side::list(&bench.side, request).await.unwrap();
+    let request = homing_core::ListRequest {
+        known: Arc::new(std::collections::BTreeMap::from([(key("a"), item)])),
+        ..homing_core::ListRequest::new(Scope::Whole)
+    };
+    let listing = homing_core::Side::list(&bench.side, request).await.unwrap();
+    let manifest = listing.whole().unwrap().manifest;
     assert_eq!(
         manifest.items[&key("a")].hash,
         homing_core::ContentHash::of(b"two")

@@ -75,8 +75,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let id = id.clone();
         let update = SourceUpdate {
-            revision: last_sha.map(str::to_owned),
-            etag: etag.map(str::to_owned),
+            revision: last_sha.map(|sha| Some(sha.to_owned())),
+            etag: etag.map(|etag| Some(etag.to_owned())),
             last_sync_time: Some(Timestamp::now()),
             ..SourceUpdate::default()
         };

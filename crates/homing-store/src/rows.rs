@@ -54,8 +54,8 @@ pub struct StoredRoot {
 /// What to change of a source's row; `None` leaves a column as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceUpdate {
-    /// See [`SourceRow::revision`].
-    pub revision: Option<String>,
+    /// See [`SourceRow::revision`]; `Some(None)` clears it.
+    pub revision: Option<Option<String>>,
     /// See [`SourceRow::selection`].
     pub selection: Option<String>,
     /// See [`SourceRow::last_sync_time`].
@@ -64,8 +64,8 @@ pub struct SourceUpdate {
     pub last_success_time: Option<Timestamp>,
     /// See [`SourceRow::next_due`]; `Some(None)` clears it.
     pub next_due: Option<Option<Timestamp>>,
-    /// See [`SourceRow::etag`].
-    pub etag: Option<String>,
+    /// See [`SourceRow::etag`]; `Some(None)` clears it.
+    pub etag: Option<Option<String>>,
     /// See [`SourceRow::failures`].
     pub failures: Option<u32>,
     /// See [`SourceRow::backoff_until`]; `Some(None)` clears it.

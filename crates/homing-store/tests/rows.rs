@@ -30,12 +30,12 @@ fn a_source_keeps_what_an_update_does_not_give() {
         boot_id: "b".to_owned(),
     };
     let update = SourceUpdate {
-        revision: Some("abc".to_owned()),
+        revision: Some(Some("abc".to_owned())),
         selection: Some("s1".to_owned()),
         last_sync_time: Some(time()),
         last_success_time: Some(time()),
         next_due: Some(Some(time())),
-        etag: Some("\"e\"".to_owned()),
+        etag: Some(Some("\"e\"".to_owned())),
         failures: Some(3),
         backoff_until: Some(Some(time())),
         stalled: Some(Some("no credentials".to_owned())),

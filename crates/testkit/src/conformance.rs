@@ -102,14 +102,11 @@ impl Bench {
     }
 
     async fn list_knowing(&self, scope: Scope, known: Arc<Known>) -> Result<Manifest> {
-        Ok(self
-            .side
-            .list(ListRequest {
-                scope,
-                known,
-                progress: Progress::default(),
-            })
-            .await?)
+        let request = ListRequest {
+            known,
+            ..ListRequest::new(scope)
+        };
+        Ok(self.side.list(request).await?.whole()?.manifest)
     }
 
     /// Lists until the side vouches for every identity; one that looks at time stamps needs a moment.
@@ -200,12 +197,18 @@ impl Bench {
     }
 }
 
-type Known = BTreeMap<ItemKey, (homing_core::Identity, ContentHash)>;
+type Known = BTreeMap<ItemKey, Item>;
 
 fn known(manifest: &Manifest) -> Arc<Known> {
-    let entry =
-        |(key, item): (&ItemKey, &Item)| Some((key.clone(), (item.identity.clone()?, item.hash)));
-    Arc::new(manifest.items.iter().filter_map(entry).collect())
+    let vouched = manifest
+        .items
+        .iter()
+        .filter(|(_, item)| item.identity.is_some());
+    Arc::new(
+        vouched
+            .map(|(key, item)| (key.clone(), item.clone()))
+            .collect(),
+    )
 }
 
 fn key(path: &str) -> Result<ItemKey> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homing_core::{
-    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ItemKey, ListRequest, Manifest,
+    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ItemKey, ListRequest, Listing,
     Operation, Outcome, Problem, Progress, Recovered, RootIdentity, Side, SideError, UnknownReason,
 };
 
@@ -164,37 +164,14 @@ impl MemorySide {
     }
 }
 
-/// Repeats an error for each of several items.
-fn repeat(error: &SideError) -> SideError {
-    match error {
-        SideError::NotFound { message, .. } => SideError::NotFound {
-            message: message.clone(),
-            source: None,
-        },
-        SideError::Storage { message, .. } => SideError::Storage {
-            message: message.clone(),
-            source: None,
-        },
-        SideError::Auth { message, .. } => SideError::Auth {
-            message: message.clone(),
-            source: None,
-        },
-        other => SideError::Transient {
-            message: other.to_string(),
-            retry_after: None,
-            source: None,
-        },
-    }
-}
-
 impl Side for MemorySide {
-    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Manifest, SideError>> {
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>> {
         Box::pin(async move {
             let hangs = self.lock().hangs(Verb::List, 0);
             if hangs {
                 std::future::pending::<()>().await;
             }
-            self.lock().list(&request)
+            self.lock().list(&request).map(Listing::from)
         })
     }
 
@@ -206,7 +183,7 @@ impl Side for MemorySide {
     ) -> BoxFuture<'_, Vec<Result<(), SideError>>> {
         Box::pin(async move {
             if let Err(error) = self.lock().begin(Verb::Fetch) {
-                return requests.iter().map(|_| Err(repeat(&error))).collect();
+                return requests.iter().map(|_| Err(error.repeat())).collect();
             }
             let mut results = Vec::with_capacity(requests.len());
             for (done, request) in requests.iter().enumerate() {
@@ -231,7 +208,7 @@ impl Side for MemorySide {
             if let Err(error) = self.lock().begin(Verb::Apply) {
                 return operations
                     .iter()
-                    .map(|_| Outcome::Failed(repeat(&error)))
+                    .map(|_| Outcome::Failed(error.repeat()))
                     .collect();
             }
             let mut outcomes = Vec::with_capacity(operations.len());

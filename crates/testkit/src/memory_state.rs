@@ -104,10 +104,10 @@ impl MemoryState {
         let mut take = |path: &str, key: ItemKey, tree: &MemoryTree| {
             if let Some(file) = tree.get(path) {
                 let mut item = file.item();
-                if let Some((identity, hash)) = request.known.get(&key)
-                    && item.identity.as_ref() == Some(identity)
+                if let Some(known) = request.known.get(&key)
+                    && item.identity == known.identity
                 {
-                    item.hash = *hash;
+                    item.hash = known.hash;
                 }
                 if self.racy {
                     item.identity = None;

@@ -79,12 +79,8 @@ fn operation(path: &str, number: usize, bytes: &[u8], expected: Option<&[u8]>) -
 }
 
 async fn list(side: &MemorySide) -> Result<homing_core::Manifest, SideError> {
-    side.list(ListRequest {
-        scope: Scope::Whole,
-        known: Arc::default(),
-        progress: Progress::default(),
-    })
-    .await
+    let listing = side.list(ListRequest::new(Scope::Whole)).await?;
+    Ok(listing.whole()?.manifest)
 }
 
 async fn apply(side: &MemorySide, operations: Vec<Operation>) -> Vec<Outcome> {

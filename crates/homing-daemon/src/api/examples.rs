@@ -136,6 +136,7 @@ fn run() -> Run {
         failed: 0,
         removed: 0,
         bytes: 1234,
+        requests: 0,
         error: None,
         problems: Vec::new(),
         phases: vec![Phase {

@@ -367,15 +367,11 @@ async fn record(
 }
 
 async fn root_of(spec: &TargetSpec, shared: &Shared) -> Option<StoredRoot> {
-    let request = homing_core::ListRequest {
-        scope: homing_core::Scope::Keys(BTreeSet::new()),
-        known: Arc::default(),
-        progress: homing_core::Progress::default(),
-    };
+    let request = homing_core::ListRequest::new(homing_core::Scope::Keys(BTreeSet::new()));
     // Without an identity the root is only not recognised next time; what was published stands.
-    let listed = spec.place.list(request).await.ok()?;
+    let listed = spec.place.list(request).await.ok()?.whole().ok()?;
     Some(StoredRoot {
-        identity: listed.root?,
+        identity: listed.manifest.root?,
         boot_id: shared.boot_id.clone(),
     })
 }

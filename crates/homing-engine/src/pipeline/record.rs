@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use homing_core::{ItemKey, Manifest, RunId, SourceId};
+use homing_core::{ItemKey, Manifest, Revision, RunId, SourceId};
 use homing_store::{
-    ConflictRow, ConflictScope, Hop, JournalRow, JournalState, RunRow, SourceUpdate, StoreError,
-    StoredRoot, Writer,
+    ConflictRow, ConflictScope, Hop, JournalRow, JournalState, RunRow, SourceRow, SourceUpdate,
+    StoreError, StoredRoot, Writer,
 };
 
 use crate::error::EngineError;
@@ -22,6 +22,8 @@ use crate::shared::Shared;
 pub(crate) struct Ended {
     /// The error that ended it, for the schedule.
     pub(crate) error: Option<EngineError>,
+    /// Why the origin did not give all that it has, and when to come again.
+    pub(crate) shortfall: Option<EngineError>,
     /// Items that the journal does not have yet.
     pub(crate) items: Vec<ItemReport>,
     /// Fingerprints of plans that the guard stopped.
@@ -259,6 +261,44 @@ pub(crate) async fn open_conflicts(
     Ok(differ.then_some(open))
 }
 
+/// What of an origin the head follows now.
+#[derive(Debug, Default)]
+pub(crate) struct Follows {
+    /// The selection, when it is news.
+    pub(crate) selection: Option<String>,
+    /// The root, when it is news.
+    pub(crate) root: Option<StoredRoot>,
+    /// The revision, and the one that the store has. `None`: the head is not what the origin was at any one moment.
+    pub(crate) revision: Option<Revision>,
+    pub(crate) stored: Option<Revision>,
+}
+
+impl Follows {
+    fn is_no_news(&self) -> bool {
+        self.selection.is_none() && self.root.is_none() && self.revision == self.stored
+    }
+
+    fn update(self) -> SourceUpdate {
+        let revision = (self.revision != self.stored).then_some(self.revision);
+        let validator = |known: &Option<Revision>| known.as_ref()?.validator.clone();
+        SourceUpdate {
+            selection: self.selection,
+            root: self.root,
+            etag: revision.as_ref().map(validator),
+            revision: revision.map(|known| known.map(|known| known.name)),
+            ..SourceUpdate::default()
+        }
+    }
+}
+
+/// Returns the revision that a source's row has.
+pub(crate) fn stored_revision(row: &SourceRow) -> Option<Revision> {
+    Some(Revision {
+        name: row.revision.clone()?,
+        validator: row.etag.clone(),
+    })
+}
+
 /// What a pull made of the head.
 pub(crate) struct Head<'a> {
     pub(crate) plan: &'a PullPlan,
@@ -266,10 +306,8 @@ pub(crate) struct Head<'a> {
     pub(crate) conflicts: Option<Vec<ConflictRow>>,
     /// Unpushed edits wait for a person from now on.
     pub(crate) push_waits: bool,
-    /// The selection that the head follows now, when it is news.
-    pub(crate) selection: Option<String>,
-    /// The root that the head follows now, when it is news.
-    pub(crate) root: Option<StoredRoot>,
+    /// What the head follows now.
+    pub(crate) follows: Follows,
     /// Whether a begun run is needed, for items that will be in the journal.
     pub(crate) journal_items: bool,
 }
@@ -286,13 +324,11 @@ impl Head<'_> {
             plan,
             conflicts,
             push_waits,
-            selection,
-            root,
+            follows,
             journal_items,
         } = self;
         let rows = !plan.puts.is_empty() || !plan.deletes.is_empty();
-        let follows = selection.is_some() || root.is_some();
-        if !rows && conflicts.is_none() && !push_waits && !follows {
+        if !rows && conflicts.is_none() && !push_waits && follows.is_no_news() {
             return Ok(());
         }
         let (puts, deletes) = (plan.puts.clone(), plan.deletes.clone());
@@ -310,13 +346,8 @@ impl Head<'_> {
                 if push_waits {
                     writer.set_metadata(&push_waits_key(&source), "1")?;
                 }
-                if follows {
-                    let update = SourceUpdate {
-                        selection,
-                        root,
-                        ..SourceUpdate::default()
-                    };
-                    writer.update_source(&source, update)?;
+                if !follows.is_no_news() {
+                    writer.update_source(&source, follows.update())?;
                 }
                 if let Some(conflicts) = conflicts {
                     let scope = ConflictScope {

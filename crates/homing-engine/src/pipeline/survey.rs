@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{
-    ContentHash, Identity, ItemKey, ListRequest, Manifest, Progress, RootIdentity, Scope, Side,
-    SideError,
+    Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, RootIdentity, Scope, Side,
+    SideError, Version,
 };
-use homing_store::{HeadRow, LedgerRow, SourceRow, StoredRoot};
+use homing_store::{HeadRow, LedgerRow, SourceRow, Store, StoredRoot};
 
 use crate::error::EngineError;
+use crate::pipeline::record::stored_revision;
 use crate::runs::Run;
 use crate::spec::{Deletions, Settings, SourceSpec, TargetSpec};
 use crate::watch::watched;
@@ -17,7 +18,7 @@ use crate::watch::watched;
 /// With so few published files, that all are missing is a user's doing rather than a lost file system.
 const FEW_FILES: usize = 3;
 
-type Known = BTreeMap<ItemKey, (Identity, ContentHash)>;
+type Known = BTreeMap<ItemKey, Item>;
 
 /// How a root is judged.
 #[derive(Debug, Clone, Copy)]
@@ -37,35 +38,111 @@ impl RootRules<'_> {
     }
 }
 
-/// Lists an origin whole.
+/// What is known of an origin before it is listed, and where its contents go.
+pub(crate) struct Origin<'a> {
+    pub(crate) spec: &'a SourceSpec,
+    pub(crate) store: &'a Store,
+    pub(crate) row: Option<&'a SourceRow>,
+    pub(crate) head: &'a BTreeMap<ItemKey, HeadRow>,
+    pub(crate) intake: Intake,
+}
+
+/// Lists an origin whole. One that says it is what it was is what the head remembers of it.
 ///
 /// An origin that is missing, another directory than before, or empty while Homing holds items of it, is an error: of
 /// such a side nothing is known.
 pub(crate) async fn origin(
     run: &Run,
     settings: &Settings,
-    spec: &SourceSpec,
-    row: Option<&SourceRow>,
-    head: &BTreeMap<ItemKey, HeadRow>,
+    origin: Origin<'_>,
     rules: RootRules<'_>,
-) -> Result<Manifest, EngineError> {
-    let known = |row: &HeadRow| Some((row.key.clone(), (row.identity.clone()?, row.base?.hash)));
+) -> Result<Listed, EngineError> {
+    let Origin {
+        spec,
+        store,
+        row,
+        head,
+        intake,
+    } = origin;
     let stored = row.and_then(|row| row.root.as_ref());
     let known = if rules.reads_all(stored) {
         Known::new()
     } else {
-        head.values().filter_map(known).collect()
+        let mut known: Known = head
+            .values()
+            .filter_map(|row| of_base(row).filter(|(_, item)| item.identity.is_some()))
+            .collect();
+        if spec.origin.is_remote() {
+            forget_lost(store, &mut known).await?;
+        }
+        known
+    };
+    let is_whole = !rules.read_all && known.len() == head.len();
+    let since = row
+        .filter(|row| is_whole && row.selection.as_deref() == Some(spec.selection.as_str()))
+        .and_then(stored_revision);
+    let request = ListRequest {
+        known: Arc::new(known),
+        since: since.clone(),
+        intake,
+        progress: run.progress.clone(),
+        ..ListRequest::new(Scope::Whole)
+    };
+    let listing = watched(run, settings, spec.origin.list(request)).await??;
+    let listed = match listing {
+        Listing::Unchanged if since.is_some() => Listed {
+            manifest: Manifest {
+                items: head.values().filter_map(of_base).collect(),
+                ..Manifest::default()
+            },
+            revision: since,
+            shortfall: None,
+        },
+        listing => listing.whole()?,
     };
     let place = format!("`{}`", spec.url);
-    let listing = list(run, settings, spec.origin.as_ref(), Scope::Whole, known).await?;
     // A place that the configuration names newly is another directory, and that is meant.
     let moved = is_elsewhere(row, spec);
+    let listing = &listed.manifest;
     check_root(listing.root, stored.filter(|_| !moved), rules, &place)?;
     let had_items = head.values().any(|row| row.base.is_some());
     if had_items && listing.items.is_empty() && listing.unknown.is_empty() && !rules.accept {
         return Err(EngineError::RootEmpty(place));
     }
-    Ok(listing)
+    Ok(listed)
+}
+
+/// Returns the item that head and origin last agreed on.
+fn of_base(row: &HeadRow) -> Option<(ItemKey, Item)> {
+    let Version { hash, executable } = row.base?;
+    let item = Item {
+        hash,
+        size: row.size,
+        executable,
+        identity: row.identity.clone(),
+    };
+    Some((row.key.clone(), item))
+}
+
+/// Leaves out what is not kept, or damaged: an origin that says "unchanged" of it must send it again.
+async fn forget_lost(store: &Store, known: &mut Known) -> Result<(), EngineError> {
+    let contents = store.contents();
+    let items = std::mem::take(known);
+    *known = crate::shared::blocking(move || {
+        let mut sound = Known::new();
+        for (key, item) in items {
+            match contents.verify_content(&item.hash) {
+                Ok(true) => {
+                    sound.insert(key, item);
+                }
+                Ok(false) | Err(homing_store::StoreError::MissingContent(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sound)
+    })
+    .await??;
+    Ok(())
 }
 
 /// Tells whether the configuration names another place than at the last run, and not only other filters.
@@ -88,8 +165,16 @@ pub(crate) async fn target(
     rules: RootRules<'_>,
 ) -> Result<Manifest, EngineError> {
     let place = format!("`{}`", spec.path.display());
-    let known =
-        |row: &LedgerRow| Some((row.path.clone(), (row.identity.clone()?, row.written?.hash)));
+    let known = |row: &LedgerRow| {
+        let Version { hash, executable } = row.written?;
+        let item = Item {
+            hash,
+            size: row.size,
+            executable,
+            identity: Some(row.identity.clone()?),
+        };
+        Some((row.path.clone(), item))
+    };
     let known = if rules.reads_all(root) {
         Known::new()
     } else {
@@ -140,11 +225,12 @@ async fn list(
     known: Known,
 ) -> Result<Manifest, EngineError> {
     let request = ListRequest {
-        scope,
         known: Arc::new(known),
         progress: run.progress.clone(),
+        ..ListRequest::new(scope)
     };
-    Ok(watched(run, settings, side.list(request)).await??)
+    let listing = watched(run, settings, side.list(request)).await??;
+    Ok(listing.whole()?.manifest)
 }
 
 /// Where two names are one file, the file is under the name that the ledger has.
@@ -170,12 +256,8 @@ pub(crate) async fn same_root(
     boot_id: &str,
     place: &str,
 ) -> Result<(), EngineError> {
-    let request = ListRequest {
-        scope: Scope::Keys(BTreeSet::new()),
-        known: Arc::default(),
-        progress: Progress::default(),
-    };
-    let found = side.list(request).await?;
+    let request = ListRequest::new(Scope::Keys(BTreeSet::new()));
+    let found = side.list(request).await?.whole()?.manifest;
     let rules = RootRules {
         boot_id,
         accept: false,

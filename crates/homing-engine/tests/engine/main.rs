@@ -21,6 +21,7 @@ mod push_disturbed;
 mod queue;
 mod recovery;
 mod reload;
+mod remote;
 mod restored;
 mod roots;
 mod selection;

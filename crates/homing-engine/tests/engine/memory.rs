@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use homing_core::{
-    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ListRequest, Listener, Manifest,
+    BoxFuture, Capabilities, Contents, FetchRequest, Interrupted, ListRequest, Listener, Listing,
     Notice, Operation, Outcome, Progress, Recovered, Side, SideError, Watch,
 };
 use homing_engine::{Engine, PushMode, SourceSpec};
@@ -124,7 +124,7 @@ impl Gate {
 }
 
 impl Side for Accompanied {
-    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Manifest, SideError>> {
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>> {
         Box::pin(async move {
             self.accompany(Verb::List).await;
             self.memory.list(request).await

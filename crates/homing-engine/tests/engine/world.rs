@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use homing_core::{ItemKey, Policy, SourceId, TargetId};
+use homing_core::{ItemKey, Limits, Policy, SourceId, TargetId};
 use homing_engine::{
     AtStart, ConflictReport, Deletions, Engine, EngineError, Layout, PushMode, RunReport,
     RunRequest, RunStatus, Settings, SourceSpec, Specs, TargetSpec, Trigger, Turn, Verb,
 };
-use homing_side_dir::{DirOptions, DirSide, Limits};
+use homing_side_dir::{DirOptions, DirSide};
 use homing_store::{Store, StoreOptions};
 use tempfile::TempDir;
 

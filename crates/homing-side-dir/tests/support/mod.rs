@@ -61,13 +61,8 @@ impl Bench {
     }
 
     pub(crate) async fn list(&self, scope: Scope) -> Result<Manifest, SideError> {
-        self.side
-            .list(ListRequest {
-                scope,
-                known: Arc::default(),
-                progress: Progress::default(),
-            })
-            .await
+        let listing = self.side.list(ListRequest::new(scope)).await?;
+        Ok(listing.whole()?.manifest)
     }
 
     pub(crate) async fn whole(&self) -> Manifest {

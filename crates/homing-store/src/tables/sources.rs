@@ -91,12 +91,12 @@ impl Writer<'_> {
     pub fn update_source(&self, id: &SourceId, update: SourceUpdate) -> Result<(), StoreError> {
         let row = self.required(id)?;
         self.put_source(&SourceRow {
-            revision: update.revision.or(row.revision),
+            revision: update.revision.unwrap_or(row.revision),
             selection: update.selection.or(row.selection),
             last_sync_time: update.last_sync_time.or(row.last_sync_time),
             last_success_time: update.last_success_time.or(row.last_success_time),
             next_due: update.next_due.unwrap_or(row.next_due),
-            etag: update.etag.or(row.etag),
+            etag: update.etag.unwrap_or(row.etag),
             failures: update.failures.unwrap_or(row.failures),
             backoff_until: update.backoff_until.unwrap_or(row.backoff_until),
             stalled: update.stalled.unwrap_or(row.stalled),

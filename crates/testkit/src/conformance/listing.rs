@@ -113,8 +113,8 @@ pub(super) async fn identities_spare_reading_and_change_with_the_content(
     // A hash that is wrong shows whether the side trusts the identity, or read the item again.
     let mut trusted = (*known(&first)).clone();
     let wrong = ContentHash::of(b"made up");
-    trusted.get_mut(&key("a")?).context("a")?.1 = wrong;
-    trusted.get_mut(&key("b")?).context("b")?.1 = wrong;
+    trusted.get_mut(&key("a")?).context("a")?.hash = wrong;
+    trusted.get_mut(&key("b")?).context("b")?.hash = wrong;
     let trusted = Arc::new(trusted);
     bench.place.put("b", b"TWO", false);
     for scope in [Scope::Whole, keys(&["a", "b"])?] {

@@ -126,27 +126,31 @@ pub(super) async fn ask(
 pub(super) fn told(check: &SourceCheck) -> String {
     match check.files {
         0 => format!("nothing would come from {}", check.place),
-        files => format!(
-            "{} of {} would come from {}",
-            count(files, "file"),
-            bytes(check.bytes),
-            check.place
-        ),
+        files => {
+            let size = check.bytes.map(|size| format!(" of {}", bytes(size)));
+            format!(
+                "{}{} would come from {}",
+                count(files, "file"),
+                size.unwrap_or_default(),
+                check.place
+            )
+        }
     }
 }
 
-/// Returns what would not come, a few lines of it.
+/// Returns what else is worth knowing, and what would not come: a few lines of it.
 pub(super) fn notices(check: &SourceCheck) -> Vec<String> {
     const SHOWN: usize = 5;
-    let mut lines: Vec<String> = check
+    let mut lines: Vec<String> = check.notes.iter().map(|note| format!("  {note}")).collect();
+    let problems = check
         .problems
         .iter()
         .take(SHOWN)
         .map(|notice| match notice.path.as_str() {
             "" => format!("  {}", notice.message),
             path => format!("  {path}: {}", notice.message),
-        })
-        .collect();
+        });
+    lines.extend(problems);
     if check.problems.len() > SHOWN {
         lines.push(format!("  and {} more", check.problems.len() - SHOWN));
     }

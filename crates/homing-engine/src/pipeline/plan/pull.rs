@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use homing_core::{
     ConflictKind, Contents, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, PlanInput,
-    PlannedItem, Policy, Problem, ProblemKind, Side, SideError, SourceId, Step, Version, plan,
+    PlannedItem, Policy, Problem, ProblemKind, Side, SideError, SourceId, Step, UnknownReason,
+    Version, plan,
 };
 use homing_store::{ConflictRow, HeadRow, Hop};
 
@@ -185,8 +186,30 @@ pub(crate) fn resolve(
             }
         }
     }
+    not_fetched(input, &mut pull);
     refresh_identities(input, decisions, &mut pull);
     Ok(pull)
+}
+
+/// Reports what the origin has and did not give, where Homing never had it: of that no decision tells.
+fn not_fetched(input: &PullInput<'_>, pull: &mut PullPlan) {
+    for (path, reason) in &input.listing.unknown {
+        let (UnknownReason::NotFetched(reason), Ok(key)) = (reason, ItemKey::new(path)) else {
+            continue;
+        };
+        if !input.rows.contains_key(&key) && input.filter.covers(&key) {
+            pull.items.push(ItemReport {
+                source: input.source.clone(),
+                target: None,
+                path: key.clone(),
+                key,
+                action: ItemAction::Failed,
+                before: None,
+                after: None,
+                reason: Some(reason.clone()),
+            });
+        }
+    }
 }
 
 fn diverged(

@@ -2,27 +2,28 @@
 
 use std::path::Path;
 
-use homing_core::SideError;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::SideError;
+
 /// The include and exclude lists of a side.
 #[derive(Debug)]
-pub(crate) struct Selection {
+pub struct Selection {
     include: Option<Gitignore>,
     exclude: Option<Gitignore>,
 }
 
 /// What the selection says of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Covered {
+pub struct Covered {
     /// All files below are included, unless a pattern says otherwise.
     included: bool,
 }
 
 impl Selection {
     /// Compiles the patterns; [`SideError::Config`] names the one that is malformed.
-    pub(crate) fn new(include: &[String], exclude: &[String]) -> Result<Self, SideError> {
+    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, SideError> {
         Ok(Self {
             include: compile("include", include)?,
             exclude: compile("exclude", exclude)?,
@@ -30,14 +31,14 @@ impl Selection {
     }
 
     /// Returns what holds for the root.
-    pub(crate) fn root(&self) -> Covered {
+    pub fn root(&self) -> Covered {
         Covered {
             included: self.include.is_none(),
         }
     }
 
     /// Returns what holds for a directory in one that `parent` tells of, `None` when nothing below it is covered.
-    pub(crate) fn directory(&self, parent: Covered, path: &Path) -> Option<Covered> {
+    pub fn directory(&self, parent: Covered, path: &Path) -> Option<Covered> {
         if self.is_excluded(path, true) {
             return None;
         }
@@ -47,12 +48,12 @@ impl Selection {
     }
 
     /// Tells whether a file in a directory that `parent` tells of is covered.
-    pub(crate) fn file(&self, parent: Covered, path: &Path) -> bool {
+    pub fn file(&self, parent: Covered, path: &Path) -> bool {
         self.is_included(parent, path, false) && !self.is_excluded(path, false)
     }
 
     /// Tells whether a file of this path is covered, and every directory on the way to it.
-    pub(crate) fn covers(&self, path: &str) -> bool {
+    pub fn covers(&self, path: &str) -> bool {
         let mut covered = self.root();
         for (at, _) in path.match_indices('/') {
             match self.directory(covered, Path::new(&path[..at])) {
@@ -64,7 +65,7 @@ impl Selection {
     }
 
     /// Tells whether an exclude pattern names the path.
-    pub(crate) fn is_excluded(&self, path: &Path, is_directory: bool) -> bool {
+    pub fn is_excluded(&self, path: &Path, is_directory: bool) -> bool {
         self.exclude
             .as_ref()
             .is_some_and(|exclude| exclude.matched(path, is_directory).is_ignore())

@@ -1,0 +1,346 @@
+//! Origins that are far away: what is unchanged costs one question, and what could not be had is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use homing_core::{
+    BoxFuture, ContentHash, Contents, FetchRequest, Identity, Item, ListRequest, Listed, Listing,
+    Manifest, Progress, Revision, Side, SideError, UnknownReason,
+};
+use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb};
+
+use crate::world::{World, key, source};
+
+/// A far place: it names its items by a word of its own, so that only reading them tells their hashes.
+#[derive(Default)]
+struct Far {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, String>,
+    /// Items that it does not give.
+    refused: BTreeSet<String>,
+    asks_to_wait: bool,
+    is_unreachable: bool,
+    questions: usize,
+    given: Vec<String>,
+}
+
+impl Far {
+    fn put(&self, path: &str, content: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.files.insert(path.to_owned(), content.to_owned());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    /// Returns how often it was asked and what it gave since the last time.
+    fn asked(&self) -> (usize, Vec<String>) {
+        let mut state = self.state.lock().unwrap();
+        (
+            std::mem::take(&mut state.questions),
+            std::mem::take(&mut state.given),
+        )
+    }
+}
+
+impl State {
+    fn revision(&self) -> Revision {
+        Revision {
+            name: ContentHash::of(format!("{:?}", self.files).as_bytes()).to_string(),
+            validator: Some("\"tag\"".to_owned()),
+        }
+    }
+
+    fn list(&mut self, request: &ListRequest) -> Result<Listing, SideError> {
+        self.questions += 1;
+        request.progress.count_request();
+        if self.is_unreachable {
+            return Err(SideError::Unreachable {
+                message: "nothing answers".to_owned(),
+                source: None,
+            });
+        }
+        let revision = self.revision();
+        if request.since.as_ref() == Some(&revision) {
+            return Ok(Listing::Unchanged);
+        }
+        let mut manifest = Manifest::default();
+        for (path, content) in &self.files {
+            let identity = Identity::new(&format!("word for {content}"));
+            let known = request.known.values();
+            let mut known = known.filter(|item| item.identity.as_ref() == Some(&identity));
+            let item = if let Some(known) = known.next() {
+                known.clone()
+            } else if self.refused.contains(path) {
+                let reason = UnknownReason::NotFetched("it is not given away".to_owned());
+                manifest.unknown.insert(path.clone(), reason);
+                continue;
+            } else {
+                self.given.push(path.clone());
+                let contents = request.intake.contents();
+                let (hash, size) = contents.keep(&mut content.as_bytes(), content.len() as u64)?;
+                request.progress.advance(size);
+                Item {
+                    hash,
+                    size,
+                    executable: false,
+                    identity: Some(identity),
+                }
+            };
+            manifest.items.insert(key(path), item);
+        }
+        let shortfall = self.asks_to_wait.then(|| SideError::RateLimited {
+            message: "no more today".to_owned(),
+            wait: Duration::from_hours(3),
+        });
+        Ok(Listing::from(Listed {
+            manifest,
+            revision: Some(revision),
+            shortfall,
+        }))
+    }
+}
+
+impl Side for Far {
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>> {
+        Box::pin(async move {
+            request.intake.begin(1, 1).await?;
+            self.state.lock().unwrap().list(&request)
+        })
+    }
+
+    fn fetch(
+        &self,
+        requests: Vec<FetchRequest>,
+        _contents: Arc<dyn Contents>,
+        _progress: Progress,
+    ) -> BoxFuture<'_, Vec<Result<(), SideError>>> {
+        let refused = |_: &FetchRequest| {
+            Err(SideError::Permanent {
+                message: "a listing brings everything".to_owned(),
+                source: None,
+            })
+        };
+        let results = requests.iter().map(refused).collect();
+        Box::pin(async { results })
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+}
+
+/// Returns a world whose source `far` is such a place, with two files.
+fn world() -> (World, Arc<Far>) {
+    let far = Arc::new(Far::default());
+    far.put("a.md", "a");
+    far.put("b.md", "b");
+    let mut world = World::empty();
+    let origin = Arc::clone(&far);
+    world.source("far", |spec| {
+        spec.origin = origin;
+        spec.cadence = Some(Cadence::Every(Duration::from_mins(15)));
+    });
+    world.target("here", &["far"], |_| {});
+    world.specs.settings.max_runs = 1;
+    (world, far)
+}
+
+fn forced() -> RunRequest {
+    RunRequest {
+        force: true,
+        ..RunRequest::new(Verb::Sync, Trigger::Manual)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_change_is_asked_once_and_not_fetched() {
+    let (mut world, far) = world();
+    let first = world.sync_well("far").await;
+    assert_eq!((first.synced, first.bytes, first.requests), (2, 2, 1));
+    assert_eq!(far.asked().1, ["a.md", "b.md"]);
+
+    let second = world.sync_well("far").await;
+    assert_eq!((second.synced, second.cached, second.bytes), (0, 2, 0));
+    assert_eq!(far.asked(), (1, Vec::new()));
+
+    far.put("b.md", "b2");
+    far.put("copy.md", "a");
+    world.sync_well("far").await;
+    assert_eq!(
+        far.asked().1,
+        ["b.md"],
+        "what is known is not fetched again"
+    );
+    assert_eq!(world.read("here/b.md").unwrap(), "b2");
+    assert_eq!(world.read("here/copy.md").unwrap(), "a");
+
+    world.run("far", forced()).await.unwrap();
+    assert_eq!(far.asked().1.len(), 3, "a forced run trusts nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_names_the_revision_and_a_restart_keeps_it() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    let revision = far.state.lock().unwrap().revision().name;
+    world.restart().await;
+    let status = world.engine().await.status().await.unwrap();
+    assert_eq!(status.sources[0].revision.as_ref(), Some(&revision));
+    far.asked();
+    world.sync_well("far").await;
+    assert_eq!(far.asked(), (1, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_here_is_fetched_again_though_nothing_changed_there() {
+    let (mut world, far) = world();
+    let large = "0123456789abcdef".repeat(1 << 17);
+    far.put("large.md", &large);
+    world.sync_well("far").await;
+    far.asked();
+    let name = ContentHash::of(large.as_bytes()).to_string();
+    let file = world.path("data/contents").join(&name[..2]).join(&name);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[7] ^= 1;
+    fs::File::create(&file).unwrap().write_all(&bytes).unwrap();
+
+    world.sync_well("far").await;
+    assert_eq!(far.asked().1, ["large.md"]);
+    world.remove("here/large.md");
+    world.sync_well("far").await;
+    assert!(world.read("here/large.md").unwrap() == large);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_had_is_told_and_had_the_next_time() {
+    let (mut world, far) = world();
+    far.change(|state| {
+        state.refused.insert("b.md".to_owned());
+    });
+    let run = world.sync("far").await;
+    assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
+    assert_eq!((run.synced, run.failed), (1, 1));
+    let failed = run.items.iter().find(|item| item.key == key("b.md"));
+    assert_eq!(
+        failed.unwrap().reason.as_deref(),
+        Some("it is not given away")
+    );
+    assert_eq!(world.read("here/a.md").unwrap(), "a");
+    let status = world.engine().await.status().await.unwrap();
+    assert_eq!(status.sources[0].revision, None, "it is not all of it");
+
+    far.change(|state| state.refused.clear());
+    far.asked();
+    world.sync_well("far").await;
+    assert_eq!(far.asked().1, ["b.md"]);
+    assert_eq!(world.read("here/b.md").unwrap(), "b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_stays_when_its_change_could_not_be_had() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    far.put("b.md", "b2");
+    far.change(|state| {
+        state.refused.insert("b.md".to_owned());
+    });
+    let run = world.sync("far").await;
+    assert_eq!((run.status, run.failed), (RunStatus::Partial, 1));
+    assert_eq!(world.read("here/b.md").unwrap(), "b");
+    // Back to what it was: that is no revision that was ever recorded whole since.
+    far.put("b.md", "b");
+    world.sync_well("far").await;
+    assert_eq!(world.read("here/b.md").unwrap(), "b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_to_wait_is_waited_for() {
+    let (mut world, far) = world();
+    far.change(|state| {
+        state.refused.insert("b.md".to_owned());
+        state.asks_to_wait = true;
+    });
+    let run = world.sync("far").await;
+    assert_eq!(run.status, RunStatus::Partial);
+    let status = world.engine().await.status().await.unwrap();
+    let wait = status.sources[0]
+        .next_due
+        .unwrap()
+        .duration_since(run.started_at);
+    assert!(wait.as_hours() >= 2, "{wait:?}");
+    let in_part = &status.sources[0].conditions[0];
+    assert!(in_part.message.contains("no more today"), "{in_part:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_reached_is_tried_again_soon_however_often_it_failed() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    far.change(|state| state.is_unreachable = true);
+    for _ in 0..6 {
+        let run = world.sync("far").await;
+        assert_eq!(run.error.as_ref().unwrap().kind, "unreachable");
+        let status = world.engine().await.status().await.unwrap();
+        let wait = status.sources[0]
+            .next_due
+            .unwrap()
+            .duration_since(run.started_at);
+        assert!(wait.as_secs() <= 40, "{wait:?}");
+    }
+    assert_eq!(world.read("here/b.md").unwrap(), "b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_looks_at_everything_and_keeps_nothing() {
+    let (mut world, far) = world();
+    let engine = world.engine().await;
+    let report = engine
+        .diff_with_patches(&source("far"), Verb::Sync)
+        .await
+        .unwrap();
+    assert_eq!(report.items.len(), 2, "{report:#?}");
+    assert_eq!(far.asked().1.len(), 2);
+    assert_eq!(world.tree("here"), BTreeMap::new());
+    world.sync_well("far").await;
+    assert_eq!(far.asked().1.len(), 2, "nothing was kept before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_listing_removes_nothing() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    far.change(|state| state.files.clear());
+    let run = world.sync("far").await;
+    assert_eq!(run.error.as_ref().unwrap().kind, "root-empty");
+    assert_eq!(world.tree("here").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_selection_is_listed_anew() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    world.restart().await;
+    let spec = world.specs.sources.get_mut(&source("far")).unwrap();
+    spec.selection = "another".to_owned();
+    // It would say that nothing changed, though what it lists now is another part.
+    far.asked();
+    far.change(|state| {
+        state.refused.insert("b.md".to_owned());
+    });
+    world.sync_well("far").await;
+    assert_eq!(far.asked(), (1, Vec::new()));
+    let engine = world.engine().await;
+    assert!(matches!(
+        engine.diff(&source("nobody"), Verb::Sync).await,
+        Err(EngineError::UnknownSource(_))
+    ));
+}
