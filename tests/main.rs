@@ -15,6 +15,7 @@ mod files;
 mod guard;
 mod history;
 mod hooks;
+mod http;
 mod json;
 mod json_snapshots;
 #[cfg(feature = "failpoints")]
