@@ -216,6 +216,12 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                include_kinds: target
+                    .include_kinds
+                    .iter()
+                    .map(|kind| kind.as_str().to_owned())
+                    .collect(),
+                on_finding: target.on_finding.as_str().to_owned(),
                 after: target.after.clone(),
                 hook_timeout_ms: millis(target.hook_timeout),
             })
@@ -325,6 +331,8 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("include_kinds", target.include_kinds.join(", ")),
+                ("on_finding", target.on_finding.clone()),
                 ("after", target.after.join(" ")),
                 ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
@@ -374,6 +382,7 @@ mod tests {
         data_dir       /nowhere/home/.local/share/homing
         socket         /nowhere/home/.local/share/homing/run/homingd.sock
         max_runs       4
+        per_host       8
         stall_timeout  1m
         run_timeout    2h
         shutdown_grace 25s
@@ -398,6 +407,21 @@ mod tests {
         max_files      10000
         enabled        true
 
+        [sources.handbook]
+        kind           http
+        url            https://example.org/agents/
+        index          index.json
+        every          1h
+        at_start       due
+        watch          false
+        priority       100
+        push           never
+        on_conflict    ask
+        max_file_size  10MiB
+        max_total_size 1GiB
+        max_files      50000
+        enabled        true
+
         [sources.team]
         kind           dir
         root           /nowhere/home/team/agents
@@ -412,12 +436,30 @@ mod tests {
         max_files      50000
         enabled        true
 
+        [sources.upstream]
+        kind           github
+        url            https://github.com/wshobson/agents
+        ref            main
+        path           plugins
+        every          1h
+        at_start       due
+        watch          false
+        priority       100
+        push           never
+        on_conflict    ask
+        max_file_size  10MiB
+        max_total_size 1GiB
+        max_files      50000
+        enabled        true
+
         [targets.claude]
         path           /nowhere/home/.claude/agents
         from           team, community
         layout         tree
         deletions      restore
         new_files_to   team
+        include_kinds  agent, skill, command, file
+        on_finding     block
         hook_timeout   30s
         ");
     }
