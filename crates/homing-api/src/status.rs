@@ -26,8 +26,8 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Condition {
     /// `Ready`, `Paused`, `Syncing`, `Stale`, `Stalled`, `Unwatched`, `Conflicted`, `Blocked`, `ConfigInvalid`,
-    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`; more may come. A `Ready` that does not hold says why:
-    /// `LastRunFailed`, `PartialRun`, `HookFailed`, `NeverSynced`, `Disabled`.
+    /// `ReloadNeeded`, `RestartNeeded`, `StorageFailed`, `Offline`; more may come. A `Ready` that does not hold says why:
+    /// `LastRunFailed`, `Offline`, `PartialRun`, `HookFailed`, `NeverSynced`, `Disabled`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it holds.

@@ -1,6 +1,9 @@
 //! What `status` says about the configuration.
 
 use homing_api::{Condition, Problem};
+use homing_engine::Offline;
+
+use crate::convert;
 
 /// Returns the condition while the file is not valid; what was in force before is in force still.
 ///
@@ -30,6 +33,25 @@ pub(crate) fn restart_needed(keys: &[String], since: &str) -> Condition {
         keys.join(", ")
     );
     condition("RestartNeeded", "SettingsWait", message, since)
+}
+
+/// Returns the condition while no far side can be reached: a line for each source that waits.
+pub(crate) fn offline(offline: &Offline) -> Condition {
+    let first =
+        "nothing far away can be reached; what is published stays, and syncing goes on by itself";
+    let waiting = offline.sources.iter().map(|source| {
+        let since = source.last_success.map_or_else(
+            || "never synced".to_owned(),
+            |success| format!("stale since {}", convert::time(success)),
+        );
+        format!("`{}`: {since} ({})", source.id, source.reason)
+    });
+    let lines: Vec<String> = std::iter::once(first.to_owned()).chain(waiting).collect();
+    let message = lines.join("\n");
+    Condition {
+        since: offline.reached.map(convert::time),
+        ..condition("Offline", "Unreachable", message, "")
+    }
 }
 
 fn condition(kind: &str, reason: &str, message: String, since: &str) -> Condition {

@@ -144,7 +144,12 @@ fn compare(before: &Seen, after: &Seen) -> Vec<Event> {
     events.extend(conflicts(&before.conflicts, &after.conflicts).map(Event::Conflicts));
     let daemon = |status: &EngineStatus| {
         let quarantined = status.quarantined.clone();
-        (status.recovered, quarantined, status.paused)
+        (
+            status.recovered,
+            quarantined,
+            status.paused,
+            status.offline.clone(),
+        )
     };
     events.extend((daemon(old) != daemon(&after.status)).then_some(Event::Daemon));
     events

@@ -8,7 +8,9 @@ use std::time::Duration;
 use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
 use jiff::Timestamp;
 
-pub use status::{Condition, EngineStatus, SourceStatus, State, TargetStatus};
+pub use status::{
+    Condition, EngineStatus, Offline, OfflineSource, SourceStatus, State, TargetStatus,
+};
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

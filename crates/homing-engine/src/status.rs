@@ -1,9 +1,12 @@
 //! Status: every source and target at a glance, from what is known already. Never reads a side.
 
+mod conditions;
+mod offline;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use homing_core::{Problem, ProblemKind, SourceId, TargetId};
+use homing_core::{SourceId, TargetId};
 use homing_store::{ConflictRow, SourceRow};
 use jiff::Timestamp;
 
@@ -11,10 +14,9 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::noted;
 use crate::pause::{Pause, PauseReport};
-use crate::report::{Condition, EngineStatus, RunStatus, SourceStatus, State, TargetStatus};
+use crate::report::{Condition, EngineStatus, Offline, SourceStatus, State, TargetStatus};
 use crate::runs;
 use crate::shared::locked;
-use crate::source;
 use crate::spec::{PushMode, SourceSpec};
 use crate::target::Withheld;
 use crate::watching::Trouble;
@@ -43,6 +45,14 @@ struct Stored {
     sources: BTreeMap<SourceId, (Option<SourceRow>, usize, bool, usize)>,
     ledgers: BTreeMap<TargetId, usize>,
     conflicts: Vec<ConflictRow>,
+}
+
+/// What one look finds out for all sources.
+#[derive(Clone, Copy)]
+struct AllTold<'a> {
+    stored: &'a Stored,
+    paused: &'a PauseReport,
+    offline: Option<&'a Offline>,
 }
 
 impl Engine {
@@ -87,6 +97,7 @@ impl Engine {
         let now = runs::now();
         let edited = self.edited();
         let paused = self.shared.pauses.report(now);
+        let offline = self.offline();
         let sources = self
             .shared
             .specs
@@ -94,7 +105,12 @@ impl Engine {
             .iter()
             .map(|(id, spec)| {
                 let is_edited = edited.contains(id);
-                self.source_status(id, spec, &stored, (is_edited, &paused), now)
+                let told = AllTold {
+                    stored: &stored,
+                    paused: &paused,
+                    offline: offline.as_ref(),
+                };
+                self.source_status(id, spec, is_edited, told, now)
             })
             .collect();
         let targets = self
@@ -152,7 +168,18 @@ impl Engine {
             recovered,
             quarantined,
             restored: stored.restored.clone(),
+            offline,
         })
+    }
+
+    /// Returns what is told while no far side can be reached.
+    fn offline(&self) -> Option<Offline> {
+        let sources = self.shared.specs.sources.iter();
+        let far_away = sources.filter(|(_, spec)| spec.enabled && spec.origin.is_remote());
+        offline::find(far_away.filter_map(|(id, _)| {
+            let (_, actor) = self.shared.source(id).ok()?;
+            Some((id, actor.knowledge()))
+        }))
     }
 
     /// Returns what the guard keeps from leaving a target, and the command that lets it.
@@ -289,10 +316,15 @@ impl Engine {
         &self,
         id: &SourceId,
         spec: &SourceSpec,
-        stored: &Stored,
-        (edited, paused): (bool, &PauseReport),
+        edited: bool,
+        all: AllTold<'_>,
         now: Timestamp,
     ) -> SourceStatus {
+        let AllTold {
+            stored,
+            paused,
+            offline,
+        } = all;
         let known = self
             .shared
             .source(id)
@@ -310,7 +342,7 @@ impl Engine {
         let mut states = Vec::new();
         states
             .extend((unpushed || edited || !known.modified.is_empty()).then_some(State::Modified));
-        let in_part = partial(&known, conflicts);
+        let in_part = conditions::partial(&known, conflicts);
         let is_behind = matches!(in_part, Some(("PartialRun", _)));
         states.extend(
             (known.outdated || failed || is_behind || known.schedule.last_success.is_none())
@@ -325,15 +357,16 @@ impl Engine {
             enabled: spec.enabled,
             priority: spec.priority,
             states: or_synced(states),
-            conditions: conditions(
+            conditions: conditions::conditions(
                 spec,
                 &known,
                 conflicts,
-                Told {
+                conditions::Told {
                     in_part,
                     pause: pause_of(id, paused),
                     unwatched: self.unwatched(id, spec),
                     left_behind: self.left_behind(id),
+                    offline: offline.is_some_and(|all| all.sources.iter().any(|one| one.id == *id)),
                 },
                 now,
             ),
@@ -384,174 +417,4 @@ fn or_synced(states: Vec<State>) -> Vec<State> {
     } else {
         states
     }
-}
-
-/// What conditions tell that the source's own knowledge does not.
-struct Told {
-    in_part: Option<(&'static str, String)>,
-    pause: Option<Pause>,
-    unwatched: Option<Trouble>,
-    left_behind: Option<String>,
-}
-
-/// Returns why the last run did only a part of its work, if so: a word and a sentence.
-///
-/// Conflicts alone are not counted: all else was taken over, and they have a condition of their own.
-fn partial(known: &source::Knowledge, conflicts: u64) -> Option<(&'static str, String)> {
-    let run = known.last_run.as_ref()?;
-    let schedule = &known.schedule;
-    if run.status != RunStatus::Partial || schedule.last_success == schedule.last_attempt {
-        return None;
-    }
-    let see = format!("see `homing run show {}`", run.id);
-    if let Some(shortfall) = &known.shortfall {
-        let again = schedule
-            .backoff_until
-            .filter(|_| schedule.next_due.is_some());
-        let again = again.map(|until| format!("; the rest is fetched after {until}"));
-        let message = format!("{shortfall}{}; {see}", again.unwrap_or_default());
-        return Some(("PartialRun", message));
-    }
-    let problem = |is_hook: bool| {
-        let mut problems = run.problems.iter().filter(|one| runs::matters(one));
-        problems.find(|one| (one.kind == ProblemKind::Hook) == is_hook)
-    };
-    let failed = run.failed.saturating_sub(conflicts);
-    Some(match (failed, problem(false), problem(true)) {
-        (0, None, Some(hook)) => ("HookFailed", format!("{}; {see}", hook.message)),
-        (0, Some(problem), _) if problem.path.is_empty() => {
-            ("PartialRun", format!("{}; {see}", problem.message))
-        }
-        (0, Some(problem), _) => {
-            let Problem { path, message, .. } = problem;
-            ("PartialRun", format!("`{path}`: {message}; {see}"))
-        }
-        (0, None, None) => ("PartialRun", format!("not all was done; {see}")),
-        (1, ..) => ("PartialRun", format!("one item failed; {see}")),
-        (failed, ..) => ("PartialRun", format!("{failed} items failed; {see}")),
-    })
-}
-
-fn conditions(
-    spec: &SourceSpec,
-    known: &source::Knowledge,
-    conflicts: u64,
-    others: Told,
-    now: Timestamp,
-) -> Vec<Condition> {
-    let Told {
-        in_part,
-        pause,
-        unwatched,
-        left_behind,
-    } = others;
-    let schedule = &known.schedule;
-    let error = known.last_run.as_ref().and_then(|run| run.error.as_ref());
-    let blocked = known
-        .last_run
-        .as_ref()
-        .is_some_and(|run| run.status == RunStatus::Blocked);
-    let condition = |kind, holds: bool, reason: &str, message: String, since| Condition {
-        kind,
-        holds,
-        reason: reason.to_owned(),
-        message,
-        since,
-    };
-    let told = |error: Option<&crate::report::Failure>| {
-        error.map(|error| error.message.clone()).unwrap_or_default()
-    };
-    let stale = schedule.is_stale(spec, now);
-    let ready =
-        spec.enabled && error.is_none() && in_part.is_none() && schedule.last_success.is_some();
-    let (reason, message) = match (spec.enabled, error, in_part) {
-        (false, ..) => ("Disabled", String::new()),
-        (true, Some(_), _) => ("LastRunFailed", told(error)),
-        (true, None, Some(in_part)) => in_part,
-        (true, None, None) if schedule.last_success.is_none() => ("NeverSynced", String::new()),
-        (true, None, None) => ("Synced", String::new()),
-    };
-    let mut conditions = vec![condition(
-        "Ready",
-        ready,
-        reason,
-        message,
-        schedule.last_success,
-    )];
-    if let Some(pause) = pause {
-        let message = match pause.until {
-            Some(until) => format!("nothing runs by itself until {until}"),
-            None => "nothing runs by itself until `homing resume`".to_owned(),
-        };
-        conditions.push(condition(
-            "Paused",
-            true,
-            "ByHand",
-            message,
-            Some(pause.since),
-        ));
-    }
-    if let Some(run) = &known.current {
-        let since = Some(run.report().started_at);
-        conditions.push(condition(
-            "Syncing",
-            true,
-            "RunUnderWay",
-            format!("run {}", run.id),
-            since,
-        ));
-    }
-    if stale {
-        let message = match schedule.last_success {
-            Some(success) => format!("the last success was at {success}"),
-            None => "it was never synced".to_owned(),
-        };
-        conditions.push(condition(
-            "Stale",
-            true,
-            "TooOld",
-            message,
-            schedule.last_success,
-        ));
-    }
-    if let Some(stalled) = &schedule.stalled {
-        conditions.push(condition(
-            "Stalled",
-            true,
-            "NeedsAPerson",
-            stalled.clone(),
-            schedule.last_attempt,
-        ));
-    }
-    if let Some(trouble) = unwatched {
-        let since = Some(trouble.since);
-        conditions.push(condition(
-            "Unwatched",
-            true,
-            "CannotWatch",
-            trouble.message,
-            since,
-        ));
-    }
-    if conflicts > 0 {
-        conditions.push(condition(
-            "Conflicted",
-            true,
-            "ConflictsOpen",
-            format!("{conflicts} open"),
-            None,
-        ));
-    }
-    if blocked {
-        conditions.push(condition(
-            "Blocked",
-            true,
-            "Guard",
-            told(error),
-            schedule.last_attempt,
-        ));
-    } else if let Some(message) = left_behind {
-        conditions.push(condition("Blocked", true, DISABLED, message, None));
-    }
-    conditions
 }

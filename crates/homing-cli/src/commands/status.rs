@@ -116,10 +116,11 @@ fn summary(status: &Status, now: Timestamp) -> String {
     let enabled = || status.sources.iter().filter(|source| source.enabled);
     let failed = enabled().filter(|source| {
         let run = source.last_run.as_ref();
-        run.is_some_and(|run| run.status == RunStatus::Error)
+        run.is_some_and(|run| run.status == RunStatus::Error) && !is_offline(source)
     });
     let unwell: Vec<String> = [
         (failed.count(), "failed"),
+        (enabled().filter(|one| is_offline(one)).count(), "offline"),
         (
             enabled().filter(|one| partial(one).is_some()).count(),
             "partial",
@@ -221,6 +222,12 @@ fn holds(source: &Source, kind: &str) -> bool {
     conditions.any(|condition| condition.kind == kind && condition.status)
 }
 
+/// Tells whether a source waits for the network, as all that are far away do.
+fn is_offline(source: &Source) -> bool {
+    let mut conditions = source.conditions.iter();
+    conditions.any(|one| one.kind == "Ready" && !one.status && one.reason == "Offline")
+}
+
 /// Returns why the last run did only a part of its work, if so.
 fn partial(source: &Source) -> Option<&Condition> {
     source.conditions.iter().find(|condition| {
@@ -269,13 +276,15 @@ fn state(source: &Source) -> (String, Style) {
     if words.is_empty() {
         words.push("-".to_owned());
     }
-    let failed = source
-        .last_run
-        .as_ref()
-        .is_some_and(|run| run.status == RunStatus::Error);
+    let failed = !is_offline(source)
+        && source
+            .last_run
+            .as_ref()
+            .is_some_and(|run| run.status == RunStatus::Error);
     if failed {
         words.push("failed".to_owned());
     }
+    words.extend(is_offline(source).then(|| "offline".to_owned()));
     words.extend(in_part.map(|condition| match condition.reason.as_str() {
         "HookFailed" => "hook failed".to_owned(),
         _ => "partial".to_owned(),
@@ -329,6 +338,8 @@ fn trouble(status: &Status, screen: Screen) -> String {
     let runs: Vec<_> = status
         .sources
         .iter()
+        // That the network is away is told once, of the daemon.
+        .filter(|source| !is_offline(source))
         .filter_map(|source| source.last_run.clone())
         .collect();
     let failed = status.targets.iter().filter_map(|target| {

@@ -125,6 +125,9 @@ fn with(api: &Api, status: EngineStatus) -> Status {
             since: None,
         });
     }
+    daemon
+        .conditions
+        .extend(status.offline.as_ref().map(crate::condition::offline));
     daemon.quarantined = status.quarantined;
     daemon.paused = status.paused.map(convert::pause);
     Status {

@@ -94,6 +94,26 @@ pub struct TargetStatus {
     pub error: Option<Failure>,
 }
 
+/// No far side can be reached: the machine is offline, or each of them is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offline {
+    /// When one of them was last reached.
+    pub reached: Option<Timestamp>,
+    /// The sources that wait for them.
+    pub sources: Vec<OfflineSource>,
+}
+
+/// A source that waits for the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfflineSource {
+    /// Its name.
+    pub id: SourceId,
+    /// Since when what is published of it is stale.
+    pub last_success: Option<Timestamp>,
+    /// What could not be reached.
+    pub reason: String,
+}
+
 /// The whole engine at a glance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineStatus {
@@ -109,4 +129,6 @@ pub struct EngineStatus {
     pub quarantined: Option<String>,
     /// When the backup was made that was restored, until that is accepted.
     pub restored: Option<String>,
+    /// Whether the network is away.
+    pub offline: Option<Offline>,
 }

@@ -344,3 +344,44 @@ async fn another_selection_is_listed_anew() {
         Err(EngineError::UnknownSource(_))
     ));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_nothing_far_away_answers_is_told_once_with_what_is_stale() {
+    let (mut world, origin) = world();
+    let far = Arc::clone(&origin);
+    let other = Arc::new(Far::default());
+    other.put("c.md", "c");
+    let origin = Arc::clone(&other);
+    world.source("other", |spec| spec.origin = origin);
+    world.source("near", |_| {});
+    world.write("near/n.md", "n");
+    world.sync_well("far").await;
+    world.sync_well("near").await;
+    far.change(|state| state.is_unreachable = true);
+    other.change(|state| state.is_unreachable = true);
+
+    world.sync("far").await;
+    let status = world.engine().await.status().await.unwrap();
+    let offline = status.offline.expect("the other was never tried");
+    assert_eq!(offline.sources.len(), 1);
+    world.sync("other").await;
+    let status = world.engine().await.status().await.unwrap();
+    let offline = status.offline.unwrap();
+    let stale: Vec<_> = offline
+        .sources
+        .iter()
+        .map(|source| (source.id.as_str(), source.last_success.is_some()))
+        .collect();
+    assert_eq!(stale, [("far", true), ("other", false)]);
+    assert_eq!(offline.reached, offline.sources[0].last_success);
+    let far = status.sources.iter().find(|one| one.id == source("far"));
+    let ready = &far.unwrap().conditions[0];
+    assert_eq!((ready.holds, ready.reason.as_str()), (false, "Offline"));
+
+    other.change(|state| state.is_unreachable = false);
+    world.sync_well("other").await;
+    let status = world.engine().await.status().await.unwrap();
+    assert_eq!(status.offline, None, "one answers, so the network is there");
+    let far = status.sources.iter().find(|one| one.id == source("far"));
+    assert_eq!(far.unwrap().conditions[0].reason, "LastRunFailed");
+}

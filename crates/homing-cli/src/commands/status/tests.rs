@@ -139,6 +139,32 @@ fn trouble_is_told_with_its_reason() {
 }
 
 #[test]
+fn that_the_network_is_away_is_told_once() {
+    let mut status = status();
+    let source = &mut status.sources[0];
+    source.last_run = Some(Run {
+        error: Some(failure(ProblemKind::Unreachable)),
+        ..run(7, "team", RunStatus::Error)
+    });
+    source.conditions[0] = Condition {
+        reason: "Offline".to_owned(),
+        ..condition("Ready", false)
+    };
+    status.daemon.conditions.push(Condition {
+        message: "nothing far away can be reached\n`team`: stale since noon".to_owned(),
+        ..condition("Offline", true)
+    });
+    let text = shown(&status);
+    assert!(
+        text.contains("Offline: nothing far away can be reached\n  `team`: stale"),
+        "{text}"
+    );
+    assert!(text.contains(", offline"), "{text}");
+    assert!(text.contains("(1 offline)"), "{text}");
+    assert!(!text.contains("failed"), "{text}");
+}
+
+#[test]
 fn a_pause_is_told_with_its_end() {
     let mut status = status();
     status.daemon.paused = Some(Pause {
