@@ -56,7 +56,7 @@ pub(crate) struct AddSourceArgs {
     /// dir: the directory to sync from
     #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "url")]
     pub(crate) root: Option<String>,
-    /// http: where the files are; github: https://github.com/OWNER/REPOSITORY
+    /// http: where the files are; github: `https://github.com/OWNER/REPOSITORY`
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) url: Option<String>,
     #[command(flatten)]
