@@ -127,7 +127,8 @@ pub struct Why {
     pub target: String,
     /// The path in the target.
     pub path: String,
-    /// What the file is now: `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`; more may come.
+    /// What the file is now: `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`,
+    /// `shadowed` (not published here, for another item has its name); more may come.
     pub state: String,
     /// Who offers it, the winner first.
     pub candidates: Vec<Candidate>,

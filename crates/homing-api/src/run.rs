@@ -211,7 +211,7 @@ pub struct Failure {
 /// Something that a person should hear about and that does not end a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
-    /// A word: `link`, `special-file`, `name`, `collision`, `unreadable`, `changing`, `limit`, `active`, `shadowed`,
+    /// A word: `link`, `special-file`, `name`, `collision`, `unreadable`, `changing`, `limit`, `active`, `finding`, `shadowed`,
     /// `empty`, `rescued`, `hook`, `withheld`; more may come.
     pub kind: String,
     /// Where, maybe empty.

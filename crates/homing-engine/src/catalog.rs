@@ -13,13 +13,15 @@ use homing_store::{HeadRow, HoldRow};
 use crate::past::Past;
 use crate::pipeline::check;
 use crate::spec::{Layout, OnFinding, TargetSpec};
-use unit::{Unit, units};
+use unit::{Before, Unit, units};
 
 /// The head of one source with the holds on it.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceHead {
     pub(crate) source: SourceId,
     pub(crate) priority: u16,
+    /// Edits in targets go into it: what it holds may be the user's own.
+    pub(crate) takes_edits: bool,
     pub(crate) rows: BTreeMap<ItemKey, HeadRow>,
     pub(crate) holds: BTreeMap<ItemKey, HoldRow>,
 }
@@ -202,12 +204,14 @@ impl Catalog {
                 true,
                 format!("it is published in target `{id}` all the same"),
             )
-        } else if let Some(last_good) = unit.last_good.take() {
-            unit.entries = last_good;
-            (
-                true,
-                format!("the last version without it stays in target `{id}`"),
-            )
+        } else if let Some(Before { entries, is_sound }) = unit.before.take() {
+            unit.entries = entries;
+            let what = if is_sound {
+                "the last version without it"
+            } else {
+                "what is there, which may be your own edit,"
+            };
+            (true, format!("{what} stays in target `{id}`"))
         } else {
             (
                 false,

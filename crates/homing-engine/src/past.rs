@@ -18,8 +18,8 @@ use crate::spec::{OnFinding, TargetSpec};
 pub(crate) struct Past {
     /// What was published of an item's file before, with its size.
     pub(crate) good: BTreeMap<(SourceId, ItemKey), (Version, u64)>,
-    /// What was published has a blocking finding too.
-    pub(crate) bad: BTreeSet<(SourceId, ItemKey)>,
+    /// The same, where it has a blocking finding too.
+    pub(crate) bad: BTreeMap<(SourceId, ItemKey), (Version, u64)>,
 }
 
 /// Examines what of `heads` nobody has looked at yet, and what `ledger` says was published of items that may not be
@@ -95,11 +95,12 @@ fn judge(rows: Vec<LedgerRow>, contents: &dyn Contents) -> Result<Past, SideErro
             }
             None => (true, row.size),
         };
-        if is_sound {
-            past.good.insert((row.source, row.key), (base, size));
+        let kept = if is_sound {
+            &mut past.good
         } else {
-            past.bad.insert((row.source, row.key));
-        }
+            &mut past.bad
+        };
+        kept.insert((row.source, row.key), (base, size));
     }
     Ok(past)
 }

@@ -394,7 +394,8 @@ pub struct WhyReport {
     pub path: ItemKey,
     /// Who offers it, the winner first.
     pub candidates: Vec<WhyCandidate>,
-    /// What the file is now: a word such as `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`.
+    /// What the file is now: a word such as `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`,
+    /// `shadowed`.
     pub state: &'static str,
 }
 

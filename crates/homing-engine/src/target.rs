@@ -18,7 +18,7 @@ use crate::report::{Failure, ItemReport};
 use crate::restored;
 use crate::runs::Run;
 use crate::shared::{Shared, locked};
-use crate::spec::TargetSpec;
+use crate::spec::{PushMode, TargetSpec};
 use crate::target_run::{TargetRun, Told};
 use crate::watching::Watching;
 
@@ -315,23 +315,24 @@ async fn ensure_recovered(
 /// the target's turn.
 pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetState, EngineError> {
     let (spec, _) = shared.target(id)?;
-    let sources: Vec<(SourceId, u16)> = spec
+    let sources: Vec<(SourceId, u16, bool)> = spec
         .from
         .iter()
         .filter_map(|source| Some((source.clone(), shared.specs.sources.get(source)?)))
         .filter(|(id, _)| shared.is_live(id))
-        .map(|(id, source)| (id, source.priority))
+        .map(|(id, source)| (id, source.priority, source.push != PushMode::Never))
         .collect();
-    let live: BTreeSet<SourceId> = sources.iter().map(|(source, _)| source.clone()).collect();
+    let live: BTreeSet<SourceId> = sources.iter().map(|(source, ..)| source.clone()).collect();
     let heads = shared.store.read(move |reader| {
         sources
             .into_iter()
-            .map(|(source, priority)| {
+            .map(|(source, priority, takes_edits)| {
                 let rows = reader.head(&source)?;
                 let holds = reader.holds(&source)?;
                 Ok(SourceHead {
                     source,
                     priority,
+                    takes_edits,
                     rows,
                     holds,
                 })

@@ -24,6 +24,9 @@ use crate::target::{PublishRequest, Published, TargetState, Withheld, policies, 
 /// A file that keeps changing under Homing's hands is left to the next run after this many plans.
 const ROUNDS: usize = 3;
 
+/// So many items that findings keep back are told in a status.
+const STOPPED_TOLD: usize = 10;
+
 /// One publish of a target, on behalf of some requests.
 pub(crate) struct TargetRun<'a> {
     shared: &'a Shared,
@@ -239,7 +242,7 @@ impl<'a> TargetRun<'a> {
             .partition(|problem| problem.kind == ProblemKind::Shadowed);
         self.done.shadowed = shadowed.into_iter().collect();
         self.done.problems.extend(others);
-        self.done.stopped = catalog.stopped;
+        self.done.stopped = a_few(catalog.stopped);
         self.done.problems.extend(near.problems);
         self.done.problems.extend(plan.problems);
         self.done.modified = plan.modified;
@@ -429,6 +432,18 @@ impl Done {
         let mut items = self.carried.iter().chain(&self.reported);
         items.any(|item| item.action == ItemAction::Failed)
     }
+}
+
+/// Cuts what findings stop to what a person reads: a status tells it again and again.
+fn a_few(mut stopped: Vec<String>) -> Vec<String> {
+    let more = stopped.len().saturating_sub(STOPPED_TOLD);
+    if more > 0 {
+        stopped.truncate(STOPPED_TOLD);
+        stopped.push(format!(
+            "{more} more items are kept back by blocking findings; `homing audit` tells them all"
+        ));
+    }
+    stopped
 }
 
 /// What each source's last run on a target, or the target's own, was told of items that lost their path.

@@ -187,27 +187,6 @@ const PHRASES: &[Phrase] = &[
     },
 ];
 
-/// What begins a phrase.
-const fn is_first_letter(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'i' | b'd'
-            | b'f'
-            | b'o'
-            | b'b'
-            | b'r'
-            | b'p'
-            | b'l'
-            | b'e'
-            | b's'
-            | b'y'
-            | b'h'
-            | b'c'
-            | b't'
-            | b'm'
-    )
-}
-
 /// Words that say that a phrase is not meant.
 const NEGATIONS: &[&str] = &["not", "never", "t", "dont", "cannot", "avoid", "without"];
 
@@ -226,6 +205,35 @@ const SUSPECTS: &[&str] = &[
 
 /// The longest word that is looked at.
 const LONGEST_WORD: usize = 16;
+
+/// Of each letter: how long the words are that begin with it and that mean something where no phrase is under way. Most
+/// words of a text are none of them.
+const LENGTHS: [u32; 26] = {
+    let mut lengths = with_lengths(with_lengths([0; 26], SUSPECTS), NEGATIONS);
+    let mut at = 0;
+    while at < PHRASES.len() {
+        lengths = with_lengths(lengths, PHRASES[at].slots[0].words);
+        at += 1;
+    }
+    lengths
+};
+
+const fn with_lengths(mut lengths: [u32; 26], words: &[&str]) -> [u32; 26] {
+    let mut at = 0;
+    while at < words.len() {
+        let word = words[at].as_bytes();
+        assert!(word.len() <= LONGEST_WORD);
+        lengths[(word[0] - b'a') as usize] |= 1 << word.len();
+        at += 1;
+    }
+    lengths
+}
+
+fn may_begin(first: u8, length: usize) -> bool {
+    let letter = first.to_ascii_lowercase().wrapping_sub(b'a');
+    let lengths = LENGTHS.get(usize::from(letter)).copied().unwrap_or(0);
+    length <= LONGEST_WORD && lengths & (1 << length) != 0
+}
 
 /// Looks at the words of a text, one after the other, over the ends of lines.
 #[derive(Default)]
@@ -264,9 +272,14 @@ impl Phrases {
                 at += 1;
             }
             let length = at - begin;
+            if self.under_way.is_empty() && !may_begin(bytes[begin], length) {
+                self.pass_word();
+                continue;
+            }
             let mut buffer = [0; LONGEST_WORD];
             let Some(word) = buffer.get_mut(..length) else {
                 self.under_way.clear();
+                self.pass_word();
                 continue;
             };
             word.copy_from_slice(&bytes[begin..at]);
@@ -279,6 +292,13 @@ impl Phrases {
             self.end_of_sentence();
         }
         is_suspect
+    }
+
+    fn pass_word(&mut self) {
+        self.since_negation = match self.since_negation {
+            Some(0) => Some(1),
+            _ => None,
+        };
     }
 
     fn end_of_sentence(&mut self) {
@@ -303,23 +323,21 @@ impl Phrases {
             progress.between <= slot.most && slot.between.contains(&word)
         });
         let is_negated = self.since_negation.is_some();
-        if word.bytes().next().is_some_and(is_first_letter) {
-            for phrase in PHRASES {
-                if phrase.slots[0].words.contains(&word) && phrase.is_negated == is_negated {
-                    self.under_way.push(Progress {
-                        phrase,
-                        next: 1,
-                        between: 0,
-                        place: place(),
-                    });
-                }
+        for phrase in PHRASES {
+            if phrase.slots[0].words.contains(&word) && phrase.is_negated == is_negated {
+                self.under_way.push(Progress {
+                    phrase,
+                    next: 1,
+                    between: 0,
+                    place: place(),
+                });
             }
         }
-        self.since_negation = match self.since_negation {
-            _ if NEGATIONS.contains(&word) => Some(0),
-            Some(0) => Some(1),
-            _ => None,
-        };
+        if NEGATIONS.contains(&word) {
+            self.since_negation = Some(0);
+        } else {
+            self.pass_word();
+        }
     }
 }
 

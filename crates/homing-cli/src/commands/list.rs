@@ -60,8 +60,14 @@ fn render(known: &KnownItems, kind: Option<&str>, screen: Screen) -> String {
     let mut table = Table::new(screen, &titles);
     for item in &known.items {
         let description = item.description.as_deref().unwrap_or("-");
+        // Many files have one name.
+        let name = if item.kind == ItemKind::File {
+            &item.path
+        } else {
+            &item.name
+        };
         table.row([
-            plain(&item.name),
+            plain(name),
             plain(item.kind.as_str()),
             plain(item.version.as_deref().unwrap_or("-")),
             plain(&item.source),

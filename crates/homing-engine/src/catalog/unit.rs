@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homing_core::{ItemKey, SourceId};
+use homing_core::{ItemKey, SourceId, Version};
 use homing_items::{Finding, Kind, Precedence, Skills};
 use homing_store::{Facts, HoldRow};
 
@@ -24,8 +24,16 @@ pub(super) struct Unit {
     pub(super) entries: Vec<Entry>,
     /// The blocking finding of each file that has any.
     pub(super) findings: Vec<(ItemKey, Finding)>,
-    /// What was published of it before, if that is sound.
-    pub(super) last_good: Option<Vec<Entry>>,
+    /// What was published of it before, and stays if it may not be published as it is.
+    pub(super) before: Option<Before>,
+}
+
+/// What a target holds of an item.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) entries: Vec<Entry>,
+    /// Nothing is to be said against it.
+    pub(super) is_sound: bool,
 }
 
 impl Unit {
@@ -58,6 +66,7 @@ pub(super) fn units(
     let SourceHead {
         source,
         priority,
+        takes_edits,
         rows,
         holds,
     } = head;
@@ -93,7 +102,7 @@ pub(super) fn units(
                 priority,
                 entries: Vec::new(),
                 findings: Vec::new(),
-                last_good: None,
+                before: None,
             });
             all.last_mut().expect("it was just put there")
         };
@@ -126,15 +135,12 @@ pub(super) fn units(
         .filter(|unit| !unit.findings.is_empty());
     for unit in flagged {
         let directory = skills.of(&unit.entries[0].key);
-        let rank = unit.entries[0].rank.clone();
-        unit.last_good = last_good(
-            &source,
-            &unit.entries[0].key,
-            directory,
-            &skills,
-            &rank,
-            past,
-        );
+        let first = &unit.entries[0];
+        let belongs = |key: &ItemKey| match directory {
+            Some(_) => skills.of(key) == directory,
+            None => *key == first.key,
+        };
+        unit.before = before(first, &belongs, takes_edits, past);
     }
 }
 
@@ -185,35 +191,31 @@ fn offered<'r>(
     offered
 }
 
-/// Returns what a target holds of an item from before; nothing when that is no better.
-fn last_good(
-    source: &SourceId,
-    key: &ItemKey,
-    directory: Option<&str>,
-    skills: &Skills<'_>,
-    rank: &Rank,
+/// Returns what a target holds of an item; nothing when that is no better, unless it may be the user's own edit.
+fn before(
+    first: &Entry,
+    belongs: &dyn Fn(&ItemKey) -> bool,
+    takes_edits: bool,
     past: &Past,
-) -> Option<Vec<Entry>> {
-    let belongs = |(of, one): &&(SourceId, ItemKey)| {
-        of == source
-            && match directory {
-                Some(_) => skills.of(one) == directory,
-                None => one == key,
-            }
+) -> Option<Before> {
+    let is_part = |((source, key), _): &(&(SourceId, ItemKey), &(Version, u64))| {
+        *source == first.source && belongs(key)
     };
-    if past.bad.iter().any(|one| belongs(&one)) {
+    let is_sound = !past.bad.iter().any(|one| is_part(&one));
+    if !is_sound && !takes_edits {
         return None;
     }
-    let good = past.good.iter().filter(|(one, _)| belongs(one));
-    let entries: Vec<Entry> = good
+    let kept = past.good.iter().chain(&past.bad).filter(is_part);
+    let mut entries: Vec<Entry> = kept
         .map(|((_, key), (version, size))| Entry {
-            source: source.clone(),
+            source: first.source.clone(),
             key: key.clone(),
             version: *version,
             size: *size,
             held: false,
-            rank: rank.clone(),
+            rank: first.rank.clone(),
         })
         .collect();
-    (!entries.is_empty()).then_some(entries)
+    entries.sort_by(|one, other| one.key.cmp(&other.key));
+    (!entries.is_empty()).then_some(Before { entries, is_sound })
 }

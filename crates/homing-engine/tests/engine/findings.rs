@@ -1,7 +1,7 @@
 //! Items that may not be published as they are.
 
 use homing_core::ProblemKind;
-use homing_engine::{OnFinding, RunReport, RunStatus, Verb};
+use homing_engine::{OnFinding, PushMode, RunReport, RunStatus, Verb};
 use homing_items::Finding;
 use homing_store::{Store, StoreOptions};
 
@@ -169,6 +169,32 @@ async fn a_target_may_publish_it_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_users_own_edit_stays_where_it_was_made() {
+    let mut world = world(|_| {});
+    world.target("there", &["up"], |_| {});
+    world.specs.sources.get_mut(&source("up")).unwrap().push = PushMode::Direct;
+    world.write("up/agents/a.md", GOOD);
+    world.sync_well("up").await;
+    world.write("here/agents/a.md", BAD);
+    for _ in 0..3 {
+        let run = world.sync("up").await;
+        assert_eq!(
+            world.read("here/agents/a.md").as_deref(),
+            Some(BAD),
+            "{run:#?}"
+        );
+        assert_eq!(
+            world.read("up/agents/a.md").as_deref(),
+            Some(BAD),
+            "it was pushed"
+        );
+        assert_eq!(world.read("there/agents/a.md").as_deref(), Some(GOOD));
+        assert_eq!(told(&run).len(), 2);
+    }
+    assert!(conditions(&mut world).await[0].contains("which may be your own edit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_source_has_the_place_of_what_was_never_published() {
     let mut world = world(|_| {});
     world.source("other", |_| {});
@@ -179,6 +205,19 @@ async fn another_source_has_the_place_of_what_was_never_published() {
     world.sync("up").await;
     world.sync("other").await;
     assert_eq!(world.read("here/agents/a.md").as_deref(), Some(GOOD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_tells_some_of_many() {
+    let mut world = world(|_| {});
+    for number in 0..12 {
+        world.write(&format!("up/agents/{number}.md"), BAD);
+    }
+    let run = world.sync("up").await;
+    assert_eq!(told(&run).len(), 12);
+    let conditions = conditions(&mut world).await;
+    assert_eq!(conditions.len(), 11);
+    assert!(conditions[10].contains("2 more items"), "{conditions:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
