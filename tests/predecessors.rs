@@ -1,7 +1,6 @@
 //! Bugs that other agent-sync systems had: each test fails on what they did.
 //!
-//! Numbers 2 and 14 are also held for kind `http`, where validators are each URL's own. The half-made schema of 16 is the
-//! store's.
+//! The half-made schema of 16 is held by the store's tests.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -75,6 +74,47 @@ fn of_many_files_with_one_name_only_the_changed_one_is_downloaded() -> TestResul
             "{requests:?}"
         );
         ensure!(upstream.target().read(path)? == text);
+    }
+    Ok(())
+}
+
+/// 2 and 14 over plain HTTP, where a validator is one URL's own.
+#[test]
+fn each_url_has_its_own_validator_however_its_file_is_called() -> TestResult {
+    let files = skills(20);
+    let repository = GitRepository::new()?;
+    repository.commit("main", &nodes(&files))?;
+    let github = GitHub::start()?;
+    github.serve(NAME, repository.path())?;
+    let names: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let home = Home::new()?;
+    home.configure(&format!(
+        "[sources.community]\nkind = \"http\"\nurl = \"{}/{NAME}/main/\"\nfiles = {names:?}\n\n\
+         [targets.agents]\npath = \"{{home}}/agents\"\nfrom = [\"community\"]\n",
+        github.files()
+    ))?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    ensure!(home.target("agents").texts()?.len() == 20);
+    let mut changed = 0;
+    for round in 0..3 {
+        let path = format!("skill-{:03}/SKILL.md", 3 + round);
+        if round > 0 {
+            repository.commit("main", &[(&path, Node::File(b"new\n"))])?;
+            changed = 1;
+        }
+        github.take_requests();
+        home.ok(&["sync"])?;
+        let requests = github.take_requests();
+        let downloads = requests
+            .iter()
+            .filter(|request| request.status == 200)
+            .count();
+        ensure!(
+            requests.len() == 20 && downloads == changed,
+            "round {round}: {downloads} downloads, {requests:#?}"
+        );
+        ensure!(requests.iter().all(|request| request.conditional));
     }
     Ok(())
 }
@@ -344,6 +384,40 @@ fn priority_counts_always_and_what_is_disabled_or_removed_goes() -> TestResult {
     home.ok(&["source", "remove", "high"])?;
     home.ok(&["sync"])?;
     target.expect(&[("low.md", "low\n"), ("same.md", "low\n")])
+}
+
+/// 11: `2.1` was read as 0.2.0, `2.1.0-beta` was equal to `2.1.0`, and what had no version but 0.0.0 was dropped.
+#[test]
+fn versions_are_compared_as_they_are_meant() -> TestResult {
+    let (home, _github, repository) = two_sources()?;
+    let config = std::fs::read_to_string(home.config_path())?;
+    home.configure(
+        &config
+            .replace("priority = 200", "")
+            .replace("priority = 10", ""),
+    )?;
+    let _daemon = home.start()?;
+    for (low, high, winner) in [
+        ("2.1", "0.3.0", "low"),
+        ("2.1.0-beta", "2.1.0", "high"),
+        ("2.9.0", "2.10.0", "high"),
+        ("0.0.0", "0.0.0", "low"),
+    ] {
+        for (branch, version) in [("main", low), ("high", high)] {
+            let agent = format!(
+                "---\nname: same\ndescription: d\nversion: {version}\n---\n{low} {high} {branch}\n"
+            );
+            repository.commit(branch, &[("agents/same.md", Node::File(agent.as_bytes()))])?;
+        }
+        home.ok(&["sync"])?;
+        let published = home.target("agents").read("agents/same.md")?;
+        let branch = if winner == "low" { "main" } else { winner };
+        ensure!(
+            published.ends_with(&format!("{low} {high} {branch}\n")),
+            "of {low} and {high}: {published}"
+        );
+    }
+    Ok(())
 }
 
 /// 12: a repository with its files at the root had 0 agents, and nobody was told.

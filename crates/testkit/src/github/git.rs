@@ -120,7 +120,8 @@ impl Git {
             return Ok(known.clone());
         }
         let prefix = format!("--prefix={directory}/");
-        let packed = Bytes::from(self.run(["archive", "--format=tar.gz", &prefix, commit])?);
+        let packed =
+            Bytes::from(self.run(["archive", "-1", "--format=tar.gz", &prefix, commit])?);
         lock(&self.archives).insert(name, packed.clone());
         Ok(packed)
     }
