@@ -18,6 +18,7 @@ mod guard;
 mod history;
 mod hooks;
 mod http;
+mod import;
 mod json;
 mod json_snapshots;
 #[cfg(feature = "failpoints")]

@@ -41,6 +41,8 @@ words! {
         Watch = "watch",
         /// Its turn came while the machine slept, or in a pause.
         Resume = "resume",
+        /// Another program did it, and Homing has taken its history over.
+        Import = "import",
     }
 }
 

@@ -38,6 +38,7 @@ mod files;
 mod filter;
 mod history;
 mod hooks;
+mod import;
 mod items;
 mod merging;
 mod noted;
@@ -82,6 +83,7 @@ pub use events::{
     ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
 };
 pub use history::problem_word;
+pub use import::{Import, Imported, ImportedItem, ImportedSync};
 pub use items::{FindingFilter, KnownItem, KnownItemsRequest, Placement};
 pub use pause::{Pause, PauseReport};
 pub use reload::Touched;

@@ -46,6 +46,8 @@ pub enum Trigger {
     Watch,
     /// Its turn came while the machine slept, or in a pause.
     Resume,
+    /// Another program did it, and its history was taken over.
+    Import,
 }
 
 /// A source whose turn has come.

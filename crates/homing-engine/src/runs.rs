@@ -345,6 +345,11 @@ impl Runs {
         self.created.notified().await;
     }
 
+    /// Gives out a number that no run has.
+    pub(crate) fn next_number(&self) -> RunId {
+        RunId(self.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// Makes a run that is queued.
     pub(crate) fn create(
         &self,
@@ -353,7 +358,7 @@ impl Runs {
         verb: Verb,
         trigger: Trigger,
     ) -> Arc<Run> {
-        let id = RunId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.next_number();
         let events = self.events.clone();
         let run = Arc::new(Run::new(id, source, target, verb, trigger, events));
         self.lock().insert(id, Arc::clone(&run));

@@ -53,6 +53,7 @@ words!(Trigger {
     Manual = "manual",
     Watch = "watch",
     Resume = "resume",
+    Import = "import",
 });
 
 words!(RunStatus {

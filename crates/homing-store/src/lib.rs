@@ -20,6 +20,7 @@ mod commit;
 mod connection;
 mod contents;
 mod error;
+mod legacy;
 mod lost;
 mod maintenance;
 mod open;
@@ -36,6 +37,10 @@ pub use api::{FileState, SyncResult, TrackedFile};
 pub use check::CheckReport;
 pub use contents::StoredContents;
 pub use error::StoreError;
+pub use legacy::{
+    AgentSync, AgentSyncError, AgentSyncFile, AgentSyncRun, AgentSyncSource, lenient_time,
+    read_agent_sync,
+};
 pub use maintenance::{StoreSize, Vacuumed};
 pub use pins::PinScope;
 pub use restore::{Restored, restore};

@@ -1,6 +1,7 @@
 //! What Homing's tests share: the conformance suite of all sides, a strict in-memory side, contents in memory, a
 //! server that answers anything, a real nginx, an emulator of GitHub, and where tests say that they cannot run.
 
+pub mod agent_sync_db;
 mod conformance;
 mod contents;
 mod git_repository;

@@ -11,6 +11,7 @@ mod findings;
 mod heal;
 mod hold;
 mod hooks;
+mod import;
 mod ledger;
 mod limits;
 mod max_runs;
