@@ -203,6 +203,7 @@ async fn in_head(
         base: row.far,
         size: chosen.map_or(0, |(_, size)| size),
         identity: None,
+        facts: None,
     };
     let journal = JournalRow {
         id: 0,
