@@ -200,6 +200,12 @@ pub struct TargetShown {
     pub new_files_to: Option<String>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// The kinds of items that are published: `agent`, `skill`, `command`, `file`.
+    #[serde(default)]
+    pub include_kinds: Vec<String>,
+    /// What becomes of an item with a blocking finding: `block`, `warn` or `allow`.
+    #[serde(default)]
+    pub on_finding: String,
     /// What runs after a publish changed something.
     #[serde(default)]
     pub after: Vec<String>,

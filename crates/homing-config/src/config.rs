@@ -175,6 +175,65 @@ pub enum Deletions {
     Keep,
 }
 
+/// A kind of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A Markdown file that describes an agent.
+    Agent,
+    /// A directory with a `SKILL.md`.
+    Skill,
+    /// A Markdown file that a person calls by its name.
+    Command,
+    /// Anything else.
+    File,
+}
+
+impl Kind {
+    /// All kinds, with the words for them.
+    pub const WORDS: [(&str, Self); 4] = [
+        ("agent", Self::Agent),
+        ("skill", Self::Skill),
+        ("command", Self::Command),
+        ("file", Self::File),
+    ];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, kind)| *kind == self)
+            .map_or("file", |(word, _)| word)
+    }
+}
+
+/// What becomes of an item with a blocking finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFinding {
+    /// It is not published; the last version without stays.
+    Block,
+    /// It is published, and each run tells of it.
+    Warn,
+    /// It is published.
+    Allow,
+}
+
+impl OnFinding {
+    /// All of them, with the words for them.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("block", Self::Block),
+        ("warn", Self::Warn),
+        ("allow", Self::Allow),
+    ];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, found)| *found == self)
+            .map_or("block", |(word, _)| word)
+    }
+}
+
 /// `[targets.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetConfig {
@@ -190,6 +249,10 @@ pub struct TargetConfig {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// The kinds of items that are published, at least one, each once.
+    pub include_kinds: Vec<Kind>,
+    /// See [`OnFinding`].
+    pub on_finding: OnFinding,
     /// What runs after a publish changed something: a program and its arguments; empty: nothing.
     pub after: Vec<String>,
     /// How long that may take.

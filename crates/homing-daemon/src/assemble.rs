@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, PushMode, SourceConfig,
+    SourceKind, TargetConfig,
 };
 use homing_core::{ContentHash, Limits, SideError};
 use homing_engine as engine;
+use homing_items as items;
 use homing_side_dir::{DirOptions, DirSide};
 use jiff::tz::TimeZone;
 
@@ -156,6 +157,12 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
         },
         new_files_to: config.new_files_to.clone(),
         allow_active: config.allow_active.clone(),
+        include_kinds: config.include_kinds.iter().copied().map(kind).collect(),
+        on_finding: match config.on_finding {
+            OnFinding::Block => engine::OnFinding::Block,
+            OnFinding::Warn => engine::OnFinding::Warn,
+            OnFinding::Allow => engine::OnFinding::Allow,
+        },
         hook: (!config.after.is_empty()).then(|| engine::Hook {
             command: config.after.clone(),
             timeout: config.hook_timeout,
@@ -191,6 +198,16 @@ fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
         text.extend_from_slice(part);
     }
     ContentHash::of(&text)
+}
+
+/// Returns a kind as the engine calls it.
+fn kind(kind: Kind) -> items::Kind {
+    match kind {
+        Kind::Agent => items::Kind::Agent,
+        Kind::Skill => items::Kind::Skill,
+        Kind::Command => items::Kind::Command,
+        Kind::File => items::Kind::File,
+    }
 }
 
 #[cfg(test)]

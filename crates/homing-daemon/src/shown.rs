@@ -109,6 +109,12 @@ fn target(id: String, config: &TargetConfig) -> TargetShown {
         .to_owned(),
         new_files_to: config.new_files_to.as_ref().map(ToString::to_string),
         allow_active: config.allow_active.clone(),
+        include_kinds: config
+            .include_kinds
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
+        on_finding: config.on_finding.as_str().to_owned(),
         after: config.after.clone(),
         hook_timeout_ms: millis(config.hook_timeout),
     }

@@ -213,6 +213,12 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                include_kinds: target
+                    .include_kinds
+                    .iter()
+                    .map(|kind| kind.as_str().to_owned())
+                    .collect(),
+                on_finding: target.on_finding.as_str().to_owned(),
                 after: target.after.clone(),
                 hook_timeout_ms: millis(target.hook_timeout),
             })
@@ -321,6 +327,8 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("include_kinds", target.include_kinds.join(", ")),
+                ("on_finding", target.on_finding.clone()),
                 ("after", target.after.join(" ")),
                 ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
@@ -414,6 +422,8 @@ mod tests {
         layout         tree
         deletions      restore
         new_files_to   team
+        include_kinds  agent, skill, command, file
+        on_finding     block
         hook_timeout   30s
         ");
     }

@@ -114,11 +114,34 @@ struct Target {
     new_files_to: Option<String>,
     /// Names of files that a tool would run or obey and that may be published all the same.
     allow_active: Option<Vec<String>>,
+    /// The kinds of items that are published.
+    #[schemars(length(min = 1))]
+    include_kinds: Option<Vec<ItemKind>>,
+    /// What becomes of an item with a blocking finding: it is not published and the last version without it stays, it is
+    /// published and each run tells of it, or it is published.
+    on_finding: Option<OnFinding>,
     /// A command that is run when files in the target changed: the program and its arguments, without a shell.
     #[schemars(length(min = 1))]
     after: Option<Vec<String>>,
     /// How long that command may take.
     hook_timeout: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum ItemKind {
+    Agent,
+    Skill,
+    Command,
+    File,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum OnFinding {
+    Block,
+    Warn,
+    Allow,
 }
 
 #[derive(JsonSchema)]

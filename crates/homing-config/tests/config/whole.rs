@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use homing_config::{
-    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Layout, Locations, LogFormat,
-    PushMode, SourceConfig, SourceKind, TargetConfig,
+    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Kind, Layout, Locations,
+    LogFormat, OnFinding, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{Cron, ItemKey, Policy, TargetId};
 use jiff::tz::TimeZone;
@@ -66,6 +66,10 @@ fn a_source_and_a_target_have_the_defaults() {
         (Layout::Tree, Deletions::Restore)
     );
     assert!(target.new_files_to.is_none() && target.allow_active.is_empty());
+    assert_eq!(
+        (target.include_kinds.len(), target.on_finding),
+        (4, OnFinding::Block)
+    );
 }
 
 #[test]
@@ -105,6 +109,8 @@ layout = "flat"
 deletions = "keep"
 new_files_to = "a"
 allow_active = [".mcp.json"]
+include_kinds = ["skill", "agent"]
+on_finding = "warn"
 "#;
     fs::create_dir_all(home.path(".config/homing")).unwrap();
     let mut file = fs::File::create(home.path(".config/homing/config.toml")).unwrap();
@@ -157,6 +163,8 @@ allow_active = [".mcp.json"]
                 deletions: Deletions::Keep,
                 new_files_to: Some(source("a")),
                 allow_active: vec![".mcp.json".to_owned()],
+                include_kinds: vec![Kind::Skill, Kind::Agent],
+                on_finding: OnFinding::Warn,
                 after: Vec::new(),
                 hook_timeout: Duration::from_secs(30),
             },
@@ -204,6 +212,8 @@ fn the_example_is_valid_and_names_every_key() {
         "deletions",
         "new_files_to",
         "allow_active",
+        "include_kinds",
+        "on_finding",
     ];
     for key in keys {
         assert!(

@@ -354,6 +354,32 @@ fn from_names_sources_that_exist_once_each() {
 }
 
 #[test]
+fn kinds_of_items_exist_and_stand_once_each() {
+    let target =
+        |rest: &str| format!("{TEAM}[targets.t]\npath = \"/t\"\nfrom = [\"team\"]\n{rest}\n");
+    for (rest, expected) in [
+        (
+            "include_kinds = [\"skil\"]",
+            "7:18: include_kinds: there is no kind `skil` [did you mean `skill`?]",
+        ),
+        (
+            "include_kinds = [\"agent\", \"agent\"]",
+            "7:27: include_kinds: `agent` is named twice [remove one]",
+        ),
+        (
+            "include_kinds = []",
+            "7:17: include_kinds: a target without a kind would stay empty [name one or more of: agent, skill, command, file]",
+        ),
+        (
+            "on_finding = \"stop\"",
+            "7:14: on_finding: unknown word `stop` [one of: block, warn, allow]",
+        ),
+    ] {
+        assert_eq!(wrong(&target(rest)), [expected]);
+    }
+}
+
+#[test]
 fn new_files_go_to_a_source_of_the_target_that_may_push() {
     let text = |to: &str, push: &str| {
         format!(

@@ -281,7 +281,8 @@ fn facts(columns: &Columns<'_, '_>) -> Result<Option<Facts>, StoreError> {
         return Ok(None);
     };
     Ok(Some(Facts {
-        kind: u8::try_from(kind).map_err(|_| columns.invalid("item_kind", &kind.to_string()))?,
+        kind: u8::try_from(kind)
+            .map_err(|_out_of_range| columns.invalid("item_kind", &kind.to_string()))?,
         name: columns.opt_string(10, "name")?,
         version: columns.opt_string(11, "version")?,
         findings: columns.opt_string(12, "findings")?,
