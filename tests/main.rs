@@ -30,6 +30,7 @@ mod meanwhile;
 mod names;
 mod pause;
 mod places;
+mod presets;
 mod pull;
 mod push;
 mod release;
