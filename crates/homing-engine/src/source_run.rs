@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use homing_core::{
-    Contents, ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError, SourceId, Step,
-    TargetId,
+    Contents, Intake, ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError,
+    SourceId, Step, TargetId,
 };
 use homing_store::{HeadRow, SourceRow, SourceUpdate, StoredRoot};
 
@@ -218,7 +218,12 @@ impl<'a> SourceRun<'a> {
             store: &self.shared.store,
             row: state.row.as_ref(),
             head: &state.head,
-            intake: turn.intake(Arc::clone(&contents) as Arc<dyn Contents>),
+            // A directory that does not answer must not hold the store open, for which it has no use.
+            intake: if self.spec.origin.is_remote() {
+                turn.intake(Arc::clone(&contents) as Arc<dyn Contents>)
+            } else {
+                Intake::default()
+            },
         };
         let before = self.run.progress.counts().1;
         let listed = survey::origin(self.run, settings, origin, rules).await;
