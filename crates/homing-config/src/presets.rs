@@ -38,6 +38,9 @@ pub struct Served {
     pub path: PathBuf,
 }
 
+/// A directory, as the file system knows it, and which target publishes there.
+type Host = (PathBuf, usize);
+
 impl Config {
     /// Returns the sources that each section of a target names.
     pub fn target_sections(&self) -> BTreeMap<&str, BTreeSet<&SourceId>> {
@@ -74,11 +77,10 @@ pub(crate) fn settle(targets: &mut Vec<TargetRead>) {
         .enumerate()
         .filter_map(|(at, target)| reader(at, target))
         .collect();
-    let mut hosted: BTreeMap<(usize, PathBuf), Vec<SourceId>> = BTreeMap::new();
-    let mut chosen: BTreeMap<(Option<PathBuf>, SourceId), Vec<(PathBuf, usize)>> = BTreeMap::new();
-    let sources = |reader: &Reader| reader.wants.clone();
+    let mut hosted: BTreeMap<Host, Vec<SourceId>> = BTreeMap::new();
+    let mut chosen: BTreeMap<(Option<PathBuf>, SourceId), Vec<Host>> = BTreeMap::new();
     for reader in &readers {
-        for source in sources(reader) {
+        for source in reader.wants.clone() {
             let key = (reader.project.clone(), source.clone());
             if chosen.contains_key(&key) {
                 continue;
@@ -88,12 +90,12 @@ pub(crate) fn settle(targets: &mut Vec<TargetRead>) {
                 .filter(|other| other.project == reader.project)
                 .collect();
             let directories = choose(&group, &source);
-            let hosts: Vec<(PathBuf, usize)> = directories
+            let hosts: Vec<Host> = directories
                 .into_iter()
                 .filter_map(|path| Some((path.clone(), host(&group, &path, &source)?)))
                 .collect();
             for (path, at) in &hosts {
-                let from = hosted.entry((*at, path.clone())).or_default();
+                let from = hosted.entry((path.clone(), *at)).or_default();
                 from.push(source.clone());
             }
             chosen.insert(key, hosts);
@@ -200,14 +202,14 @@ fn host(group: &[&Reader], path: &Path, source: &SourceId) -> Option<usize> {
 fn assign(
     targets: &mut Vec<TargetRead>,
     readers: &[Reader],
-    hosted: &BTreeMap<(usize, PathBuf), Vec<SourceId>>,
-) -> BTreeMap<(PathBuf, usize), (TargetId, PathBuf)> {
+    hosted: &BTreeMap<Host, Vec<SourceId>>,
+) -> BTreeMap<Host, (TargetId, PathBuf)> {
     let mut ids = BTreeMap::new();
     let mut parts: BTreeMap<PathBuf, TargetRead> = BTreeMap::new();
     for reader in readers {
         targets[reader.at].config.from.clear();
     }
-    for ((at, path), from) in hosted {
+    for ((path, at), from) in hosted {
         let target = &mut targets[*at];
         let is_own = readers
             .iter()
