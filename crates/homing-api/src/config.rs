@@ -86,6 +86,9 @@ pub struct DaemonShown {
     pub socket: String,
     /// Runs that move files at the same time.
     pub max_runs: usize,
+    /// Connections to one host at the same time.
+    #[serde(default)]
+    pub per_host: usize,
     /// A run that does not move for this long is ended.
     pub stall_timeout_ms: u64,
     /// A run that takes this long is ended.
@@ -111,7 +114,7 @@ pub struct SourceShown {
     pub id: String,
     /// Its kind.
     pub kind: String,
-    /// Where it is.
+    /// Where it is: a directory, or a URL.
     pub root: String,
     /// Only this subdirectory.
     #[serde(default)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use homing_core::{Cron, IdError, ItemKey, Policy, SourceId, TargetId};
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
+use url::Url;
 
 use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
@@ -49,6 +50,8 @@ pub struct DaemonConfig {
     pub socket: PathBuf,
     /// Runs that move files at the same time.
     pub max_runs: usize,
+    /// Connections to one host at the same time.
+    pub per_host: usize,
     /// A run that does not move for this long is ended.
     pub stall_timeout: Duration,
     /// A run that takes this long is ended.
@@ -96,6 +99,89 @@ pub enum SourceKind {
         /// Where it is; absolute, links not resolved.
         root: PathBuf,
     },
+    /// Files of an HTTP server.
+    Http {
+        /// Where they are; without user, password and what looks like a secret.
+        url: Url,
+        /// How it is known what there is.
+        listing: HttpListing,
+        /// Whose password the token is; `None`: it is a bearer token.
+        user: Option<String>,
+        /// Certificates that are trusted beside the system's; absolute.
+        ca_file: Option<PathBuf>,
+    },
+    /// A repository of GitHub, or of a server that speaks like it.
+    Github {
+        /// `https://HOST/OWNER/REPOSITORY`.
+        url: Url,
+        /// The base of its API, where that is not known from the host.
+        api: Option<Url>,
+        /// A branch, tag or full commit; `None`: the default branch.
+        reference: Option<String>,
+    },
+}
+
+impl SourceKind {
+    /// Returns the word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dir { .. } => "dir",
+            Self::Http { .. } => "http",
+            Self::Github { .. } => "github",
+        }
+    }
+
+    /// Returns where it is, as it may be shown.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Dir { root } => root.display().to_string(),
+            Self::Http { url, .. } | Self::Github { url, .. } => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.set_fragment(None);
+                url.into()
+            }
+        }
+    }
+
+    /// Tells whether a secret that one is given may be given to the other: whether they are one place.
+    pub(crate) fn is_one_place_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Http {
+                    url, user, ca_file, ..
+                },
+                Self::Http {
+                    url: other_url,
+                    user: other_user,
+                    ca_file: other_ca_file,
+                    ..
+                },
+            ) => (url, user, ca_file) == (other_url, other_user, other_ca_file),
+            (
+                Self::Github { url, api, .. },
+                Self::Github {
+                    url: other_url,
+                    api: other_api,
+                    ..
+                },
+            ) => (url, api) == (other_url, other_api),
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// How it is known what there is at a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpListing {
+    /// These paths below it.
+    Files(Vec<String>),
+    /// A document at this path below it, or at this URL, lists them.
+    Index(String),
+    /// Agent Skills discovery.
+    AgentSkills,
+    /// It is an archive.
+    Archive,
 }
 
 /// Whether and how edits go back to the origin.

@@ -1,5 +1,8 @@
 //! From the configuration to what the engine is told to do.
 
+mod http;
+mod remote;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,11 +11,14 @@ use homing_config::{
     AgentForm, AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, Part, Preset,
     PushMode, Served, SourceConfig, SourceKind, TargetConfig,
 };
-use homing_core::{ContentHash, Limits, SideError};
+use homing_core::{ContentHash, Limits, Side, SideError, SourceId};
 use homing_engine as engine;
 use homing_items as items;
 use homing_side_dir::{DirOptions, DirSide};
 use jiff::tz::TimeZone;
+use url::Url;
+
+pub(crate) use self::remote::Remotes;
 
 /// How an invalid configuration is mended.
 pub(crate) const MEND: &str =
@@ -40,13 +46,15 @@ pub(crate) fn specs(
         }
     };
     let timezone = config.daemon.timezone.as_ref();
+    let remotes = Remotes::new(config.daemon.per_host, env);
     let sources = config
         .sources
         .iter()
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                source(config, timezone).map_err(in_section(format!("sources.{id}")))?,
+                source(id, config, timezone, &remotes)
+                    .map_err(in_section(format!("sources.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -86,26 +94,44 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
 
 /// Builds a source.
 pub(crate) fn source(
+    id: &SourceId,
     config: &SourceConfig,
     timezone: Option<&TimeZone>,
+    remotes: &Remotes,
 ) -> Result<engine::SourceSpec, SideError> {
-    let SourceKind::Dir { root } = &config.kind;
-    let origin = DirSide::new(DirOptions {
-        root: root.clone(),
-        path: config.path.as_ref().map(ToString::to_string),
-        include: config.include.clone(),
-        exclude: config.exclude.clone(),
-        limits: Limits {
-            max_file_size: config.max_file_size,
-            max_total_size: config.max_total_size,
-            max_files: usize::try_from(config.max_files).unwrap_or(usize::MAX),
-        },
-        create_root: false,
-    })?;
+    let origin: Arc<dyn Side> = match &config.kind {
+        SourceKind::Dir { root } => Arc::new(DirSide::new(DirOptions {
+            root: root.clone(),
+            path: config.path.as_ref().map(ToString::to_string),
+            include: config.include.clone(),
+            exclude: config.exclude.clone(),
+            limits: limits(config),
+            create_root: false,
+        })?),
+        SourceKind::Http {
+            url,
+            listing,
+            user,
+            ca_file,
+        } => http::side(
+            id,
+            config,
+            url,
+            listing,
+            user.as_deref(),
+            ca_file.as_ref(),
+            remotes,
+        )?,
+        SourceKind::Github { .. } => {
+            return Err(SideError::Config {
+                message: "the kind `github` is not supported by this version".to_owned(),
+            });
+        }
+    };
     Ok(engine::SourceSpec {
-        kind: "dir".to_owned(),
-        url: root.display().to_string(),
-        origin: Arc::new(origin),
+        kind: config.kind.word().to_owned(),
+        url: config.kind.place(),
+        origin,
         priority: config.priority,
         push: match config.push {
             PushMode::Never => engine::PushMode::Never,
@@ -124,6 +150,15 @@ pub(crate) fn source(
         watch: config.watch,
         enabled: config.enabled,
     })
+}
+
+/// Returns how much a source may bring.
+fn limits(config: &SourceConfig) -> Limits {
+    Limits {
+        max_file_size: config.max_file_size,
+        max_total_size: config.max_total_size,
+        max_files: usize::try_from(config.max_files).unwrap_or(usize::MAX),
+    }
 }
 
 fn cadence(config: &SourceConfig, timezone: Option<&TimeZone>) -> Option<engine::Cadence> {
@@ -203,18 +238,34 @@ fn served(served: &Served) -> engine::Served {
 fn selection(config: &SourceConfig) -> String {
     use std::os::unix::ffi::OsStrExt;
 
-    let SourceKind::Dir { root } = &config.kind;
+    let (place, ways): (Vec<&[u8]>, Vec<&str>) = match &config.kind {
+        SourceKind::Dir { root } => (vec![b"dir", root.as_os_str().as_bytes()], Vec::new()),
+        SourceKind::Http { url, listing, .. } => {
+            (vec![b"http", url.as_str().as_bytes()], http::words(listing))
+        }
+        SourceKind::Github {
+            url,
+            api,
+            reference,
+        } => (
+            vec![
+                b"github",
+                url.as_str().as_bytes(),
+                api.as_ref().map_or("", Url::as_str).as_bytes(),
+                reference.as_deref().unwrap_or("").as_bytes(),
+            ],
+            Vec::new(),
+        ),
+    };
     let path = config.path.as_ref().map_or("", |path| path.as_str());
-    let place = fingerprint([
-        b"dir".as_slice(),
-        root.as_os_str().as_bytes(),
-        path.as_bytes(),
-    ]);
+    let place = fingerprint(place.into_iter().chain([path.as_bytes()]));
     let includes = config.include.len().to_string();
     let patterns = config.include.iter().chain(&config.exclude);
-    let filters = std::iter::once(&includes)
-        .chain(patterns)
-        .map(String::as_bytes);
+    let filters = std::iter::once(includes.as_str())
+        .chain(patterns.map(String::as_str))
+        // A kind that has none keeps the fingerprint that it had.
+        .chain(ways)
+        .map(str::as_bytes);
     format!("{place}/{}", fingerprint(filters))
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use homing_api::{SecretShown, SourceShown, TargetShown};
 use homing_config::{
-    AtStart, Config, Deletions, PushMode, SecretSource, Served, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, Deletions, PushMode, SecretSource, Served, SourceConfig, TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -41,11 +40,10 @@ impl Shown {
 }
 
 fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceShown {
-    let SourceKind::Dir { root } = &config.kind;
     SourceShown {
         id,
-        kind: "dir".to_owned(),
-        root: root.display().to_string(),
+        kind: config.kind.word().to_owned(),
+        root: config.kind.place(),
         path: config.path.as_ref().map(ToString::to_string),
         include: config.include.clone(),
         exclude: config.exclude.clone(),

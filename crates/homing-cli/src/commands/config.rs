@@ -9,7 +9,7 @@ use homing_api::{
 };
 use homing_config::{
     AtStart, Config, ConfigError, Deletions, Env, Locations, Preset, PushMode, SCHEMA,
-    SecretSource, Served, SourceKind, TargetConfig,
+    SecretSource, Served, TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -147,6 +147,7 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             data_dir: daemon.data_dir.display().to_string(),
             socket: locations.socket.display().to_string(),
             max_runs: daemon.max_runs,
+            per_host: daemon.per_host,
             stall_timeout_ms: millis(daemon.stall_timeout),
             run_timeout_ms: millis(daemon.run_timeout),
             shutdown_grace_ms: millis(daemon.shutdown_grace),
@@ -158,40 +159,37 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
         sources: config
             .sources
             .iter()
-            .map(|(id, source)| {
-                let SourceKind::Dir { root } = &source.kind;
-                SourceShown {
-                    id: id.to_string(),
-                    kind: "dir".to_owned(),
-                    root: root.display().to_string(),
-                    path: source.path.as_ref().map(ToString::to_string),
-                    include: source.include.clone(),
-                    exclude: source.exclude.clone(),
-                    every_ms: source.every.map(millis),
-                    cron: source.cron.as_ref().map(ToString::to_string),
-                    timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
-                        .filter(|_| source.cron.is_some()),
-                    at_start: match source.at_start {
-                        AtStart::Due => "due",
-                        AtStart::Always => "always",
-                        AtStart::Never => "never",
-                    }
-                    .to_owned(),
-                    stale_after_ms: source.stale_after.map(millis),
-                    watch: source.watch,
-                    priority: source.priority,
-                    push: match source.push {
-                        PushMode::Never => "never",
-                        PushMode::Direct => "direct",
-                    }
-                    .to_owned(),
-                    on_conflict: source.on_conflict.as_str().to_owned(),
-                    max_file_size: source.max_file_size,
-                    max_total_size: source.max_total_size,
-                    max_files: source.max_files,
-                    token: source.token.as_ref().map(secret),
-                    enabled: source.enabled,
+            .map(|(id, source)| SourceShown {
+                id: id.to_string(),
+                kind: source.kind.word().to_owned(),
+                root: source.kind.place(),
+                path: source.path.as_ref().map(ToString::to_string),
+                include: source.include.clone(),
+                exclude: source.exclude.clone(),
+                every_ms: source.every.map(millis),
+                cron: source.cron.as_ref().map(ToString::to_string),
+                timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
+                    .filter(|_| source.cron.is_some()),
+                at_start: match source.at_start {
+                    AtStart::Due => "due",
+                    AtStart::Always => "always",
+                    AtStart::Never => "never",
                 }
+                .to_owned(),
+                stale_after_ms: source.stale_after.map(millis),
+                watch: source.watch,
+                priority: source.priority,
+                push: match source.push {
+                    PushMode::Never => "never",
+                    PushMode::Direct => "direct",
+                }
+                .to_owned(),
+                on_conflict: source.on_conflict.as_str().to_owned(),
+                max_file_size: source.max_file_size,
+                max_total_size: source.max_total_size,
+                max_files: source.max_files,
+                token: source.token.as_ref().map(secret),
+                enabled: source.enabled,
             })
             .collect(),
         targets: config

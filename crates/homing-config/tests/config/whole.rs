@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use homing_config::{
-    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Kind, Layout, Locations,
-    LogFormat, OnFinding, PushMode, SourceConfig, SourceKind, TargetConfig,
+    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, HttpListing, Kind, Layout,
+    Locations, LogFormat, OnFinding, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{Cron, ItemKey, Policy, TargetId};
 use jiff::tz::TimeZone;
@@ -80,6 +80,7 @@ fn every_key_is_read() {
 data_dir = "~/state"
 socket = "run/s.sock"
 max_runs = 9
+per_host = 3
 stall_timeout = "500s"
 run_timeout = "2h 30m"
 shutdown_grace = "0s"
@@ -121,6 +122,7 @@ on_finding = "warn"
             data_dir: home.path("state"),
             socket: home.path(".config/homing/run/s.sock"),
             max_runs: 9,
+            per_host: 3,
             stall_timeout: Duration::from_secs(500),
             run_timeout: Duration::from_mins(150),
             shutdown_grace: Duration::ZERO,
@@ -177,11 +179,21 @@ on_finding = "warn"
 #[test]
 fn the_example_is_valid_and_names_every_key() {
     let config = Home::new().parse(EXAMPLE).unwrap();
-    assert_eq!(config.sources.len(), 2);
+    assert_eq!(config.sources.len(), 4);
     let keys = [
         "data_dir",
         "socket",
         "max_runs",
+        "per_host",
+        "url",
+        "files",
+        "index",
+        "agent_skills",
+        "archive",
+        "ref",
+        "api",
+        "user",
+        "ca_file",
         "stall_timeout",
         "run_timeout",
         "shutdown_grace",
@@ -262,6 +274,60 @@ fn paths_are_relative_to_the_file() {
     let config = home
         .parse("[sources.s]\nkind = \"dir\"\nroot = \"../../agents\"\n")
         .unwrap();
-    let SourceKind::Dir { root } = &config.sources[&source("s")].kind;
+    let SourceKind::Dir { root } = &config.sources[&source("s")].kind else {
+        panic!("another kind");
+    };
     assert_eq!(root, &home.path(".config/homing/../../agents"));
+}
+
+#[test]
+fn a_source_may_be_a_server_or_a_repository() {
+    let home = Home::new();
+    let kind = |lines: &str| {
+        let config = home.parse(&format!("[sources.a]\n{lines}\n")).unwrap();
+        config.sources.into_values().next().unwrap().kind
+    };
+    let url = |text: &str| text.parse().unwrap();
+    let http = "kind = \"http\"\nurl = \"https://example.org/a?v=1\"\n";
+    let with = |listing, user: Option<&str>, ca_file| SourceKind::Http {
+        url: url("https://example.org/a?v=1"),
+        listing,
+        user: user.map(str::to_owned),
+        ca_file,
+    };
+    assert_eq!(
+        kind(&format!("{http}files = [\"a.md\", \"b/c.md\"]")),
+        with(
+            HttpListing::Files(vec!["a.md".to_owned(), "b/c.md".to_owned()]),
+            None,
+            None
+        )
+    );
+    assert_eq!(
+        kind(&format!(
+            "{http}index = \"i.json\"\nuser = \"ann\"\ntoken = {{ env = \"T\" }}\nca_file = \"~/ca.pem\""
+        )),
+        with(
+            HttpListing::Index("i.json".to_owned()),
+            Some("ann"),
+            Some(home.path("ca.pem"))
+        )
+    );
+    assert_eq!(
+        kind(&format!("{http}agent_skills = true\narchive = false")),
+        with(HttpListing::AgentSkills, None, None)
+    );
+    let archive = kind(&format!("{http}archive = true"));
+    assert_eq!(archive, with(HttpListing::Archive, None, None));
+    assert_eq!(archive.place(), "https://example.org/a");
+    let github = kind(
+        "kind = \"github\"\nurl = \"https://github.com/o/r\"\nref = \"v1\"\napi = \"http://127.0.0.1:1\"",
+    );
+    let expected = SourceKind::Github {
+        url: url("https://github.com/o/r"),
+        api: Some(url("http://127.0.0.1:1")),
+        reference: Some("v1".to_owned()),
+    };
+    assert_eq!(github, expected);
+    assert_eq!(github.word(), "github");
 }
