@@ -206,7 +206,7 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
         id: status.id.to_string(),
         path: status.path,
         from: status.from.iter().map(ToString::to_string).collect(),
-        served: status.served.into_iter().map(served).collect(),
+        served: status.served.iter().map(served).collect(),
         states: states(status.states),
         files: status.files,
         conflicts: status.conflicts,
@@ -219,7 +219,7 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
 }
 
 /// Returns where a tool reads what is not in a directory of its own.
-pub(crate) fn served(served: engine::Served) -> wire::Served {
+pub(crate) fn served(served: &engine::Served) -> wire::Served {
     wire::Served {
         source: served.source.to_string(),
         by: served.by.to_string(),
