@@ -34,6 +34,7 @@ mod names;
 mod pause;
 mod places;
 mod predecessors;
+mod presets;
 mod pull;
 mod push;
 mod release;

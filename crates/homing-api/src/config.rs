@@ -190,7 +190,18 @@ impl std::fmt::Display for SecretShown {
     }
 }
 
-/// `[targets.NAME]`.
+/// A source whose items a tool reads in the directory of another target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Served {
+    /// The source.
+    pub source: String,
+    /// The target.
+    pub by: String,
+    /// Its directory.
+    pub path: String,
+}
+
+/// `[targets.NAME]`, or a part of it where it is a preset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TargetShown {
     /// Its name.
@@ -199,8 +210,20 @@ pub struct TargetShown {
     pub path: String,
     /// Its sources.
     pub from: Vec<String>,
-    /// `tree` or `flat`.
+    /// `tree` or `flat`; of a part of a preset `agents`, `skills` or `commands`.
     pub layout: String,
+    /// The tool whose directory it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The project whose directory of that tool it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Sources whose items the tool reads elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<Served>,
+    /// Sources whose items the tool reads here or where it is served, and elsewhere too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_twice: Vec<Served>,
     /// `restore` or `keep`.
     pub deletions: String,
     /// The source that new files go to.

@@ -26,8 +26,8 @@ mod wait;
 mod words;
 
 pub use config::{
-    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SecretShown, SourceShown,
-    TargetShown, Versions,
+    ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SecretShown, Served,
+    SourceShown, TargetShown, Versions,
 };
 pub use conflict::{
     Conflict, ConflictKind, Conflicts, ConflictsQuery, Hop, ResolveRequest, ResolveWith,
@@ -62,6 +62,7 @@ pub use run::{
 };
 pub use status::{
     Condition, Daemon, Health, Source, Sources, State, Status, StatusQuery, Target, Targets,
+    names_target, section,
 };
 pub use store::{
     BackedUp, PruneRequest, Pruned, Restored, StoreCheck, StoreCheckRequest, StoreSize, Vacuumed,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::words::words;
-use crate::{Failure, Pause, Run, SourceShown, StoreSize, TargetShown};
+use crate::{Failure, Pause, Run, Served, SourceShown, StoreSize, TargetShown};
 
 words! {
     /// A state of a source or target; several may hold at once.
@@ -168,6 +168,9 @@ pub struct Target {
     pub path: String,
     /// Its sources.
     pub from: Vec<String>,
+    /// Of a part of a preset: sources whose items its tool reads in the directory of another target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<Served>,
     /// Its states.
     pub states: Vec<State>,
     /// Paths that Homing answers for.
@@ -186,6 +189,20 @@ pub struct Target {
     /// How it is configured, without secrets; not in `GET /v1/status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<TargetShown>,
+    /// Where the name is that of a preset: the targets that it is; the rest is their sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub parts: Vec<Target>,
+}
+
+/// Returns the name of the section that a target is configured in: of a part of a preset, the preset's.
+pub fn section(target: &str) -> &str {
+    target.split_once('.').map_or(target, |(name, _)| name)
+}
+
+/// Tells whether a word names a target, or the preset that it is a part of.
+pub fn names_target(word: &str, target: &str) -> bool {
+    word == target || word == section(target)
 }
 
 /// `GET /v1/health`: 200 when ready, else 503.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use homing_api::{Run, RunsQuery};
+use homing_api::{Run, RunsQuery, section};
 use homing_client::Client;
 use homing_config::{Config, Env};
 
@@ -138,13 +138,13 @@ impl Known {
             let status = client.status().await.ok()?;
             let sources = status.sources.into_iter().map(|source| source.id);
             let targets = status.targets.into_iter().map(|target| target.id);
-            Some((sources.collect::<Vec<_>>(), targets.collect::<Vec<_>>()))
+            Some((sources.collect::<Vec<_>>(), with_presets(targets)))
         })
         .or_else(|| {
             let config = Config::load(&context.locations, &context.env).ok()?;
             let sources = config.sources.keys().map(ToString::to_string);
             let targets = config.targets.keys().map(ToString::to_string);
-            Some((sources.collect(), targets.collect()))
+            Some((sources.collect(), with_presets(targets)))
         })?;
         let of = |kind: &'static str, names: Vec<String>| {
             names.into_iter().map(move |name| (name, kind.to_owned()))
@@ -191,6 +191,21 @@ fn asked<T>(client: &Client, question: impl AsyncFnOnce(&Client) -> Option<T>) -
             .ok()
             .flatten()
     })
+}
+
+/// Returns the names that targets go by: before the parts of a preset, that of the preset.
+fn with_presets(ids: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for id in ids {
+        let preset = section(&id).to_owned();
+        if !names.contains(&preset) {
+            names.push(preset);
+        }
+        if !names.contains(&id) {
+            names.push(id);
+        }
+    }
+    names
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use homing_api::{Problem, ProblemKind};
+use homing_api::{Problem, ProblemKind, Status, section};
 use homing_client::Client;
 use homing_config::{EditError, Env, Locations, Section};
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ impl Context {
     pub(crate) async fn require_name(&self, name: &str) -> Result<(), CliError> {
         let status = self.client.status().await?;
         let known = status.sources.iter().map(|source| source.id.as_str());
-        let known = known.chain(status.targets.iter().map(|target| target.id.as_str()));
+        let known = known.chain(target_names(&status));
         if known.clone().any(|id| id == name) {
             return Ok(());
         }
@@ -104,6 +104,12 @@ impl Context {
             None => absolute.display().to_string(),
         }
     }
+}
+
+/// Returns the names that targets go by: their own, and those of presets.
+pub(crate) fn target_names(status: &Status) -> impl Iterator<Item = &str> + Clone {
+    let ids = status.targets.iter().map(|target| target.id.as_str());
+    ids.clone().chain(ids.map(section))
 }
 
 /// Returns the error for a name that no section of the configuration has.

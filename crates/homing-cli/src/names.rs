@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use homing_api::{Problem, ProblemKind, Status};
+use homing_api::{Problem, ProblemKind, Status, names_target};
 use homing_client::ClientError;
 use tokio::time::timeout;
 
-use crate::context::Context;
+use crate::context::{Context, target_names};
 use crate::error::CliError;
 
 /// How long it may take to find out what was meant.
@@ -45,7 +45,7 @@ async fn hinted(mut problem: Problem, context: &Context) -> Problem {
 /// Returns the hint for a name of the wrong kind or one that is nearly right.
 fn meant(word: &str, kind: &ProblemKind, status: &Status) -> Option<String> {
     let sources = || status.sources.iter().map(|source| source.id.as_str());
-    let targets = || status.targets.iter().map(|target| target.id.as_str());
+    let targets = || target_names(status);
     if *kind == ProblemKind::UnknownTarget {
         if sources().any(|source| source == word) {
             return Some(format!(
@@ -54,7 +54,11 @@ fn meant(word: &str, kind: &ProblemKind, status: &Status) -> Option<String> {
         }
         return nearest(word, targets()).map(did_you_mean);
     }
-    if let Some(target) = status.targets.iter().find(|target| target.id == word) {
+    if let Some(target) = status
+        .targets
+        .iter()
+        .find(|target| names_target(word, &target.id))
+    {
         let from = target.from.join("`, `");
         return Some(format!("`{word}` is a target; it follows `{from}`"));
     }

@@ -88,7 +88,7 @@ fn place<'i>(item: &'i str, target: &Target) -> &'i str {
     let is_flat = target
         .config
         .as_ref()
-        .is_some_and(|config| config.layout == "flat");
+        .is_some_and(|config| matches!(config.layout.as_str(), "flat" | "agents"));
     match item.rsplit_once('/') {
         Some((_, name)) if is_flat => name,
         _ => item,

@@ -1,6 +1,6 @@
 //! Which conflicts the user means.
 
-use homing_api::{Conflict, Problem, ProblemKind};
+use homing_api::{Conflict, Problem, ProblemKind, names_target};
 
 use crate::names::nearest_path;
 
@@ -46,14 +46,15 @@ fn own_first<'c>(mut picked: Vec<&'c Conflict>, name: &str) -> Vec<&'c Conflict>
         .collect();
     picked.retain(|conflict| match &conflict.target {
         None => true,
-        Some(target) => target == name || !own.contains(&conflict.path),
+        Some(target) => names_target(name, target) || !own.contains(&conflict.path),
     });
     picked
 }
 
 /// Tells whether a conflict is shown under this source or target.
 pub(crate) fn is_of(conflict: &Conflict, name: &str) -> bool {
-    conflict.source == name || conflict.target.as_deref() == Some(name)
+    let target = conflict.target.as_deref();
+    conflict.source == name || target.is_some_and(|target| names_target(name, target))
 }
 
 fn matching<'c>(

@@ -65,7 +65,11 @@ impl Config {
             if known.as_ref() == Some(&wanted) {
                 continue;
             }
-            waiting.push(format!("targets.{id}.after"));
+            let place = format!("targets.{}.after", id.section());
+            // The parts of a preset have one command.
+            if !waiting.contains(&place) {
+                waiting.push(place);
+            }
             target.after = known
                 .filter(|(_, path)| *path == target.path)
                 .map(|(command, _)| command)

@@ -17,7 +17,9 @@ use crate::section::{Section, wrong_type};
 use crate::source::SourceRead;
 use crate::target::{KnownSources, TargetRead};
 use crate::texts::Texts;
-use crate::{ConfigError, Env, Locations, SecretSource, daemon, places, source, target};
+use crate::{
+    ConfigError, Env, Locations, Preset, SecretSource, daemon, places, presets, source, target,
+};
 
 /// The commented tour of the configuration.
 pub const EXAMPLE: &str = include_str!("../../../config/example.toml");
@@ -287,6 +289,25 @@ pub enum Layout {
     Tree,
     /// The path is the key's file name.
     Flat,
+    /// Agents alone, by their file name; given by a preset.
+    Agents,
+    /// Skills alone, each in a directory of its name; given by a preset.
+    Skills,
+    /// Commands alone, as they lie below `commands`; given by a preset.
+    Commands,
+}
+
+impl Layout {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Flat => "flat",
+            Self::Agents => "agents",
+            Self::Skills => "skills",
+            Self::Commands => "commands",
+        }
+    }
 }
 
 /// What becomes of a published file that the user deleted.
@@ -357,13 +378,15 @@ impl OnFinding {
     }
 }
 
-/// `[targets.NAME]`.
+/// `[targets.NAME]`, or a part of it where it is a preset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetConfig {
     /// Where it is; absolute, links not resolved.
     pub path: PathBuf,
-    /// Its sources, at least one, each once.
+    /// Its sources, each once; at least one, but for a part of a preset that others serve.
     pub from: Vec<SourceId>,
+    /// The tool whose directory it is; `None`: a directory with a path of its own.
+    pub preset: Option<Preset>,
     /// See [`Layout`].
     pub layout: Layout,
     /// See [`Deletions`].
@@ -492,11 +515,13 @@ fn judge(
     };
     let mut targets: Vec<TargetRead> = Vec::new();
     for (id, section) in entries(&top, "targets", defaults_of("target")) {
-        let Some(id) = check_id::<TargetId>(id, &section) else {
+        // A dot parts a preset's name from that of a part.
+        let Some(id) = check_id::<SourceId>(id, &section) else {
             continue;
         };
-        targets.extend(target::read(id, &section, &known, locations, env));
+        targets.extend(target::read(id.as_str(), &section, &known, locations, env));
     }
+    presets::settle(&mut targets);
     places::check(
         &sources,
         &targets,

@@ -1,10 +1,13 @@
 //! What the environment says: the only place that reads its variables.
 
+use std::collections::BTreeMap;
 use std::env::{current_dir, var_os};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
+
+use crate::tools;
 
 /// What the environment says, read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Env {
     pub log_format: Option<String>,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
+    /// The directories that variables of coding agents name, such as `CLAUDE_CONFIG_DIR`; absolute ones.
+    pub tool_dirs: BTreeMap<&'static str, PathBuf>,
     /// Where relative paths on the command line begin.
     pub current_dir: PathBuf,
     /// The user.
@@ -92,6 +97,9 @@ impl Env {
                 .filter(|value| !value.is_empty())
                 .map(|value| value.to_string_lossy().into_owned()),
             no_color: var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            tool_dirs: tools::variables()
+                .filter_map(|name| Some((name, path(name).filter(|path| path.is_absolute())?)))
+                .collect(),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
             passed_on: PASSED_ON
@@ -116,6 +124,7 @@ impl Env {
             data_dir_override: None,
             log_format: None,
             no_color: false,
+            tool_dirs: BTreeMap::new(),
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),
             passed_on: Vec::new(),

@@ -17,6 +17,7 @@ mod locations;
 mod log_filter;
 mod mask;
 mod places;
+mod presets;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod secret;
@@ -24,6 +25,7 @@ mod section;
 mod source;
 mod target;
 mod texts;
+mod tools;
 mod values;
 
 pub use commands::Commands;
@@ -35,5 +37,7 @@ pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
 pub use env::{Env, read_variable};
 pub use locations::Locations;
+pub use presets::{Preset, Served};
 pub use secret::SecretSource;
+pub use tools::{AgentForm, Part, Tool};
 pub use values::{ValueError, parse_duration, parse_name, parse_size};

@@ -1,20 +1,25 @@
 //! `[targets.NAME]`.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use homing_core::{SourceId, TargetId};
 
 use crate::commands::command;
 use crate::config::{Deletions, Kind, Layout, OnFinding, PushMode, TargetConfig};
+use crate::presets::part_id;
 use crate::section::{Located, Section, duration, suggest, text, word};
 use crate::source::SourceRead;
+use crate::tools::Places;
 use crate::values::expand_path;
-use crate::{Env, Locations};
+use crate::{Env, Locations, Part, Preset, Tool};
 
 /// What may stand in it.
 pub(crate) const KEYS: &[&str] = &[
     "path",
+    "tool",
+    "project",
     "from",
     "layout",
     "deletions",
@@ -25,15 +30,18 @@ pub(crate) const KEYS: &[&str] = &[
     "after",
     "hook_timeout",
 ];
-const LATER: &[&str] = &["tool"];
+const LATER: &[&str] = &[];
 
 const SHORTEST_HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A target and where its path is in the file.
+/// A target and where its place is in the file.
+#[derive(Debug, Clone)]
 pub(crate) struct TargetRead {
     pub(crate) id: TargetId,
     pub(crate) config: TargetConfig,
     pub(crate) path_span: Range<usize>,
+    /// The directories of the tool, of a preset.
+    pub(crate) places: Option<Places>,
 }
 
 /// The sources of the file: every name, and what could be read of them.
@@ -44,22 +52,22 @@ pub(crate) struct KnownSources<'s> {
     pub(crate) whole: bool,
 }
 
-/// Reads one; `None` when it has no usable path.
+/// Where a target publishes.
+enum Where {
+    Path(Located<PathBuf>),
+    Tool(Located<Places>, Option<PathBuf>),
+}
+
+/// Reads one: a preset is several, one for each of its directories. None when it has no usable place.
 pub(crate) fn read(
-    id: TargetId,
+    name: &str,
     section: &Section<'_>,
     sources: &KnownSources<'_>,
     locations: &Locations,
     env: &Env,
-) -> Option<TargetRead> {
+) -> Vec<TargetRead> {
     section.check_keys(KEYS, LATER);
-    let base = locations
-        .config_file
-        .parent()
-        .unwrap_or(&locations.config_file);
-    let path = section.require("path", "\"~/.claude/agents\"", |value| {
-        expand_path(&text(value)?, base, env.home.as_deref())
-    });
+    let place = read_place(section, locations, env);
     let from = read_from(section, sources);
     let new_files_to = read_new_files_to(section, sources, &from);
     let allow_active = section.texts("allow_active").unwrap_or_default();
@@ -88,24 +96,162 @@ pub(crate) fn read(
         ),
     );
     // All of it is judged before one that has no place is left out.
-    let path = path?;
-    let config = TargetConfig {
-        path: path.value,
-        from,
+    let config = |path| TargetConfig {
+        path,
+        from: from.clone(),
+        preset: None,
         layout,
         deletions,
-        new_files_to,
-        allow_active: allow_active.into_iter().map(|name| name.value).collect(),
-        include_kinds,
+        new_files_to: new_files_to.clone(),
+        allow_active: allow_active.iter().map(|name| name.value.clone()).collect(),
+        include_kinds: include_kinds.clone(),
         on_finding,
-        after,
+        after: after.clone(),
         hook_timeout,
     };
-    Some(TargetRead {
-        id,
-        config,
-        path_span: path.span,
-    })
+    match place {
+        None => Vec::new(),
+        Some(Where::Path(path)) => vec![TargetRead {
+            id: name
+                .parse()
+                .expect("the name of a section is one of a target"),
+            config: config(path.value),
+            path_span: path.span,
+            places: None,
+        }],
+        Some(Where::Tool(places, project)) => {
+            refuse_beside_tool(section);
+            let tool = places.value.tool();
+            let parts = parts(section, tool, &include_kinds);
+            let read = |part: &Part| TargetRead {
+                id: part_id(name, part.as_str()),
+                config: TargetConfig {
+                    include_kinds: vec![part.kind()],
+                    layout: match part {
+                        Part::Agents => Layout::Agents,
+                        Part::Skills => Layout::Skills,
+                        Part::Commands => Layout::Commands,
+                    },
+                    preset: Some(Preset {
+                        tool,
+                        part: *part,
+                        project: project.clone(),
+                        wants: from.clone(),
+                        served: Vec::new(),
+                        read_twice: Vec::new(),
+                    }),
+                    ..config(places.value.of(*part))
+                },
+                path_span: places.span.clone(),
+                places: Some(places.value.clone()),
+            };
+            parts.iter().map(read).collect()
+        }
+    }
+}
+
+fn read_place(section: &Section<'_>, locations: &Locations, env: &Env) -> Option<Where> {
+    let base = locations
+        .config_file
+        .parent()
+        .unwrap_or(&locations.config_file);
+    let directory = |key: &str| {
+        section.get(key, |value| {
+            expand_path(&text(value)?, base, env.home.as_deref())
+        })
+    };
+    let key_of = |key: &str| section.table.and_then(|table| table.get_key_value(key));
+    let project = directory("project");
+    let Some((tool_key, _)) = key_of("tool") else {
+        if let Some((key, _)) = key_of("project") {
+            section.complain(
+                key.span(),
+                "project: only the directories of a tool lie in a project",
+                Some(
+                    "add for example `tool = \"claude-code\"`, or write the directory as `path`"
+                        .to_owned(),
+                ),
+            );
+        }
+        let path = section.require("path", "\"~/.claude/agents\"", |value| {
+            expand_path(&text(value)?, base, env.home.as_deref())
+        });
+        return path.map(Where::Path);
+    };
+    let words = Tool::ALL.map(|tool| (tool.as_str(), tool));
+    let tool = section.get("tool", word(&words, &[]));
+    if key_of("path").is_some() {
+        section.complain(
+            tool_key.span(),
+            format!("{} has both `path` and `tool`", section.title),
+            Some("keep one: a tool knows its own directories".to_owned()),
+        );
+        return None;
+    }
+    let tool = tool?;
+    if key_of("project").is_some() && project.is_none() {
+        return None;
+    }
+    let project = project.map(|project| project.value);
+    let Some(places) = tool.value.places(project.as_deref(), env) else {
+        section.complain(
+            tool.span,
+            "tool: the home directory is not known",
+            Some("set HOME, or name a `project`".to_owned()),
+        );
+        return None;
+    };
+    Some(Where::Tool(
+        Located {
+            value: places,
+            span: tool.span,
+        },
+        project,
+    ))
+}
+
+/// Complains about what a preset decides by itself.
+fn refuse_beside_tool(section: &Section<'_>) {
+    for (key, why) in [
+        ("layout", "a tool knows how its directories are laid out"),
+        (
+            "new_files_to",
+            "what lies in a tool's directory does not say where in a source it belongs",
+        ),
+    ] {
+        let given = section.table.and_then(|table| table.get_key_value(key));
+        if let Some((key, _)) = given {
+            section.complain(
+                key.span(),
+                format!("{}: {why}", key.get_ref()),
+                Some("remove it, or write a target with a `path`".to_owned()),
+            );
+        }
+    }
+}
+
+/// Returns the parts that are wanted of a tool, without `include_kinds` all that it has.
+fn parts(section: &Section<'_>, tool: Tool, kinds: &[Kind]) -> Vec<Part> {
+    let has = tool.parts();
+    let Some(given) = section.table.and_then(|table| table.get("include_kinds")) else {
+        return has.to_vec();
+    };
+    for kind in kinds {
+        if !has.iter().any(|part| part.kind() == *kind) {
+            let words: Vec<&str> = has.iter().map(|part| part.kind().as_str()).collect();
+            section.complain(
+                given.span(),
+                format!(
+                    "include_kinds: {} has no directory for the kind `{}`",
+                    tool.as_str(),
+                    kind.as_str()
+                ),
+                Some(format!("it has some for: {}", words.join(", "))),
+            );
+        }
+    }
+    let is_wanted = |part: &&Part| kinds.contains(&part.kind());
+    has.iter().filter(is_wanted).copied().collect()
 }
 
 fn read_from(section: &Section<'_>, sources: &KnownSources<'_>) -> Vec<SourceId> {

@@ -283,9 +283,9 @@ fn lay_over<'t>(below: &mut DeTable<'t>, above: DeTable<'t>) -> Vec<(Range<usize
     let mut twice = Vec::new();
     for (key, value) in above {
         let (levels, once) = match key.get_ref().as_ref() {
-            "sources" => (1, "kind"),
-            "targets" => (1, "path"),
-            _ => (0, ""),
+            "sources" => (1, &["kind"][..]),
+            "targets" => (1, &["path", "tool"][..]),
+            _ => (0, &[][..]),
         };
         lay(below, key, value, levels + 1, once, &mut twice);
     }
@@ -297,12 +297,12 @@ fn lay<'t>(
     key: Spanned<DeString<'t>>,
     value: Spanned<DeValue<'t>>,
     levels: u8,
-    once: &str,
+    once: &[&str],
     twice: &mut Vec<(Range<usize>, Range<usize>)>,
 ) {
     let name: &str = key.get_ref();
     if levels == 0
-        && name == once
+        && once.contains(&name)
         && let Some((first, _)) = below.get_key_value(name)
     {
         twice.push((key.span(), first.span()));

@@ -168,6 +168,10 @@ pub enum ProblemKind {
     Finding,
     /// Two sources offer one path or name; one lost.
     Shadowed,
+    /// An item that its target writes in another form: what has no place in it, or why it cannot be.
+    Rendering,
+    /// A tool that lists items twice, for it reads two of the directories where they are.
+    ReadTwice,
     /// Nothing matched the selection.
     Empty,
     /// Bytes that were found beside a half-done operation and kept.

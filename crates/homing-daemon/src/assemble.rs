@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, PushMode, SourceConfig,
-    SourceKind, TargetConfig,
+    AgentForm, AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, Part, Preset,
+    PushMode, Served, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{ContentHash, Limits, Side, SideError, SourceId};
 use homing_engine as engine;
@@ -179,6 +179,7 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
         create_root: true,
         ..DirOptions::default()
     })?;
+    let preset = config.preset.as_ref();
     Ok(engine::TargetSpec {
         path: config.path.clone(),
         place: Arc::new(place),
@@ -186,7 +187,18 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
         layout: match config.layout {
             Layout::Tree => engine::Layout::Tree,
             Layout::Flat => engine::Layout::Flat,
+            Layout::Agents => engine::Layout::Agents {
+                suffix: preset.map_or(".md", |preset| preset.tool.agent_suffix()),
+            },
+            Layout::Skills => engine::Layout::Skills,
+            Layout::Commands => engine::Layout::Commands,
         },
+        render: preset.and_then(renderer),
+        tool: preset.map(|preset| engine::ToolSpec {
+            name: preset.tool.as_str().to_owned(),
+            served: preset.served.iter().map(served).collect(),
+            read_twice: preset.read_twice.iter().map(served).collect(),
+        }),
         deletions: match config.deletions {
             Deletions::Restore => engine::Deletions::Restore,
             Deletions::Keep => engine::Deletions::Keep,
@@ -205,6 +217,22 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
             environment: env.passed_on.clone(),
         }),
     })
+}
+
+/// Returns the form that a tool wants of what lies in a directory of its own.
+fn renderer(preset: &Preset) -> Option<engine::Renderer> {
+    match (preset.part, preset.tool.agent_form()) {
+        (Part::Agents, AgentForm::CodexToml) => Some(engine::Renderer::CodexAgent),
+        (Part::Agents, AgentForm::Markdown) | (Part::Skills | Part::Commands, _) => None,
+    }
+}
+
+fn served(served: &Served) -> engine::Served {
+    engine::Served {
+        source: served.source.clone(),
+        by: served.by.clone(),
+        path: served.path.clone(),
+    }
 }
 
 /// Returns a fingerprint of what decides which items there are: the place, a slash, and the filters.

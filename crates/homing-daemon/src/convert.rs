@@ -206,6 +206,7 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
         id: status.id.to_string(),
         path: status.path,
         from: status.from.iter().map(ToString::to_string).collect(),
+        served: status.served.iter().map(served).collect(),
         states: states(status.states),
         files: status.files,
         conflicts: status.conflicts,
@@ -213,7 +214,80 @@ pub(crate) fn target(status: engine::TargetStatus) -> wire::Target {
         error: status.error.map(failure),
         hooks_waiting: None,
         config: None,
+        parts: Vec::new(),
     }
+}
+
+/// Returns where a tool reads what is not in a directory of its own.
+pub(crate) fn served(served: &engine::Served) -> wire::Served {
+    wire::Served {
+        source: served.source.to_string(),
+        by: served.by.to_string(),
+        path: served.path.display().to_string(),
+    }
+}
+
+/// Returns the parts of a preset as one target; its path is that of the first.
+pub(crate) fn preset(name: &str, parts: Vec<wire::Target>) -> wire::Target {
+    let mut whole = wire::Target {
+        id: name.to_owned(),
+        path: parts
+            .first()
+            .map(|part| part.path.clone())
+            .unwrap_or_default(),
+        from: Vec::new(),
+        served: Vec::new(),
+        states: Vec::new(),
+        files: 0,
+        conflicts: 0,
+        conditions: Vec::new(),
+        error: None,
+        hooks_waiting: None,
+        config: None,
+        parts: Vec::new(),
+    };
+    for part in &parts {
+        let from = part
+            .from
+            .iter()
+            .filter(|source| !whole.from.contains(source));
+        let from: Vec<String> = from.cloned().collect();
+        whole.from.extend(from);
+        let states = part
+            .states
+            .iter()
+            .filter(|state| !whole.states.contains(state));
+        let states: Vec<wire::State> = states.cloned().collect();
+        whole.states.extend(states);
+        whole.files += part.files;
+        whole.conflicts += part.conflicts;
+        whole.conditions.extend(part.conditions.iter().cloned());
+        whole.error = whole.error.or_else(|| part.error.clone());
+    }
+    whole.parts = parts;
+    whole
+}
+
+/// Returns what was found in the parts of a preset; each path begins with its directory's name.
+pub(crate) fn preset_verification(
+    name: &str,
+    parts: Vec<(String, wire::Verification)>,
+) -> wire::Verification {
+    let mut whole = wire::Verification {
+        target: name.to_owned(),
+        checked: 0,
+        drifted: Vec::new(),
+    };
+    for (directory, part) in parts {
+        whole.checked += part.checked;
+        whole
+            .drifted
+            .extend(part.drifted.into_iter().map(|drifted| wire::Drifted {
+                path: format!("{directory}/{}", drifted.path),
+                ..drifted
+            }));
+    }
+    whole
 }
 
 /// Returns what a verification found as the interface tells it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homing_api::{SecretShown, SourceShown, TargetShown};
 use homing_config::{
-    AtStart, Config, Deletions, Layout, PushMode, SecretSource, SourceConfig, TargetConfig,
+    AtStart, Config, Deletions, PushMode, SecretSource, Served, SourceConfig, TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -97,15 +97,18 @@ pub(crate) fn secret(source: &SecretSource) -> SecretShown {
 }
 
 fn target(id: String, config: &TargetConfig) -> TargetShown {
+    let preset = config.preset.as_ref();
     TargetShown {
         id,
         path: config.path.display().to_string(),
         from: config.from.iter().map(ToString::to_string).collect(),
-        layout: match config.layout {
-            Layout::Tree => "tree",
-            Layout::Flat => "flat",
-        }
-        .to_owned(),
+        layout: config.layout.as_str().to_owned(),
+        tool: preset.map(|preset| preset.tool.as_str().to_owned()),
+        project: preset
+            .and_then(|preset| preset.project.as_ref())
+            .map(|project| project.display().to_string()),
+        served: served(preset.map(|preset| preset.served.as_slice())),
+        read_twice: served(preset.map(|preset| preset.read_twice.as_slice())),
         deletions: match config.deletions {
             Deletions::Restore => "restore",
             Deletions::Keep => "keep",
@@ -122,6 +125,15 @@ fn target(id: String, config: &TargetConfig) -> TargetShown {
         after: config.after.clone(),
         hook_timeout_ms: millis(config.hook_timeout),
     }
+}
+
+fn served(served: Option<&[Served]>) -> Vec<homing_api::Served> {
+    let shown = |served: &Served| homing_api::Served {
+        source: served.source.to_string(),
+        by: served.by.to_string(),
+        path: served.path.display().to_string(),
+    };
+    served.unwrap_or_default().iter().map(shown).collect()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! The catalog: the heads of a target's sources, merged by priority, as paths of that target.
 
+mod place;
 mod unit;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,8 @@ use homing_store::{HeadRow, HoldRow};
 
 use crate::past::Past;
 use crate::pipeline::check;
-use crate::spec::{Layout, OnFinding, TargetSpec};
+use crate::spec::{OnFinding, TargetSpec};
+use place::{Placed, place};
 use unit::{Before, Unit, units};
 
 /// The head of one source with the holds on it.
@@ -116,6 +118,12 @@ impl Catalog {
             return;
         }
         let name = unit.name_key();
+        let (kind, whole) = (unit.kind, unit.whole_name());
+        let placed = Placed {
+            kind,
+            skill: unit.directory.as_deref(),
+            name: &whole,
+        };
         let mut offered = Vec::with_capacity(unit.entries.len());
         for entry in unit.entries {
             if let Some(rule) = check::active_file(&entry.key, &target.allow_active) {
@@ -129,14 +137,10 @@ impl Catalog {
                 });
                 continue;
             }
-            let path = match target.layout {
-                Layout::Tree => entry.key.clone(),
-                Layout::Flat => match ItemKey::new(entry.key.file_name()) {
-                    Ok(path) => path,
-                    Err(_) => continue, // every component of a key is a key
-                },
-            };
-            offered.push((path, entry));
+            // A target of a tool's takes only what is for it.
+            if let Some(path) = place(target.layout, &entry.key, placed) {
+                offered.push((path, entry));
+            }
         }
         let Some((_, first)) = offered.first() else {
             return;

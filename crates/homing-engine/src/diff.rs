@@ -21,12 +21,12 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::history;
-use crate::past::look_back;
 use crate::pipeline::plan::publish::{self, PathChange, PublishInput};
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::push::{self, PushInput};
 use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::{survey, transfer};
+use crate::render;
 use crate::report::{DiffReport, ItemAction, ItemReport, ModifiedItem, RunRequest, Trigger, Verb};
 use crate::runs::Run;
 use crate::scratch::Scratch;
@@ -356,8 +356,11 @@ impl Diff<'_> {
             })
             .collect();
         let contents = Arc::clone(&self.contents) as Arc<dyn Contents>;
-        let (heads, past) = look_back(heads, &state.ledger, spec, contents).await?;
-        let catalog = Catalog::merge(id, heads, spec, &past);
+        let target = (id, spec);
+        let catalog = render::catalog(self.shared, target, heads, &state.ledger, contents).await?;
+        if spec.render.is_some() {
+            state.unpushed.clear();
+        }
         let paths = state
             .ledger
             .keys()
@@ -454,10 +457,11 @@ impl Diff<'_> {
         changes: &[(Step, PathChange)],
         ledger_rows: usize,
     ) -> BTreeSet<SourceId> {
+        let spec = self.shared.specs.targets.get(target);
         let agreed = |change: &PathChange| {
-            change.after.is_none()
-                && &change.source == self.id
-                && self.consent.keys.contains(&change.key)
+            let is_own = &change.source == self.id && self.consent.keys.contains(&change.key);
+            let is_moved = spec.is_some_and(|spec| spec.is_served_elsewhere(&change.source));
+            change.after.is_none() && (is_own || is_moved)
         };
         let steps: Vec<Step> = changes
             .iter()

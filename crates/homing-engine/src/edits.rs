@@ -54,6 +54,10 @@ impl Look<'_> {
     /// Reads the edits in the source's published files, and its new files where the target gives them to it.
     pub(crate) async fn edits(&self) -> Result<Edits, EngineError> {
         let (spec, _) = self.shared.target(self.target)?;
+        if spec.render.is_some() {
+            // What was written in another form does not say what the original would be.
+            return Ok(Edits::default());
+        }
         let state = read_state(self.shared, self.target).await?;
         let mut found = self.edited(spec, &state).await?;
         if spec.new_files_to.as_ref() == Some(self.source) {
@@ -88,6 +92,9 @@ impl Look<'_> {
 
     /// Tells whether there is any edit or new file for the source; reads none of them.
     pub(crate) async fn any(&self, spec: &TargetSpec) -> Result<bool, EngineError> {
+        if spec.render.is_some() {
+            return Ok(false);
+        }
         let state = read_state(self.shared, self.target).await?;
         if !self.edited(spec, &state).await?.is_empty() {
             return Ok(true);

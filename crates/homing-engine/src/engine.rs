@@ -104,6 +104,7 @@ impl Engine {
             sources,
             targets,
             withdrawn: Mutex::default(),
+            renderings: Arc::default(),
             specs,
             snapshot: Snapshot::default(),
             actors: Arc::new(Mutex::new(actors)),

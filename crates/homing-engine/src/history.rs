@@ -19,6 +19,8 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Active, "active"),
     (ProblemKind::Finding, "finding"),
     (ProblemKind::Shadowed, "shadowed"),
+    (ProblemKind::Rendering, "rendering"),
+    (ProblemKind::ReadTwice, "read-twice"),
     (ProblemKind::Empty, "empty"),
     (ProblemKind::Rescued, "rescued"),
     (ProblemKind::Hook, "hook"),

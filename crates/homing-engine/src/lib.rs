@@ -50,6 +50,7 @@ mod push;
 mod recover;
 mod release;
 mod reload;
+mod render;
 mod report;
 mod resolve;
 mod restored;
@@ -94,7 +95,8 @@ pub use report::{
     TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{
-    AtStart, Deletions, Hook, Layout, OnFinding, PushMode, Settings, SourceSpec, Specs, TargetSpec,
+    AtStart, Deletions, Hook, Layout, OnFinding, PushMode, Renderer, Served, Settings, SourceSpec,
+    Specs, TargetSpec, ToolSpec,
 };
 pub use status::Freshness;
 pub use withdraw::{Forget, Withdrawal};

@@ -83,6 +83,7 @@ impl Engine {
             sources,
             targets,
             withdrawn: Mutex::default(),
+            renderings: Arc::clone(&old.renderings),
             snapshot: Snapshot::default(),
             specs,
             actors: Arc::clone(&old.actors),

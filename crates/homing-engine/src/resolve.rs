@@ -9,9 +9,9 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hooks;
 use crate::merging::{Settled, Versions, settle};
-use crate::past::look_back;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows};
+use crate::render;
 use crate::report::{Resolution, RunReport, RunRequest, Trigger, Verb};
 use crate::runs::{self, Run};
 use crate::shared::Shared;
@@ -92,8 +92,9 @@ async fn in_target(
     }
     let heads = std::mem::take(&mut turn.state.heads);
     let contents = shared.contents();
-    let (heads, past) = look_back(heads, &turn.state.ledger, turn.spec, contents).await?;
-    let catalog = crate::catalog::Catalog::merge(id, heads, turn.spec, &past);
+    let target = (id, turn.spec);
+    let catalog = render::catalog(shared, target, heads, &turn.state.ledger, contents).await?;
+    shared.flush_contents().await?;
     let entry = catalog.entries.get(&row.key);
     if entry.map(|entry| entry.version) != row.far {
         return Err(EngineError::Rejected {

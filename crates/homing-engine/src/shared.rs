@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::error::EngineError;
 use crate::events::Events;
 use crate::pause::Pauses;
+use crate::render::Renderings;
 use crate::report::Trigger;
 use crate::runs::Runs;
 use crate::source::SourceActor;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) targets: BTreeMap<TargetId, Arc<TargetActor>>,
     /// Sources that a person took out of service; see [`crate::Engine::withdraw`].
     pub(crate) withdrawn: Mutex<BTreeSet<SourceId>>,
+    /// What was written in the forms of tools.
+    pub(crate) renderings: Arc<Renderings>,
     /// What a status last read.
     pub(crate) snapshot: Snapshot,
     /// Every actor there ever was: a name that goes and comes back must not have two.

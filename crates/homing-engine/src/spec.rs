@@ -117,6 +117,44 @@ pub enum Layout {
     Tree,
     /// The path is the key's file name.
     Flat,
+    /// Agents alone, by their file name, which ends like this.
+    Agents {
+        /// With its dot.
+        suffix: &'static str,
+    },
+    /// Skills alone, each in a directory of its name.
+    Skills,
+    /// Commands alone, as they lie below `commands`.
+    Commands,
+}
+
+/// In which form a target's items are written, where that is not their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Renderer {
+    /// Agents as the TOML that Codex reads.
+    CodexAgent,
+}
+
+/// A source whose items a tool reads in the directory of another target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The source.
+    pub source: SourceId,
+    /// The target.
+    pub by: TargetId,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+/// The tool whose directory a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: String,
+    /// Sources whose items it reads elsewhere: what is here of them goes, and nobody is asked.
+    pub served: Vec<Served>,
+    /// Sources whose items it reads elsewhere too, so that it lists them twice.
+    pub read_twice: Vec<Served>,
 }
 
 /// What becomes of a published file that the user deleted.
@@ -152,6 +190,10 @@ pub struct TargetSpec {
     pub from: Vec<SourceId>,
     /// How keys become paths.
     pub layout: Layout,
+    /// In which form items are written; `None`: in their own.
+    pub render: Option<Renderer>,
+    /// The tool whose directory it is, if it is one's.
+    pub tool: Option<ToolSpec>,
     /// See [`Deletions`].
     pub deletions: Deletions,
     /// The source that new files go to.
@@ -175,6 +217,14 @@ pub struct Hook {
     pub timeout: Duration,
     /// Its environment, beside the variables that say what was published.
     pub environment: Vec<(OsString, OsString)>,
+}
+
+impl TargetSpec {
+    /// Tells whether a source's items were moved from here to the directory of another target.
+    pub(crate) fn is_served_elsewhere(&self, source: &SourceId) -> bool {
+        let served = self.tool.iter().flat_map(|tool| &tool.served);
+        !self.from.contains(source) && served.into_iter().any(|served| served.source == *source)
+    }
 }
 
 impl fmt::Debug for TargetSpec {

@@ -137,6 +137,11 @@ impl Engine {
                     id: id.clone(),
                     path: spec.path.display().to_string(),
                     from: spec.from.clone(),
+                    served: spec
+                        .tool
+                        .iter()
+                        .flat_map(|tool| tool.served.clone())
+                        .collect(),
                     states: or_synced(states),
                     files: stored.ledgers.get(id).copied().unwrap_or(0) as u64,
                     conflicts,

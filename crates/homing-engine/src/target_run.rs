@@ -7,14 +7,13 @@ use std::time::Instant;
 use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, Step, TargetId};
 use homing_store::{LedgerRow, StoredRoot};
 
-use crate::catalog::Catalog;
 use crate::elsewhere::path_key;
 use crate::error::EngineError;
-use crate::past::look_back;
 use crate::pipeline::plan::publish::{self as plan, PathChange, PublishInput};
 use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
 use crate::pipeline::{heal, survey, transfer};
+use crate::render;
 use crate::report::{Failure, ItemAction, ItemReport, Verb};
 use crate::runs::Run;
 use crate::shared::Shared;
@@ -112,8 +111,13 @@ impl<'a> TargetRun<'a> {
         let mut state = read_state(shared, self.id).await?;
         let heads = std::mem::take(&mut state.heads);
         let contents = shared.contents();
-        let (heads, past) = look_back(heads, &state.ledger, self.spec, contents).await?;
-        let catalog = Catalog::merge(self.id, heads, self.spec, &past);
+        let target = (self.id, self.spec);
+        let catalog = render::catalog(shared, target, heads, &state.ledger, contents).await?;
+        if self.spec.render.is_some() {
+            shared.flush_contents().await?;
+            // What was edited in an original is no edit of what was made of it.
+            state.unpushed.clear();
+        }
         let since = Instant::now();
         self.limits.enter("survey-target", None);
         let paths: BTreeSet<ItemKey> = state
@@ -239,7 +243,7 @@ impl<'a> TargetRun<'a> {
         let (shadowed, others): (Vec<_>, Vec<_>) = catalog
             .problems
             .into_iter()
-            .partition(|problem| problem.kind == ProblemKind::Shadowed);
+            .partition(|problem| is_told_once(problem.kind));
         self.done.shadowed = shadowed.into_iter().collect();
         self.done.problems.extend(others);
         self.done.stopped = a_few(catalog.stopped);
@@ -305,7 +309,11 @@ impl<'a> TargetRun<'a> {
         let steps: Vec<Step> = plan
             .changes
             .iter()
-            .filter(|(_, change)| !(deletes(change) && consent.agreed(&change.source, &change.key)))
+            .filter(|(_, change)| {
+                let is_agreed = consent.agreed(&change.source, &change.key)
+                    || self.spec.is_served_elsewhere(&change.source);
+                !(deletes(change) && is_agreed)
+            })
             .map(|(step, _)| step.clone())
             .collect();
         let side = format!("target `{}`", self.id);
@@ -354,6 +362,14 @@ impl<'a> TargetRun<'a> {
             .find(|request| request.source.as_ref() == Some(source));
         Arc::clone(&own.unwrap_or(&self.requests[0]).run)
     }
+}
+
+/// Tells whether a problem stays as it is until somebody changes an item or the configuration.
+fn is_told_once(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::Shadowed | ProblemKind::Rendering | ProblemKind::ReadTwice
+    )
 }
 
 /// The consent of all requests together.

@@ -187,6 +187,8 @@ async fn undo_in(
         .iter()
         .filter_map(|step| changes.get(&step.key))
         .filter(|row| live.contains(&row.source))
+        // A hold names originals: what this target made of them is put back like an edit.
+        .filter(|_| turn.spec.render.is_none())
         // What is only new to this target stays away from it by a tombstone: the catalog did not move.
         .filter(|row| row.base_before.is_some() || !is_elsewhere(row))
         .filter_map(|row| hold(row, &sizes, undone))
@@ -200,6 +202,7 @@ async fn undo_in(
         // What is deleted with a base stays away: the run brought back what the user had deleted, or what only this
         // target did not have.
         let base = match row.base_before {
+            _ if turn.spec.render.is_some() => row.base_after,
             None if step.after.is_none() && is_elsewhere(row) => known.and_then(|known| known.base),
             base => base,
         };

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use homing_core::{ItemKey, ItemState, ListRequest, Listing, Scope, TargetId, UnknownReason};
+use homing_core::{
+    ItemKey, ItemState, ListRequest, Listing, ProblemKind, Scope, TargetId, UnknownReason,
+};
 use homing_store::Hop;
 
-use crate::catalog::{Catalog, Entry, Loser};
+use crate::catalog::{Entry, Loser};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::past::look_back;
+use crate::render;
 use crate::report::{WhyCandidate, WhyReport};
+use crate::scratch::Scratch;
 use crate::spec::TargetSpec;
 use crate::target::read_state;
 
@@ -31,12 +35,41 @@ impl Engine {
                 .and_then(|path| ItemKey::new(path).ok());
             candidates.extend(key.map(|key| (id.clone(), key)));
         }
+        for (id, key) in &candidates {
+            if let Some(report) = self.why_in(id.clone(), key.clone()).await? {
+                return Ok(report);
+            }
+        }
         for (id, key) in candidates {
-            if let Some(report) = self.why_in(id, key).await? {
+            if let Some(report) = self.why_elsewhere(&id, &key).await? {
                 return Ok(report);
             }
         }
         Err(unknown())
+    }
+
+    /// Tells of a path that a tool reads in the directory of another target.
+    async fn why_elsewhere(
+        &self,
+        id: &TargetId,
+        path: &ItemKey,
+    ) -> Result<Option<WhyReport>, EngineError> {
+        let (spec, _) = self.shared.target(id)?;
+        for served in spec.tool.iter().flat_map(|tool| &tool.served) {
+            let Some(mut report) = self.why_in(served.by.clone(), path.clone()).await? else {
+                continue;
+            };
+            let mut candidates = report.candidates.iter_mut();
+            if let Some(winner) = candidates.find(|one| one.source == served.source) {
+                let reason = format!(
+                    "target `{id}` is served by `{}`, whose directory its tool reads; there {}",
+                    served.by, winner.reason
+                );
+                winner.reason = reason;
+                return Ok(Some(report));
+            }
+        }
+        Ok(None)
     }
 
     async fn why_in(&self, id: TargetId, path: ItemKey) -> Result<Option<WhyReport>, EngineError> {
@@ -48,8 +81,10 @@ impl Engine {
             .conflicts
             .iter()
             .any(|conflict| conflict.hop == Hop::Publish && conflict.key == path);
-        let (heads, past) = look_back(state.heads, &state.ledger, spec, shared.contents()).await?;
-        let catalog = Catalog::merge(&id, heads, spec, &past);
+        // Nothing is kept of what is only looked at.
+        let contents = Arc::new(Scratch::over(shared.contents()));
+        let target = (&id, spec);
+        let catalog = render::catalog(shared, target, state.heads, &state.ledger, contents).await?;
         let winner = catalog.entries.get(&path);
         let here = catalog.losers.get(&path).into_iter().flatten();
         // Those that lost by their name lie elsewhere.
@@ -64,11 +99,18 @@ impl Engine {
         }
         let mut candidates = Vec::new();
         if let Some(winner) = winner.or(winner_elsewhere) {
-            let reason = match losers.len() {
+            let mut reason = match losers.len() {
                 0 => "it is the only source that offers this path".to_owned(),
                 _ => "it comes first by priority, then by the higher version, then by the order of the target's `from`"
                     .to_owned(),
             };
+            let notes = catalog.problems.iter();
+            let notes = notes
+                .filter(|note| note.kind == ProblemKind::Rendering && note.path == path.as_str());
+            for note in notes {
+                reason.push_str("; ");
+                reason.push_str(&note.message);
+            }
             candidates.push(self.candidate(winner, reason).await?);
         }
         for loser in losers {

@@ -3,6 +3,7 @@
 //! Nothing here reads a file or a store: bytes come in, facts go out. Contents pass through Homing unchanged, whatever
 //! is found in them.
 
+mod codex;
 mod facts;
 mod findings;
 mod frontmatter;
@@ -14,6 +15,7 @@ mod pipes;
 mod precedence;
 mod scan;
 
+pub use codex::{NotRendered, Rendered, codex_agent};
 pub use facts::{Examined, Facts, RULES, examine};
 pub use findings::{Finding, Level, Rule, UnknownRule};
 pub use frontmatter::{Frontmatter, Header};

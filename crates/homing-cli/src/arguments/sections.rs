@@ -2,7 +2,7 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use homing_config::{parse_duration, parse_name};
+use homing_config::{Tool, parse_duration, parse_name};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourceCommand {
@@ -180,8 +180,14 @@ pub(crate) struct AddTargetArgs {
     #[arg(value_parser = parse_name)]
     pub(crate) name: String,
     /// The directory to publish into
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) path: String,
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "tool")]
+    pub(crate) path: Option<String>,
+    /// Instead of a directory: a tool, whose own directories take agents, skills and commands
+    #[arg(long, value_parser = Tool::ALL.map(Tool::as_str), conflicts_with_all = ["path", "layout", "new_files_to"])]
+    pub(crate) tool: Option<String>,
+    /// The project whose directories of the tool are meant, and not yours
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), requires = "tool", conflicts_with = "path")]
+    pub(crate) project: Option<String>,
     /// A source to publish; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     pub(crate) from: Vec<String>,
@@ -242,6 +248,10 @@ mod tests {
             "homing source enable",
             "homing source remove",
             "homing target add t --path d",
+            "homing target add t --tool claude --from team",
+            "homing target add t --tool codex --path d --from team",
+            "homing target add t --path d --project p --from team",
+            "homing target add t --tool codex --layout flat --from team",
             "homing target add t --from team",
             "homing target add t --path d --from team --after",
         ] {

@@ -8,7 +8,8 @@ use homing_api::{
     SourceShown, TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SecretSource,
+    AtStart, Config, ConfigError, Deletions, Env, Locations, Preset, PushMode, SCHEMA,
+    SecretSource, Served, TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -204,11 +205,13 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 id: id.to_string(),
                 path: target.path.display().to_string(),
                 from: target.from.iter().map(ToString::to_string).collect(),
-                layout: match target.layout {
-                    Layout::Tree => "tree",
-                    Layout::Flat => "flat",
-                }
-                .to_owned(),
+                layout: target.layout.as_str().to_owned(),
+                tool: preset(target, |preset| preset.tool.as_str().to_owned()),
+                project: preset(target, |preset| preset.project.clone())
+                    .flatten()
+                    .map(|project| project.display().to_string()),
+                served: served(preset(target, |preset| preset.served.as_slice())),
+                read_twice: served(preset(target, |preset| preset.read_twice.as_slice())),
                 deletions: match target.deletions {
                     Deletions::Restore => "restore",
                     Deletions::Keep => "keep",
@@ -227,6 +230,19 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             })
             .collect(),
     }
+}
+
+fn preset<'t, T>(target: &'t TargetConfig, of: impl Fn(&'t Preset) -> T) -> Option<T> {
+    target.preset.as_ref().map(of)
+}
+
+fn served(served: Option<&[Served]>) -> Vec<homing_api::Served> {
+    let shown = |served: &Served| homing_api::Served {
+        source: served.source.to_string(),
+        by: served.by.to_string(),
+        path: served.path.display().to_string(),
+    };
+    served.unwrap_or_default().iter().map(shown).collect()
 }
 
 fn secret(source: &SecretSource) -> SecretShown {
@@ -322,8 +338,12 @@ fn render(shown: &ConfigShown) -> String {
         section(
             format!("targets.{}", target.id),
             vec![
+                ("tool", target.tool.clone().unwrap_or_default()),
+                ("project", target.project.clone().unwrap_or_default()),
                 ("path", target.path.clone()),
                 ("from", target.from.join(", ")),
+                ("served", elsewhere(&target.served)),
+                ("read twice", elsewhere(&target.read_twice)),
                 ("layout", target.layout.clone()),
                 ("deletions", target.deletions.clone()),
                 (
@@ -339,6 +359,14 @@ fn render(shown: &ConfigShown) -> String {
         );
     }
     text
+}
+
+/// Returns where a tool reads what is not in a directory of its own, as in `team by codex.skills (/home/…)`.
+fn elsewhere(served: &[homing_api::Served]) -> String {
+    let told = served
+        .iter()
+        .map(|one| format!("{} by {} ({})", one.source, one.by, one.path));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the part of the configuration as it is shown that is about one section, as in `sources.team`.
@@ -459,6 +487,26 @@ mod tests {
         deletions      restore
         new_files_to   team
         include_kinds  agent, skill, command, file
+        on_finding     block
+        hook_timeout   30s
+
+        [targets.codex.agents]
+        tool           codex
+        path           /nowhere/home/.codex/agents
+        from           team, community
+        layout         agents
+        deletions      restore
+        include_kinds  agent
+        on_finding     block
+        hook_timeout   30s
+
+        [targets.codex.skills]
+        tool           codex
+        path           /nowhere/home/.agents/skills
+        from           team, community
+        layout         skills
+        deletions      restore
+        include_kinds  skill
         on_finding     block
         hook_timeout   30s
         ");

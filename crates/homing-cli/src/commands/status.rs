@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use homing_api::{Condition, RunStatus, Source, State, Status, Target};
+use homing_api::{Condition, RunStatus, Source, State, Status, Target, names_target};
 use jiff::Timestamp;
 
 use crate::arguments::StatusArgs;
-use crate::context::{Context, unknown_name};
+use crate::context::{Context, target_names, unknown_name};
 use crate::error::CliError;
 use crate::output::{RED, Report, Screen, YELLOW};
 use crate::runs::{of_failure, problems_of};
@@ -79,13 +79,14 @@ fn select(status: &mut Status, names: &[String]) -> Result<(), CliError> {
     }
     for name in names {
         let ids = status.sources.iter().map(|source| source.id.as_str());
-        let ids = ids.chain(status.targets.iter().map(|target| target.id.as_str()));
+        let ids = ids.chain(target_names(status));
         if !ids.clone().any(|id| id == name) {
             return Err(unknown_name(name, ids));
         }
     }
     status.sources.retain(|source| names.contains(&source.id));
-    status.targets.retain(|target| names.contains(&target.id));
+    let is_named = |target: &Target| names.iter().any(|name| names_target(name, &target.id));
+    status.targets.retain(is_named);
     Ok(())
 }
 
@@ -326,11 +327,19 @@ fn targets(targets: &[Target], screen: Screen) -> String {
             plain(&target.id),
             (words.join(", "), style),
             plain(target.files.to_string()),
-            plain(target.from.join(", ")),
+            plain(sources_of(target)),
             plain(&target.path),
         ]);
     }
     table.render()
+}
+
+/// Returns the sources of a target; those that another target serves with its name.
+fn sources_of(target: &Target) -> String {
+    let own = target.from.iter().cloned();
+    let served = target.served.iter();
+    let served = served.map(|served| format!("{} (in {})", served.source, served.by));
+    own.chain(served).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns why sources and targets did not do their work the last time.

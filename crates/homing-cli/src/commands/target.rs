@@ -1,6 +1,6 @@
 //! `homing target`
 
-use homing_api::{TargetEntries, TargetEntry, TargetShown};
+use homing_api::{TargetEntries, TargetEntry, TargetShown, names_target, section};
 use homing_config::{Config, Edit, EditError, Section, Setting};
 
 use super::config;
@@ -30,7 +30,7 @@ fn list(context: &Context) -> Result<Report, CliError> {
     for TargetEntry { settings, .. } in &targets {
         table.row([
             plain(&settings.id),
-            plain(settings.from.join(", ")),
+            plain(from(settings)),
             plain(&settings.layout),
             plain(&settings.deletions),
             plain(&settings.path),
@@ -44,22 +44,49 @@ fn list(context: &Context) -> Result<Report, CliError> {
     Ok(Report::new(&TargetEntries { targets }, text))
 }
 
+/// Returns the sources of a target; those that another target serves with its name.
+fn from(settings: &TargetShown) -> String {
+    let own = settings.from.iter().cloned();
+    let served = settings.served.iter();
+    let served = served.map(|served| format!("{} (in {})", served.source, served.by));
+    own.chain(served).collect::<Vec<_>>().join(", ")
+}
+
 async fn show(name: &str, context: &Context) -> Result<Report, CliError> {
     let targets = entries(context)?;
     let names: Vec<&str> = targets
         .iter()
         .map(|entry| entry.settings.id.as_str())
         .collect();
+    let sections = names.iter().map(|id| section(id));
+    let names: Vec<&str> = names.iter().copied().chain(sections).collect();
     let missing = unknown_section(Section::Target, name, &names);
-    let mut entry = targets
+    let mut entries: Vec<TargetEntry> = targets
         .into_iter()
-        .find(|entry| entry.settings.id == name)
-        .ok_or(missing)?;
+        .filter(|entry| names_target(name, &entry.settings.id))
+        .collect();
+    if entries.is_empty() {
+        return Err(missing);
+    }
     // Without a daemon, or with one that does not know it yet, the configuration is what there is to show.
     let known = context.client.targets().await.ok();
-    entry.status =
-        known.and_then(|known| known.targets.into_iter().find(|target| target.id == name));
-    let mut text = config::section(context, &format!("targets.{name}"))?;
+    let mut known = known.map_or_else(Vec::new, |known| known.targets);
+    let mut texts = Vec::new();
+    for entry in &mut entries {
+        let id = &entry.settings.id;
+        let at = known.iter().position(|target| target.id == *id);
+        entry.status = at.map(|at| known.swap_remove(at));
+        texts.push(text_of(entry, context)?);
+    }
+    let text = texts.join("\n");
+    Ok(match entries.as_slice() {
+        [entry] if entry.settings.id == name => Report::new(entry, text),
+        _ => Report::new(&TargetEntries { targets: entries }, text),
+    })
+}
+
+fn text_of(entry: &TargetEntry, context: &Context) -> Result<String, CliError> {
+    let mut text = config::section(context, &format!("targets.{}", entry.settings.id))?;
     let line = entry
         .line
         .map(|line| format!(":{line}"))
@@ -70,15 +97,26 @@ async fn show(name: &str, context: &Context) -> Result<Report, CliError> {
         text.push_str(&config::field("state", &states.join(", ")));
         text.push_str(&config::field("files", &status.files.to_string()));
     }
-    Ok(Report::new(&entry, text))
+    Ok(text)
 }
 
 async fn add(args: &AddTargetArgs, context: &Context) -> Result<Report, CliError> {
     let name = args.name.as_str();
-    let mut settings = vec![
-        ("path", Setting::Text(context.written_path(&args.path))),
-        ("from", Setting::Texts(args.from.clone())),
+    let path = |path: &Option<String>| {
+        let path = path.as_deref()?;
+        Some(Setting::Text(context.written_path(path)))
+    };
+    let tool = args.tool.clone().map(Setting::Text);
+    let place = [
+        ("path", path(&args.path)),
+        ("tool", tool),
+        ("project", path(&args.project)),
     ];
+    let place = place.into_iter();
+    let mut settings: Vec<(&str, Setting)> = place
+        .filter_map(|(key, setting)| Some((key, setting?)))
+        .collect();
+    settings.push(("from", Setting::Texts(args.from.clone())));
     let texts = [
         ("layout", &args.layout),
         ("deletions", &args.deletions),
@@ -117,7 +155,7 @@ fn entries(context: &Context) -> Result<Vec<TargetEntry>, CliError> {
     let configuration = Config::load(&context.locations, &context.env)?;
     let edit = Edit::begin(&context.locations, &context.env)?;
     let entry = |settings: TargetShown| {
-        let place = edit.place(Section::Target, &settings.id);
+        let place = edit.place(Section::Target, section(&settings.id));
         TargetEntry {
             file: place
                 .map(|(file, _)| file.display().to_string())

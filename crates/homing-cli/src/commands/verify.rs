@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use homing_api::{Drift, Exit, Verification, Verifications, VerifyRequest};
+use homing_api::{Drift, Exit, Verification, Verifications, VerifyRequest, names_target};
 
 use crate::arguments::VerifyArgs;
 use crate::context::Context;
@@ -14,16 +14,19 @@ use crate::text::{count, escape};
 
 /// Compares what is published with what was written.
 pub(super) async fn run(args: &VerifyArgs, context: &Context) -> Result<Report, CliError> {
-    let names = match &args.name {
-        Some(name) => vec![name.clone()],
-        None => context
-            .client
-            .targets()
-            .await?
-            .targets
-            .into_iter()
-            .map(|target| target.id)
-            .collect(),
+    let ids = context.client.targets().await?.targets.into_iter();
+    let ids = ids.map(|target| target.id);
+    let names: Vec<String> = match &args.name {
+        None => ids.collect(),
+        Some(name) => {
+            let named: Vec<String> = ids.filter(|id| names_target(name, id)).collect();
+            // The daemon says what it does not know.
+            if named.is_empty() {
+                vec![name.clone()]
+            } else {
+                named
+            }
+        }
     };
     let mut verifications = Vec::new();
     for name in &names {

@@ -13,7 +13,7 @@ Written by `cargo xtask generate`; do not edit. [config/example.toml](../config/
 
 The file is `config.toml` in the user's configuration directory (`homing config path` shows where), or what `--config` or `HOMING_CONFIG` names. It and every drop-in must belong to you (or root) and not be writable by others.
 
-Drop-ins are the files `config.d/*.toml` beside it. They are laid over it in the order of their names: any key may stand in any of them, a later value wins, and lists are replaced as a whole. `kind` of a source and `path` of a target stand in one of the files only, so that two files cannot define the same name by mistake.
+Drop-ins are the files `config.d/*.toml` beside it. They are laid over it in the order of their names: any key may stand in any of them, a later value wins, and lists are replaced as a whole. `kind` of a source and `path` or `tool` of a target stand in one of the files only, so that two files cannot define the same name by mistake.
 
 `homing config check` tells all that is wrong with file, line and column; `homing config show` shows what is in force with its defaults. `homing source` and `homing target` edit the files in place and keep comments and order.
 

@@ -128,7 +128,12 @@ struct Source {
 #[schemars(deny_unknown_fields)]
 struct Target {
     /// The directory to publish into.
-    path: Path,
+    path: Option<Path>,
+    /// Instead of a directory: the tool whose own directories take agents, skills and commands, each target part of
+    /// which is called `NAME.agents`, `NAME.skills` and `NAME.commands`.
+    tool: Option<Tool>,
+    /// The project whose directories of that tool are meant, and not the user's.
+    project: Option<Path>,
     /// The sources to publish; their order is the last word between equal priorities.
     #[schemars(length(min = 1))]
     from: Vec<String>,
@@ -140,7 +145,7 @@ struct Target {
     new_files_to: Option<String>,
     /// Names of files that a tool would run or obey and that may be published all the same.
     allow_active: Option<Vec<String>>,
-    /// The kinds of items that are published.
+    /// The kinds of items that are published; of a tool's, those that it has directories for.
     #[schemars(length(min = 1))]
     include_kinds: Option<Vec<ItemKind>>,
     /// What becomes of an item with a blocking finding: it is not published and the last version without it stays, it is
@@ -151,6 +156,17 @@ struct Target {
     after: Option<Vec<String>>,
     /// How long that command may take.
     hook_timeout: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Tool {
+    ClaudeCode,
+    Codex,
+    Cursor,
+    Opencode,
+    Gemini,
+    Copilot,
 }
 
 #[derive(JsonSchema)]

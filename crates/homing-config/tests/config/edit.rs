@@ -458,9 +458,9 @@ fn an_edit_changes_nothing_else_that_is_configured() {
             let mut edit = home.begin();
             edit.remove(Section::Source, id.as_str()).unwrap();
             for (target, settings) in &before.targets {
-                edit.pull(Section::Target, target.as_str(), "from", id.as_str());
+                edit.pull(Section::Target, target.section(), "from", id.as_str());
                 if settings.new_files_to.as_ref() == Some(id) {
-                    edit.unset(Section::Target, target.as_str(), "new_files_to");
+                    edit.unset(Section::Target, target.section(), "new_files_to");
                 }
             }
             let after = edit.judge().unwrap();

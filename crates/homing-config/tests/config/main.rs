@@ -6,5 +6,6 @@ mod drop_ins;
 mod edit;
 mod home;
 mod places;
+mod presets;
 mod whole;
 mod wrong;

@@ -160,6 +160,7 @@ on_finding = "warn"
             "t".parse().unwrap(),
             TargetConfig {
                 path: "/mnt/t".into(),
+                preset: None,
                 from: vec![source("a")],
                 layout: Layout::Flat,
                 deletions: Deletions::Keep,

@@ -170,12 +170,6 @@ fn what_belongs_to_later_versions_says_so() {
             "[sources.a]\nkind = \"git\"\nurl = \"https://x\"\nref = \"main\"\n",
             "kind: `git`",
         ),
-        (
-            &format!(
-                "{TEAM}[targets.t]\npath = \"/t\"\nfrom = [\"team\"]\ntool = \"claude-code\"\n"
-            ),
-            "`tool`",
-        ),
     ] {
         let found = wrong(text);
         assert_eq!(found.len(), 1, "{found:?}");

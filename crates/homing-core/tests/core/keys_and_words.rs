@@ -159,6 +159,31 @@ fn what_is_no_hash_is_refused() {
 }
 
 #[test]
+fn a_part_of_a_preset_has_the_name_of_its_section_and_one_of_its_own() {
+    let part = TargetId::from_str("team_1.shared-skills").unwrap();
+    assert_eq!(
+        (part.as_str(), part.section()),
+        ("team_1.shared-skills", "team_1")
+    );
+    assert!(part.is_named("team_1") && part.is_named("team_1.shared-skills"));
+    assert!(!part.is_named("team") && !part.is_named("team_1.skills"));
+    let whole = TargetId::from_str("team").unwrap();
+    assert_eq!(whole.section(), "team");
+    assert!(whole.is_named("team"));
+    for text in [
+        ".a",
+        "a.",
+        "a.b.c",
+        "a.B",
+        "a.b1",
+        "-a.b",
+        "a.abcdefghijklmnopqrstuvwxy",
+    ] {
+        assert!(TargetId::from_str(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn ids_are_short_plain_words() {
     let longest = "a".repeat(64);
     for text in ["a", "0", "team-notes_2", &longest] {
@@ -175,7 +200,7 @@ fn ids_are_short_plain_words() {
                 text: text.to_owned()
             })
         );
-        assert!(TargetId::from_str(text).is_err());
+        assert_eq!(TargetId::from_str(text).is_ok(), text == "a.b", "{text}");
     }
     assert_eq!(RunId(7).to_string(), "7");
 }
@@ -306,7 +331,8 @@ proptest! {
 
     #[test]
     fn no_text_makes_an_id_or_a_hash_panic(text in "\\PC{0,70}") {
-        prop_assert_eq!(SourceId::from_str(&text).is_ok(), TargetId::from_str(&text).is_ok());
+        let is_target = TargetId::from_str(&text).is_ok();
+        prop_assert_eq!(SourceId::from_str(&text).is_ok(), is_target && !text.contains('.'));
         prop_assert!(ContentHash::from_str(&text).is_ok_and(|hash| hash.to_string() == text.to_lowercase()) || ContentHash::from_str(&text).is_err());
     }
 

@@ -24,8 +24,21 @@ pub(super) async fn list(
 ) -> Result<Json<Conflicts>, Refusal> {
     let serving = api.serving()?;
     let source = query.source.map(|name| serving.source(&name)).transpose()?;
-    let target = query.target.map(|name| serving.target(&name)).transpose()?;
-    let conflicts = serving.engine.conflicts(source, target).await?;
+    let targets = query
+        .target
+        .map(|name| serving.targets(&name))
+        .transpose()?;
+    let conflicts = match targets {
+        None => serving.engine.conflicts(source, None).await?,
+        Some(targets) => {
+            let mut conflicts = Vec::new();
+            for target in targets {
+                let of_it = serving.engine.conflicts(source.clone(), Some(target));
+                conflicts.extend(of_it.await?);
+            }
+            conflicts
+        }
+    };
     Ok(Json(Conflicts {
         conflicts: conflicts.into_iter().map(convert::conflict).collect(),
     }))

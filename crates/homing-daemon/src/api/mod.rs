@@ -117,12 +117,17 @@ impl Serving {
         }
     }
 
-    /// Returns the configured target of that name.
-    fn target(&self, name: &str) -> Result<TargetId, Refusal> {
-        match name.parse() {
-            Ok(id) if self.shown.targets.contains_key(name) => Ok(id),
-            _ => Err(self.unknown_target(name)),
+    /// Returns the configured targets that a name means: all parts, if it is that of a preset.
+    fn targets(&self, name: &str) -> Result<Vec<TargetId>, Refusal> {
+        let ids = self.shown.targets.keys();
+        let named: Vec<TargetId> = ids
+            .filter(|id| homing_api::names_target(name, id))
+            .filter_map(|id| id.parse().ok())
+            .collect();
+        if named.is_empty() {
+            return Err(self.unknown_target(name));
         }
+        Ok(named)
     }
 
     /// Returns the problem of a source that is not configured.
@@ -139,8 +144,9 @@ impl Serving {
     fn unknown_target(&self, name: &str) -> Refusal {
         let detail = format!("there is no target `{}`", name.escape_debug());
         let problem = Problem::new(ProblemKind::UnknownTarget, detail).with_hint(NAMES_HINT);
-        let known = self.shown.targets.keys();
-        suggest::among(problem, name, known.map(String::as_str)).into()
+        let known = self.shown.targets.keys().map(String::as_str);
+        let known = known.clone().chain(known.map(homing_api::section));
+        suggest::among(problem, name, known).into()
     }
 }
 

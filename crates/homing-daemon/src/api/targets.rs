@@ -35,19 +35,23 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Targets>, Refusa
     path = routes::TARGET,
     operation_id = "get_target",
     tag = "targets",
-    params(("id" = String, Path, description = "The name of a target")),
+    params(("id" = String, Path, description = "The name of a target; that of a preset means all its parts")),
     responses((status = 200, description = "The target", body = Target)),
 )]
 pub(super) async fn show(State(api): State<Api>, id: Id) -> Result<Json<Target>, Refusal> {
     let serving = api.serving()?;
-    let wanted = serving.target(&id.0)?;
+    let wanted = serving.targets(&id.0)?;
     let status = serving.engine.status().await?;
-    let target = status
-        .targets
-        .into_iter()
-        .find(|target| target.id == wanted);
-    let target = target.ok_or_else(|| serving.unknown_target(&id.0))?;
-    Ok(Json(with_config(serving, convert::target(target))))
+    let known = status.targets.into_iter();
+    let mut targets: Vec<Target> = known
+        .filter(|target| wanted.contains(&target.id))
+        .map(|target| with_config(serving, convert::target(target)))
+        .collect();
+    match targets.iter().position(|target| target.id == id.0) {
+        Some(at) => Ok(Json(targets.swap_remove(at))),
+        None if targets.is_empty() => Err(serving.unknown_target(&id.0)),
+        None => Ok(Json(convert::preset(&id.0, targets))),
+    }
 }
 
 fn with_config(serving: &Serving, mut target: Target) -> Target {

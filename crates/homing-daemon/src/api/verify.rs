@@ -1,5 +1,7 @@
 //! `POST /v1/targets/{id}/verify`
 
+use std::path::Path;
+
 use axum::Json;
 use axum::extract::State;
 use homing_api::{Verification, VerifyRequest, routes};
@@ -15,7 +17,7 @@ use crate::problem::Refusal;
     path = routes::TARGET_VERIFY,
     operation_id = "verify_target",
     tag = "targets",
-    params(("id" = String, Path, description = "The name of a target")),
+    params(("id" = String, Path, description = "The name of a target; that of a preset means all its parts")),
     request_body = VerifyRequest,
     responses((status = 200, description = "What was found", body = Verification)),
 )]
@@ -25,7 +27,18 @@ pub(super) async fn verify(
     Body(request): Body<VerifyRequest>,
 ) -> Result<Json<Verification>, Refusal> {
     let serving = api.serving()?;
-    let target = serving.target(&id.0)?;
-    let report = serving.engine.verify(&target, request.repair).await?;
-    Ok(Json(convert::verification(report)))
+    let targets = serving.targets(&id.0)?;
+    let mut parts = Vec::new();
+    for target in &targets {
+        let report = serving.engine.verify(target, request.repair).await?;
+        let verification = convert::verification(report);
+        if target.as_str() == id.0 {
+            return Ok(Json(verification));
+        }
+        let shown = serving.shown.targets.get(target.as_str());
+        let path = shown.map(|shown| Path::new(&shown.path));
+        let name = path.and_then(Path::file_name).unwrap_or_default();
+        parts.push((name.to_string_lossy().into_owned(), verification));
+    }
+    Ok(Json(convert::preset_verification(&id.0, parts)))
 }

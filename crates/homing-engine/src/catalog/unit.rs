@@ -17,6 +17,8 @@ use crate::past::Past;
 pub(super) struct Unit {
     pub(super) source: SourceId,
     pub(super) kind: Kind,
+    /// The directory of a skill; `""` is the whole source.
+    pub(super) directory: Option<String>,
     name: Option<String>,
     version: Option<Arc<str>>,
     precedence: Option<Precedence>,
@@ -48,6 +50,15 @@ impl Unit {
             Kind::Agent | Kind::Skill => Some((self.kind, self.name.clone()?)),
             Kind::Command | Kind::File => None,
         }
+    }
+}
+
+impl Unit {
+    /// Returns what the directory of a skill is called that is the whole source: its name, if that can be one.
+    pub(super) fn whole_name(&self) -> String {
+        let fits = |name: &&String| !name.contains('/') && ItemKey::new(name).is_ok();
+        let name = self.name.as_ref().filter(fits).cloned();
+        name.unwrap_or_else(|| self.source.to_string())
     }
 }
 
@@ -96,6 +107,7 @@ pub(super) fn units(
                 } else {
                     examine::kind(&entry.key, facts)
                 },
+                directory: skill.map(str::to_owned),
                 name: None,
                 version: None,
                 precedence: None,

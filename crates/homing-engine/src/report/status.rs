@@ -1,5 +1,6 @@
 //! What the engine tells of itself, its sources and its targets at a glance.
 
+use crate::spec::Served;
 use homing_core::{SourceId, TargetId};
 use jiff::Timestamp;
 
@@ -82,6 +83,8 @@ pub struct TargetStatus {
     pub path: String,
     /// Its sources.
     pub from: Vec<SourceId>,
+    /// Sources whose items its tool reads in the directory of another target.
+    pub served: Vec<Served>,
     /// Its states.
     pub states: Vec<State>,
     /// Paths that Homing answers for.

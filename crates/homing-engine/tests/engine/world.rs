@@ -90,6 +90,8 @@ impl World {
             path: root,
             place: Arc::new(DirSide::new(options).unwrap()),
             from: from.iter().map(|name| source(name)).collect(),
+            render: None,
+            tool: None,
             layout: Layout::Tree,
             deletions: Deletions::Restore,
             new_files_to: None,

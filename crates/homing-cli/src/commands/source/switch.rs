@@ -276,9 +276,9 @@ fn offline(
 
 /// Returns the targets that would have no source left.
 fn only_source_of(config: &Config, name: &str) -> Vec<String> {
-    let targets = config.targets.iter();
-    let left_empty = targets.filter(|(_, target)| target.from.iter().all(|id| id.as_str() == name));
-    left_empty.map(|(id, _)| id.to_string()).collect()
+    let sections = config.target_sections().into_iter();
+    let left_empty = sections.filter(|(_, from)| from.iter().all(|id| id.as_str() == name));
+    left_empty.map(|(section, _)| section.to_owned()).collect()
 }
 
 fn takes_new_files(config: Option<&Config>, target: &str, source: &str) -> bool {

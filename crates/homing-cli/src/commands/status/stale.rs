@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use homing_api::{Source, Status};
+use homing_api::{Source, Status, names_target};
 use jiff::Timestamp;
 
 use super::{daemon_trouble, detailed, sources, trouble};
-use crate::context::unknown_name;
+use crate::context::{target_names, unknown_name};
 use crate::error::CliError;
 use crate::output::Screen;
 use crate::text::{count, setting};
@@ -27,14 +27,17 @@ pub(super) fn select(
 ) -> Result<PickedFrom, CliError> {
     for name in names {
         let ids = status.sources.iter().map(|source| source.id.as_str());
-        let ids = ids.chain(status.targets.iter().map(|target| target.id.as_str()));
+        let ids = ids.chain(target_names(status));
         if !ids.clone().any(|id| id == name) {
             return Err(unknown_name(name, ids));
         }
     }
     let targets = std::mem::take(&mut status.targets);
     let is_named = |source: &Source| {
-        let mut named = targets.iter().filter(|target| names.contains(&target.id));
+        let mut named = targets.iter().filter(|target| {
+            let is_named = |name: &String| names_target(name, &target.id);
+            names.iter().any(is_named)
+        });
         names.is_empty()
             || names.contains(&source.id)
             || named.any(|target| target.from.contains(&source.id))

@@ -49,6 +49,8 @@ fn status() -> Status {
         error: None,
         hooks_waiting: None,
         config: None,
+        parts: Vec::new(),
+        served: Vec::new(),
     };
     Status {
         daemon: Daemon {
