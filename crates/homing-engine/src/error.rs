@@ -315,7 +315,7 @@ fn side_hint(error: &SideError) -> Option<String> {
             "give the user that runs homingd access to it: a mode or a writable mount for files, a `token` that is valid and allows it for a server"
         }
         SideError::NotFound { .. } => {
-            "check that it exists: the path and its mount, or the `url` and what is below it"
+            "check that it exists: a path must be there and mounted, a `url` and what is below it spelt right"
         }
         SideError::Conflict { .. } => "move what stands in the way, then sync again",
         SideError::Changed { .. } => "sync again when nothing writes to it",
