@@ -212,6 +212,14 @@ fn real_answers_are_as_described() -> TestResult {
             &json!({"older_than_ms": 86_400_000}),
         ),
         ("post", "/v1/store/accept-rebuild", "", "", &nothing),
+        ("post", "/v1/import/etag-cache", "", "", &nothing),
+        (
+            "post",
+            "/v1/import/agent-sync-db",
+            "",
+            "?dry_run=true",
+            &nothing,
+        ),
         ("post", "/v1/sources/{id}/withdraw", "team", "", &nothing),
         (
             "delete",
@@ -245,6 +253,41 @@ fn real_answers_are_as_described() -> TestResult {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_an_import_answers_is_as_described() -> TestResult {
+    let (home, _daemon) = home_with_a_conflict()?;
+    let entry = r#"{"https://raw.githubusercontent.com/own/rep/main/agents/a.md": {"etag": "a"}, "x": "y"}"#;
+    // A header of ustar: name, mode, owner, size, time, checksum, kind.
+    let start = format!(
+        "{:\0<100}0000600\00000000\00000000\0{:011o}\000000000000\0        0{:\0<100}ustar\x0000",
+        "document",
+        entry.len(),
+        "",
+    );
+    let mut header = format!("{start:\0<512}");
+    let sum: u32 = header.bytes().map(u32::from).sum();
+    header.replace_range(148..156, &format!("{sum:06o}\0 "));
+    let body = format!("{header}{entry:\0<512}{:\0<1024}", "");
+    let path = "/v1/import/etag-cache?dry_run=true";
+    let answer = ask_with(
+        &home,
+        "POST",
+        path,
+        "Content-Type: application/x-tar\r\n",
+        &body,
+    )?;
+    ensure!(answer.status == 200, "{}", answer.body);
+    let report = answer.json()?;
+    ensure!(
+        report["sources"][0]["files"][0]["outcome"] == "missing"
+            && report["problems"].as_array().map(Vec::len) == Some(1),
+        "{report:#}"
+    );
+    let description = description(&home)?;
+    let schema = description.answer("/v1/import/etag-cache", "post", 200, "application/json")?;
+    description.check(&report, schema)
 }
 
 #[test]

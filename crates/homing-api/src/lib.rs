@@ -9,6 +9,7 @@ mod diff;
 mod edit;
 mod event;
 mod files;
+pub mod import;
 mod item;
 mod items;
 mod pause;
@@ -44,6 +45,10 @@ pub use event::{
     ReadData, Resync, ResyncReason, RunChanged, RunMoved, SourceChanged, TargetChanged,
 };
 pub use files::{File, Files, FilesQuery};
+pub use import::{
+    ImportDone, ImportOutcome, ImportQuery, ImportReport, ImportedDocument, ImportedFile,
+    ImportedSettings, ImportedSource,
+};
 pub use item::{Item, ItemAction, Version};
 pub use items::{Finding, ItemKind, ItemsQuery, KnownItem, KnownItems, Level, Placement};
 pub use pause::{Pause, PauseRequest, Pauses};

@@ -63,6 +63,11 @@ pub const TARGET_VERIFY: &str = "/v1/targets/{id}/verify";
 /// `GET` [`crate::WhyQuery`]: [`crate::Why`].
 pub const WHY: &str = "/v1/why";
 
+/// `POST` a tar stream ([`crate::import`]) [`crate::ImportQuery`]: [`crate::ImportReport`].
+pub const IMPORT_ETAG_CACHE: &str = "/v1/import/etag-cache";
+/// `POST` a tar stream ([`crate::import`]) [`crate::ImportQuery`]: [`crate::ImportReport`].
+pub const IMPORT_AGENT_SYNC_DB: &str = "/v1/import/agent-sync-db";
+
 /// `GET`: [`crate::StoreSize`].
 pub const STORE: &str = "/v1/store";
 /// `GET`: a tar stream, `application/x-tar`.

@@ -122,6 +122,11 @@ pub(crate) enum Command {
     /// List, show, add or remove targets in the configuration
     #[command(subcommand)]
     Target(TargetCommand),
+    /// Take over what claude-mpm's agent sync has fetched, so that it is not fetched again
+    ///
+    /// Its sources come into the configuration where they are not yet; nothing is published.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Look after the state database
     #[command(subcommand)]
     Db(DbCommand),
@@ -134,6 +139,25 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the manual pages into a directory
     Man(ManArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Take over a cache, `.etag-cache.json` or `.etag_cache.json`, with the files beside it
+    ///
+    /// Afterwards it is called FILE.backup.
+    EtagCache(ImportArgs),
+    /// Take over a database: `agent_sync.db`, with the files that it names; it stays as it is
+    AgentSyncDb(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The cache or database; without it, all that are where claude-mpm keeps them
+    pub(crate) file: Option<PathBuf>,
+    /// Only tell what would be taken over
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,14 +1,15 @@
 //! The interface, one method for each question.
 
+use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use homing_api::{
-    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ItemsQuery, KnownItems, ManyRunsRequest,
-    PauseRequest, Pauses, PruneRequest, Pruned, ReleaseRequest, Reloaded, RequestVerb,
-    ResolveRequest, ResolveWith, Run, RunRequest, Runs, RunsQuery, Source, StartedRuns, Status,
-    StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification, VerifyRequest,
-    VersionInfo, Why, WithdrawQuery, format_wait, routes,
+    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ImportReport, ItemsQuery, KnownItems,
+    ManyRunsRequest, PauseRequest, Pauses, PruneRequest, Pruned, ReleaseRequest, Reloaded,
+    RequestVerb, ResolveRequest, ResolveWith, Run, RunRequest, Runs, RunsQuery, Source,
+    StartedRuns, Status, StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification,
+    VerifyRequest, VersionInfo, Why, WithdrawQuery, format_wait, routes,
 };
 use hyper::Method;
 
@@ -346,6 +347,19 @@ impl Client {
     ) -> Result<Verification, ClientError> {
         let path = routes::with_id(routes::TARGET_VERIFY, target);
         self.ask(Method::POST, &path, Payload::json(request)?, None)
+            .await
+    }
+
+    /// `POST /v1/import/…`: `route` says which. Sends `bytes` of a tar stream from where `tar` stands; takes as long as
+    /// taking them over does.
+    pub async fn import(
+        &self,
+        route: &str,
+        dry_run: bool,
+        (tar, bytes): (File, u64),
+    ) -> Result<ImportReport, ClientError> {
+        let path = routes::with_query(route, &[("dry_run", dry_run.then_some("true"))]);
+        self.ask(Method::POST, &path, Payload::Tar(tar, bytes), None)
             .await
     }
 

@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::error::Error;
+use std::fs::File;
 use std::future::Future;
 use std::io::{self, Write};
 use std::pin::pin;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use homing_api::{API_HEADER, ApiRange, Problem};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::outgoing::Outgoing;
 use crate::{Client, ClientError, socket};
 
 /// No answer is larger; a run of a million items is about a quarter of it.
@@ -27,6 +29,8 @@ pub(crate) enum Payload {
     Nothing,
     Json(Vec<u8>),
     Bytes(Vec<u8>),
+    /// A tar stream of this many bytes.
+    Tar(File, u64),
 }
 
 impl Payload {
@@ -70,8 +74,8 @@ impl Client {
         &self,
     ) -> Result<
         (
-            http1::SendRequest<Full<Bytes>>,
-            http1::Connection<TokioIo<UnixStream>, Full<Bytes>>,
+            http1::SendRequest<Outgoing>,
+            http1::Connection<TokioIo<UnixStream>, Outgoing>,
         ),
         ClientError,
     > {
@@ -174,27 +178,25 @@ async fn drive<T>(connection: impl Future, answer: impl Future<Output = T>) -> T
     }
 }
 
-fn request(
-    method: Method,
-    path: &str,
-    payload: Payload,
-) -> Result<Request<Full<Bytes>>, ClientError> {
+fn request(method: Method, path: &str, payload: Payload) -> Result<Request<Outgoing>, ClientError> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, "homing")
         .header(API_HEADER, ApiRange::OURS.to_string());
     let (kind, body) = match payload {
-        Payload::Nothing => (None, Bytes::new()),
-        Payload::Json(json) => (Some("application/json"), json.into()),
-        Payload::Bytes(bytes) => (Some("application/octet-stream"), bytes.into()),
+        Payload::Nothing => (None, Bytes::new().into()),
+        Payload::Json(json) => (Some("application/json"), Bytes::from(json).into()),
+        Payload::Bytes(bytes) => {
+            let kind = Some("application/octet-stream");
+            (kind, Bytes::from(bytes).into())
+        }
+        Payload::Tar(file, left) => (Some("application/x-tar"), Outgoing::File { file, left }),
     };
     if let Some(kind) = kind {
         request = request.header(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    request
-        .body(Full::new(body))
-        .map_err(|source| protocol(source.into()))
+    request.body(body).map_err(|source| protocol(source.into()))
 }
 
 /// Returns what an answer says that is no success.

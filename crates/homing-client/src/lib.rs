@@ -4,6 +4,7 @@ mod api;
 mod connection;
 mod error;
 mod events;
+mod outgoing;
 mod socket;
 mod sse;
 

@@ -14,6 +14,7 @@ mod connections;
 mod convert;
 mod daemon;
 mod figures;
+mod import;
 mod lock;
 mod log;
 mod problem;

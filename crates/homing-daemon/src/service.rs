@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::api::{Answer, Serving};
 use crate::configuration::{self, Judged, Place};
+use crate::import::Configured;
 use crate::schedule::{Pump, Schedule, Tempo};
 use crate::shown::Shown;
 use crate::start::StartError;
@@ -63,6 +64,7 @@ struct Syncing {
     had_file: bool,
     /// The configuration as the interface shows it.
     shown: Arc<Shown>,
+    importable: Arc<Vec<Configured>>,
     tempo: Tempo,
     schedule: Option<Schedule>,
 }
@@ -167,6 +169,7 @@ impl Service {
                         .map(|(id, source)| (id.clone(), source.enabled))
                         .collect(),
                     shown: Arc::clone(&syncing.shown),
+                    importable: Arc::clone(&syncing.importable),
                 })
             }
             (None, Some(problem)) => Err(problem.clone()),
@@ -218,6 +221,7 @@ impl Service {
             tempo: tempo(&config),
             had_file: self.place.has_file(),
             shown: Arc::new(Shown::of(&config)),
+            importable: Arc::new(Configured::of(&config)),
             config,
             schedule: None,
         });
@@ -275,6 +279,7 @@ impl Service {
         let engine = syncing.engine.reload(specs, &touched).await;
         syncing.engine = engine.map_err(|error| Box::new(problem::of_failure(&error.failure())))?;
         syncing.shown = Arc::new(Shown::of(&config));
+        syncing.importable = Arc::new(Configured::of(&config));
         syncing.config = config;
         let tempo = tempo(&syncing.config);
         if tempo != syncing.tempo {

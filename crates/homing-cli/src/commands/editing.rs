@@ -90,6 +90,20 @@ pub(super) async fn finish(
     Ok(report.ending(told.exit.unwrap_or(Exit::Done)))
 }
 
+/// Writes the change and has homingd load it before anything else is asked of it.
+pub(super) async fn put_in_force(
+    context: &Context,
+    change: &dyn Fn(&mut Edit) -> Result<(), EditError>,
+) -> Result<(), CliError> {
+    if write(context, change)?.is_empty() {
+        return Ok(());
+    }
+    match load(context).await {
+        Daemon::Refused(problem) => Err((*problem).into()),
+        _ => Ok(()),
+    }
+}
+
 fn write(
     context: &Context,
     change: &dyn Fn(&mut Edit) -> Result<(), EditError>,

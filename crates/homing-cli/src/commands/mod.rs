@@ -10,6 +10,7 @@ mod editing;
 mod events;
 mod files;
 mod history;
+mod import;
 mod list;
 mod man;
 mod pause;
@@ -68,6 +69,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Why(args) => why::run(args, context).await,
         Command::Pause(args) => pause::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
+        Command::Import(command) => import::run(command, context).await,
         Command::Db(command) => db::run(command, context).await,
         Command::Config(ConfigCommand::Reload) => reload::run(context).await,
         Command::Completions(_)

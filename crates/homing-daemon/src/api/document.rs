@@ -32,6 +32,7 @@ const PROBLEM: &str = "Problem";
         (name = "runs", description = "What was done, and what is under way"),
         (name = "conflicts", description = "What a person must decide"),
         (name = "store", description = "The state database"),
+        (name = "import", description = "Taking over what another program has fetched"),
     )
 )]
 struct Document;

@@ -135,7 +135,7 @@ impl<const MAX: usize, S: Send + Sync> FromRequest<S> for Raw<MAX> {
 }
 
 /// Refuses a body that says to be of another type; one that says nothing is taken at its word.
-fn expect_type(request: &Request, expected: &str) -> Result<(), Refusal> {
+pub(super) fn expect_type(request: &Request, expected: &str) -> Result<(), Refusal> {
     let Some(given) = request.headers().get(header::CONTENT_TYPE) else {
         return Ok(());
     };

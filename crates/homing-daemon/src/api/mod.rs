@@ -11,6 +11,7 @@ mod files;
 mod guard;
 mod health;
 mod held;
+mod import;
 mod items;
 mod metrics;
 mod openapi;
@@ -48,6 +49,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::figures::Figures;
+use crate::import::Configured;
 use crate::problem::Refusal;
 use crate::shown::Shown;
 
@@ -98,6 +100,8 @@ pub(crate) struct Serving {
     pub(crate) sources: BTreeMap<SourceId, bool>,
     /// The configuration as the interface shows it.
     pub(crate) shown: Arc<Shown>,
+    /// The sources that may take over what another program knew.
+    pub(crate) importable: Arc<Vec<Configured>>,
 }
 
 impl Serving {
@@ -243,6 +247,8 @@ fn slow(held: &Held) -> OpenApiRouter<Live> {
         .routes(routes!(resolve::with_content))
         .routes(routes!(verify::verify))
         .routes(routes!(backup::stream))
+        .routes(routes!(import::etag_cache))
+        .routes(routes!(import::agent_sync_db))
         .routes(routes!(store::check))
         .routes(routes!(store::prune))
         .routes(routes!(store::vacuum))

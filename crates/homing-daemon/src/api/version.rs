@@ -7,7 +7,14 @@ use homing_api::{ApiRange, VersionInfo, routes};
 use super::Api;
 
 /// What this daemon can do that a daemon of another version or build may not.
-const CAPABILITIES: [&str; 5] = ["files", "if-older-than", "kind-dir", "metrics", "openapi"];
+const CAPABILITIES: [&str; 6] = [
+    "files",
+    "if-older-than",
+    "import",
+    "kind-dir",
+    "metrics",
+    "openapi",
+];
 
 /// Tells what this daemon is. Answers even when the configuration is not valid.
 #[utoipa::path(
@@ -41,6 +48,7 @@ mod tests {
         for capability in CAPABILITIES {
             let has = match capability {
                 "files" => has_path("/v1/sources/{id}/files"),
+                "import" => has_path(routes::IMPORT_ETAG_CACHE),
                 "metrics" => has_path(routes::METRICS),
                 "openapi" => has_path(routes::OPENAPI),
                 "if-older-than" => document["components"]["schemas"]["ManyRunsRequest"]
