@@ -260,13 +260,13 @@ fn what_an_import_answers_is_as_described() -> TestResult {
     let (home, _daemon) = home_with_a_conflict()?;
     let entry = r#"{"https://raw.githubusercontent.com/own/rep/main/agents/a.md": {"etag": "a"}, "x": "y"}"#;
     // A header of ustar: name, mode, owner, size, time, checksum, kind.
-    let mut header = format!(
-        "{:\0<100}0000600\00000000\00000000\0{:011o}\000000000000\0        0",
+    let start = format!(
+        "{:\0<100}0000600\00000000\00000000\0{:011o}\000000000000\0        0{:\0<100}ustar\x0000",
         "document",
-        entry.len()
+        entry.len(),
+        "",
     );
-    header.push_str(&format!("{:\0<100}ustar\x0000", ""));
-    let mut header = format!("{header:\0<512}");
+    let mut header = format!("{start:\0<512}");
     let sum: u32 = header.bytes().map(u32::from).sum();
     header.replace_range(148..156, &format!("{sum:06o}\0 "));
     let body = format!("{header}{entry:\0<512}{:\0<1024}", "");
