@@ -662,6 +662,46 @@ fn sources_and_targets_tell_how_they_are_configured() -> TestResult {
 }
 
 #[test]
+fn the_name_of_a_preset_means_its_parts_together() -> TestResult {
+    let home = Home::new()?;
+    home.make_origin("team")?
+        .write("agents/a.md", "---\nname: a\ndescription: d\n---\nA\n")?;
+    home.configure(
+        r#"
+        [sources.team]
+        kind = "dir"
+        root = "{origins}/team"
+        [targets.app]
+        tool = "gemini"
+        from = ["team"]
+        "#,
+    )?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let description = description(&home)?;
+    let target = get(&home, "/v1/targets/app")?.json()?;
+    let schema = description.answer("/v1/targets/{id}", "get", 200, "application/json")?;
+    description.check(&target, schema)?;
+    ensure!(target["id"] == "app" && target["files"] == 1, "{target:#}");
+    let parts = target["parts"].as_array().context("parts")?;
+    let ids: Vec<&Value> = parts.iter().map(|part| &part["id"]).collect();
+    ensure!(ids == ["app.agents", "app.skills"], "{target:#}");
+    ensure!(parts[0]["config"]["tool"] == "gemini", "{target:#}");
+    std::fs::remove_file(home.path(".gemini/agents/a.md"))?;
+    let found = ask(&home, "POST", "/v1/targets/app/verify", &json!({}))?.json()?;
+    ensure!(
+        found["target"] == "app"
+            && found["checked"] == 1
+            && found["drifted"][0]["path"] == "agents/a.md",
+        "{found:#}"
+    );
+    let conflicts = get(&home, "/v1/conflicts?target=app")?.json()?;
+    ensure!(conflicts["conflicts"] == json!([]), "{conflicts:#}");
+    get(&home, "/v1/targets/ap")?.expect_problem(404, "unknown-target")?;
+    Ok(())
+}
+
+#[test]
 fn items_of_a_run_come_in_pages() -> TestResult {
     let home = Home::with_one_source()?;
     for number in 0..25 {
