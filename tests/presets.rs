@@ -1,7 +1,6 @@
 //! Targets that are tools: each in a throwaway home, with its variables, published from a source like real ones.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,7 +25,8 @@ fn home_with(tools: &[&str], more: &str) -> Result<Home> {
     fill(&home.make_origin("team")?)?;
     let mut text = "[sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\n".to_owned();
     for tool in tools {
-        text += &format!("[targets.{tool}]\ntool = \"{tool}\"\nfrom = [\"team\"]\n{more}");
+        let section = format!("[targets.{tool}]\ntool = \"{tool}\"\nfrom = [\"team\"]\n{more}");
+        text.push_str(&section);
     }
     home.configure(&text)?;
     Ok(home)
@@ -326,7 +326,7 @@ fn the_name_of_a_preset_means_all_its_parts() -> TestResult {
         .expect(8, &["did you mean"])?;
     let skills = home.target(".claude/skills");
     fs::remove_dir_all(skills.path("foo"))?;
-    fs::write(home.path(".claude/agents/review.md"), "mine\n")?;
+    home.target(".claude/agents").write("review.md", "mine\n")?;
     home.origin("team").write(
         "plugins/a/agents/review.md",
         AGENT.replace("sonnet", "opus"),
@@ -408,16 +408,13 @@ fn a_preset_is_added_to_a_project_and_its_hook_hears_of_each_part() -> TestResul
 
 #[test]
 fn a_repository_of_others_goes_to_two_tools() -> TestResult {
-    let bundle =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/wshobson-agents.bundle");
-    if !bundle.exists() {
-        println!("skipped: {} is not there", bundle.display());
+    let Some(bundle) = testkit::real_bundle("wshobson-agents.bundle") else {
         return Ok(());
-    }
+    };
     let home = home_with(&["claude-code", "codex"], "")?;
     let checkout = home.root().join("origins/team");
     fs::remove_dir_all(&checkout)?;
-    let cloned = std::process::Command::new("/usr/bin/git")
+    let cloned = std::process::Command::new("git")
         .args(["clone", "--quiet"])
         .arg(&bundle)
         .arg(&checkout)

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use crate::harness::{Home, TestResult, skip};
+use crate::harness::{Home, TestResult};
 
 /// Commits that are replayed.
 const COMMITS: usize = 50;
@@ -27,17 +27,9 @@ fn fifty_commits_of_claude_mpm_skills_arrive_as_they_are() -> TestResult {
 }
 
 fn replay(bundle: &str, path: &str) -> TestResult {
-    let data = std::env::var_os("HOMING_REAL_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let bundle = data.join(bundle);
-    if !bundle.is_file() {
-        return skip(&format!(
-            "{} is missing; HOMING_REAL_DATA may name its directory",
-            bundle.display()
-        ));
-    }
+    let Some(bundle) = testkit::real_bundle(bundle) else {
+        return Ok(());
+    };
     let scratch = tempfile::tempdir()?;
     let repository = scratch.path().join("repository");
     git(

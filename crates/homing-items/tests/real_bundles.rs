@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use homing_core::ItemKey;
@@ -10,18 +10,7 @@ use homing_items::{Facts, Kind, Level, Rule, SCAN_BYTES, Skills, examine};
 
 /// Everything in a bundle at a commit, or nothing where the bundles are not.
 fn items(name: &str, commit: &str) -> Option<BTreeMap<ItemKey, (Vec<u8>, Facts)>> {
-    let data = std::env::var_os("HOMING_REAL_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let bundle = data.join(name);
-    if !bundle.is_file() {
-        testkit::skipped(&format!(
-            "{} is missing; HOMING_REAL_DATA may name its directory",
-            bundle.display()
-        ));
-        return None;
-    }
+    let bundle = testkit::real_bundle(name)?;
     let base = tempfile::tempdir().expect("a temporary directory");
     let clone = Command::new("git")
         .args(["clone", "--quiet"])

@@ -20,4 +20,4 @@ pub use memory_side::{MemorySide, Verb};
 pub use memory_tree::{MemoryFile, MemoryTree};
 pub use nginx::{Logged, Nginx, NginxOptions};
 pub use raw_server::RawServer;
-pub use skipped::skipped;
+pub use skipped::{real_bundle, skipped};
