@@ -314,9 +314,10 @@ async fn a_known_version_is_asked_for_on_condition() {
         let knows = lines.iter().any(|line| line == "if-none-match: W/\"1\"")
             && lines.iter().any(|line| line == "if-modified-since: yesterday");
         let answer = if knows {
-            "HTTP/1.1 304 Not Modified\r\n\r\n"
+            // A kept connection that the server ends at that moment would be one request more.
+            "HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n"
         } else {
-            "HTTP/1.1 200 OK\r\netag: W/\"1\"\r\nlast-modified: yesterday\r\ncontent-length: 0\r\n\r\n"
+            "HTTP/1.1 200 OK\r\netag: W/\"1\"\r\nlast-modified: yesterday\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         };
         stream.write_all(answer.as_bytes()).ok();
     })

@@ -11,7 +11,7 @@ const URL: &str = "https://raw.githubusercontent.com/own/rep/main/agents";
 
 fn database(directory: &Path, schema: &str, rows: &str) -> PathBuf {
     let path = directory.join("agent_sync.db");
-    create(&path, schema, rows).unwrap();
+    create(&path, schema, rows).expect("a new database in a new directory");
     path
 }
 
@@ -165,14 +165,14 @@ fn what_is_no_such_database_is_refused_and_not_changed() {
 #[test]
 fn damage_is_told_as_such() {
     let directory = tempfile::tempdir().unwrap();
-    let rows: String = (0..2000)
-        .map(|n| {
-            format!(
-                "INSERT INTO agent_files VALUES ('main', 'f{n}.md', '{}', NULL, 'x', 1);",
-                hash("x")
-            )
-        })
-        .collect();
+    let row = |n| {
+        format!(
+            "INSERT INTO agent_files VALUES ('main', 'f{n}.md', '{}', NULL, 'x', 1);",
+            hash("x")
+        )
+    };
+    let rows: Vec<String> = (0..2000).map(row).collect();
+    let rows = rows.concat();
     let path = database(
         directory.path(),
         WITH_SOURCES,
