@@ -9,6 +9,8 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+#[cfg(feature = "failpoints")]
+use crate::harness::Gate;
 use crate::harness::{Home, ONE_SOURCE, Program, Stream, TestResult, line_with};
 
 #[test]
@@ -147,8 +149,8 @@ fn a_client_that_goes_away_in_any_phase_does_no_harm() -> TestResult {
     ] {
         let home = Home::with_one_source()?;
         home.origin("team").write("a.md", "one\n")?;
-        // Long enough for the client to be gone in it.
-        let daemon = home.start_with(&[], &[("FAILPOINTS", &format!("{point}=sleep(100)"))])?;
+        let gate = Gate::at(&home, point)?;
+        let daemon = home.start_with(&[], &[("FAILPOINTS", &gate.configuration()?)])?;
         home.status_when_recovered()?;
         let mut stream = Stream::open(&home, None)?;
         let body = r#"{"verb":"sync"}"#;
@@ -160,6 +162,7 @@ fn a_client_that_goes_away_in_any_phase_does_no_harm() -> TestResult {
         )?;
         let started = stream.until(|told| told.name == "run-started")?;
         drop(client);
+        gate.open()?;
         let run = started.data["run"]["id"].as_i64().context("a number")?;
         let run = stream.until_finished(run)?;
         ensure!(run["status"] == "success", "{point}: {run:#}");

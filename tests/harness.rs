@@ -1,6 +1,8 @@
 //! A throwaway home, the daemon in it, and the command line.
 
 mod daemon;
+#[cfg(feature = "failpoints")]
+mod gate;
 mod program;
 mod schema;
 mod stream;
@@ -21,6 +23,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use daemon::Daemon;
+#[cfg(feature = "failpoints")]
+pub(crate) use gate::Gate;
 pub(crate) use program::Program;
 pub(crate) use schema::Description;
 pub(crate) use stream::Stream;

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::harness::{Daemon, Home, TestResult};
+use crate::harness::{Daemon, Gate, Home, TestResult};
 use crate::history::of_sources;
 
 const BEFORE: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
@@ -218,10 +218,13 @@ fn a_run_that_outlasts_the_grace_is_cut_off_and_the_store_is_closed() -> TestRes
 fn a_run_that_is_cancelled_says_so_and_changes_nothing_more() -> TestResult {
     let home = with_work_to_do()?;
     let before = home.target("agents").snapshot()?;
-    let daemon = home.start_with(&[], &[("FAILPOINTS", "run::surveyed=sleep(500)")])?;
+    let gate = Gate::at(&home, "run::surveyed")?;
+    let mut daemon = home.start_with(&[], &[("FAILPOINTS", &gate.configuration()?)])?;
     home.ok(&["sync", "--no-wait"])?;
+    gate.wait(&mut daemon)?;
     let id = of_sources(&home)?[0]["id"].clone();
     home.ok(&["run", "cancel", &id.to_string()])?;
+    gate.open()?;
     let runs = crate::history::wait_for(&home, |runs| {
         runs.iter()
             .any(|run| run["id"] == id && run["status"] == "cancelled")

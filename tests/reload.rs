@@ -5,6 +5,8 @@ use std::fs;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+#[cfg(feature = "failpoints")]
+use crate::harness::Gate;
 use crate::harness::{Home, ONE_SOURCE, TestResult, write};
 
 /// A second source and target.
@@ -217,12 +219,12 @@ fn a_run_under_way_finishes_while_its_source_is_taken_out() -> TestResult {
         home.origin("team")
             .write(&format!("{number}.md"), format!("{number}\n"))?;
     }
-    // Publishing has begun, under the settings of before; long enough for the reload to fall into it.
-    let held = "before run::journalled=print(held by the test);run::journalled=sleep(3000)";
-    let mut daemon = home.start_with(&[], &[("FAILPOINTS", held)])?;
+    // Publishing has begun, under the settings of before.
+    let gate = Gate::at(&home, "run::journalled")?;
+    let mut daemon = home.start_with(&[], &[("FAILPOINTS", &gate.configuration()?)])?;
     let started = home.json_ok(&["sync", "team", "--no-wait"])?;
     let id = started["runs"][0]["id"].to_string();
-    daemon.wait_for_line("held by the test")?;
+    gate.wait(&mut daemon)?;
     home.configure("")?;
     let begun = crate::socket::request(
         &home,
@@ -230,6 +232,7 @@ fn a_run_under_way_finishes_while_its_source_is_taken_out() -> TestResult {
     )?;
     ensure!(begun.contains(r#""status":"running""#), "{begun}");
     home.ok(&["config", "reload"])?;
+    gate.open()?;
     let ended = crate::socket::request(
         &home,
         &format!("GET /v1/runs/{id}?wait=20s HTTP/1.1\r\nHost: homing\r\n\r\n"),

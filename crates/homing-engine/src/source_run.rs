@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use homing_core::{
-    ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError, SourceId, Step, TargetId,
+    Intake, ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError, SourceId, Step,
+    TargetId,
 };
 use homing_store::{HeadRow, SourceRow, SourceUpdate, StoredRoot};
 
@@ -211,7 +212,12 @@ impl<'a> SourceRun<'a> {
             store: &self.shared.store,
             row: state.row.as_ref(),
             head: &state.head,
-            intake: turn.intake(self.shared),
+            // A directory that does not answer must not hold the store open, for which it has no use.
+            intake: if self.spec.origin.is_remote() {
+                turn.intake(self.shared)
+            } else {
+                Intake::default()
+            },
         };
         let before = self.run.progress.counts().1;
         let listed = survey::origin(self.run, settings, origin, rules).await;

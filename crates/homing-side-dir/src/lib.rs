@@ -5,11 +5,17 @@
 
 /// Ends the process at a named point, when the crash checker asks for it (feature `failpoints`).
 ///
-/// The point `before NAME` comes first: a test that holds a process at a point lets that one say so.
+/// The point `before NAME` comes first: a test that holds a process at a point lets that one say so. `return(PIPE)`
+/// holds it until the named pipe is opened.
 macro_rules! kill_point {
     ($name:literal) => {
         fail::fail_point!(concat!("before ", $name));
-        fail::fail_point!($name, |_| std::process::abort())
+        #[cfg(feature = "failpoints")]
+        fail::eval($name, |gate| match gate {
+            None => std::process::abort(),
+            // A named pipe, which is opened when whoever made it lets the process go on.
+            Some(gate) => drop(std::fs::read(gate)),
+        });
     };
 }
 use kill_point;

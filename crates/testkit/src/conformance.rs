@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use homing_core::{
-    Change, ContentHash, Item, ItemKey, ListRequest, Manifest, Operation, Outcome, Progress, RunId,
-    Scope, Side, Version,
+    Change, ContentHash, Intake, Item, ItemKey, ListRequest, Manifest, Operation, Outcome,
+    Progress, RunId, Scope, Side, Version,
 };
 
 use crate::MemoryContents;
@@ -33,27 +33,20 @@ pub trait Place: Send + Sync {
     fn destroy(&self);
 }
 
+macro_rules! check {
+    ($new_place:ident: $($module:ident :: $name:ident),* $(,)?) => {$(
+        let bench = Bench::new($new_place());
+        $module::$name(&bench).await.context(concat!(stringify!($module), "::", stringify!($name)))?;
+    )*};
+}
+
 /// Runs every check, each in a place of its own.
 ///
 /// Fails with the name of the first check that does not hold.
 pub async fn conformance(new_place: &dyn Fn() -> Box<dyn Place>) -> Result<()> {
-    macro_rules! check {
-        ($($module:ident :: $name:ident),* $(,)?) => {$(
-            let bench = Bench::new(new_place());
-            $module::$name(&bench).await.context(concat!(stringify!($module), "::", stringify!($name)))?;
-        )*};
-    }
+    conformance_of_reading(new_place).await?;
     check!(
-        listing::an_empty_place_lists_nothing,
-        listing::items_have_hash_size_and_mode,
-        listing::keys_ask_for_nothing_else,
-        listing::a_file_on_the_way_is_listed,
-        listing::a_directory_at_a_key_is_unknown_unless_its_items_are_asked_for,
-        listing::identities_spare_reading_and_change_with_the_content,
-        listing::listing_writes_nothing,
-        listing::a_missing_place_is_an_error,
-        listing::temporary_files_are_not_items,
-        listing::fetch_keeps_exactly_what_was_listed,
+        new_place:
         applying::creates_updates_and_deletes,
         applying::what_was_not_expected_is_left_alone,
         applying::a_file_where_a_directory_must_go_is_a_conflict,
@@ -74,6 +67,24 @@ pub async fn conformance(new_place: &dyn Fn() -> Box<dyn Place>) -> Result<()> {
         recovering::damage_is_kept_and_told,
         recovering::a_file_that_came_after_the_operation_is_told_from_one_before_it,
         recovering::nothing_to_repair,
+    );
+    Ok(())
+}
+
+/// Runs the checks that concern listing and fetching alone, for sides that cannot be written.
+pub async fn conformance_of_reading(new_place: &dyn Fn() -> Box<dyn Place>) -> Result<()> {
+    check!(
+        new_place:
+        listing::an_empty_place_lists_nothing,
+        listing::items_have_hash_size_and_mode,
+        listing::keys_ask_for_nothing_else,
+        listing::a_file_on_the_way_is_listed,
+        listing::a_directory_at_a_key_is_unknown_unless_its_items_are_asked_for,
+        listing::identities_spare_reading_and_change_with_the_content,
+        listing::listing_writes_nothing,
+        listing::a_missing_place_is_an_error,
+        listing::temporary_files_are_not_items,
+        listing::fetch_keeps_exactly_what_was_listed,
     );
     Ok(())
 }
@@ -104,6 +115,7 @@ impl Bench {
     async fn list_knowing(&self, scope: Scope, known: Arc<Known>) -> Result<Manifest> {
         let request = ListRequest {
             known,
+            intake: Intake::ungated(self.contents.clone()),
             ..ListRequest::new(scope)
         };
         Ok(self.side.list(request).await?.whole()?.manifest)

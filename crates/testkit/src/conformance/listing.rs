@@ -163,11 +163,13 @@ pub(super) async fn temporary_files_are_not_items(bench: &Bench) -> Result<()> {
     bench.place.put("d/.homing-12-0", b"half", false);
     let manifest = bench.list(Scope::Whole).await?;
     ensure!(manifest.items.is_empty(), "{:?}", manifest.items);
+    // Nobody's temporary files are on a far side, so what looks like one there is told.
     ensure!(
-        manifest
-            .problems
-            .iter()
-            .all(|problem| !problem.path.contains("homing")),
+        bench.side.is_remote()
+            || manifest
+                .problems
+                .iter()
+                .all(|problem| !problem.path.contains("homing")),
         "{:?}",
         manifest.problems
     );
@@ -184,6 +186,9 @@ pub(super) async fn fetch_keeps_exactly_what_was_listed(bench: &Bench) -> Result
         .iter()
         .map(|(key, item)| FetchRequest::new(key, item))
         .collect();
+    for item in manifest.items.values() {
+        bench.contents.forget(&item.hash);
+    }
     bench.place.put("b", b"B", false);
     bench.place.put("d/e", b"another", false);
     bench.place.remove("gone");
@@ -204,6 +209,13 @@ pub(super) async fn fetch_keeps_exactly_what_was_listed(bench: &Bench) -> Result
         match path {
             "a" | "d/c" => {
                 ensure!(result.is_ok(), "{path}: {result:?}");
+                ensure!(
+                    bench.contents.get(&request.item.hash).as_deref() == Some(path.as_bytes()),
+                    "{path} is not kept"
+                );
+            }
+            // A far side may name contents for good, and have what is at no key any more.
+            _ if result.is_ok() && bench.side.is_remote() => {
                 ensure!(
                     bench.contents.get(&request.item.hash).as_deref() == Some(path.as_bytes()),
                     "{path} is not kept"

@@ -1,0 +1,614 @@
+//! From the names that a remote system sends to a manifest: which of them are items, and which cannot be.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::path::Path;
+
+use homing_core::{
+    Capabilities, Item, ItemKey, KeyError, Limits, Manifest, Problem, ProblemKind, Scope,
+    Selection, SideError, UnknownReason, shown,
+};
+
+/// A file system that cannot tell anything apart: what collides there may collide somewhere.
+const STRICTEST: Capabilities = Capabilities {
+    case_sensitive: false,
+    normalises_unicode: true,
+    executable_bit: true,
+};
+/// Names that cannot be items are told one by one up to here.
+const MOST_PROBLEMS: usize = 1000;
+/// Bytes of a name that are shown.
+const MOST_SHOWN: usize = 300;
+
+/// What of a remote system is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The whole of it, for messages.
+    pub place: &'a str,
+    /// Only this subdirectory of it, without a slash at the end.
+    pub path: Option<&'a str>,
+    /// Which names.
+    pub selection: &'a Selection,
+    /// How much.
+    pub limits: Limits,
+    /// Which keys.
+    pub scope: &'a Scope,
+}
+
+/// A manifest that comes into being name by name.
+#[derive(Debug)]
+pub struct Gathering<'a> {
+    wanted: Wanted<'a>,
+    manifest: Manifest,
+    seen: BTreeSet<ItemKey>,
+    bytes: u64,
+    untold: usize,
+}
+
+impl<'a> Gathering<'a> {
+    /// Begins with nothing.
+    pub fn new(wanted: Wanted<'a>) -> Self {
+        Self {
+            wanted,
+            manifest: Manifest::default(),
+            seen: BTreeSet::new(),
+            bytes: 0,
+            untold: 0,
+        }
+    }
+
+    /// Takes a file's name in and returns its key; `None` when it is not wanted, or cannot be an item, which is noted.
+    ///
+    /// What is returned must be told of with [`Self::present`] or [`Self::cannot_tell`]. [`SideError::Untrusted`] when
+    /// there are too many.
+    pub fn file(&mut self, name: &[u8]) -> Result<Option<ItemKey>, SideError> {
+        let Some(key) = self.key(name, true) else {
+            return Ok(None);
+        };
+        self.note_directories(&key);
+        if !self.wants(&key) {
+            return Ok(None);
+        }
+        if !self.seen.insert(key.clone()) {
+            self.problem(
+                ProblemKind::Collision,
+                key.as_str(),
+                "it is there twice; the first is taken".to_owned(),
+            );
+            return Ok(None);
+        }
+        if self.seen.len() > self.wanted.limits.max_files {
+            return Err(self.too_much(&format!(
+                "more than {} files; raise `max_files`",
+                self.wanted.limits.max_files
+            )));
+        }
+        Ok(Some(key))
+    }
+
+    /// Notes something that is no file: a link, a device, a submodule. It is not followed.
+    pub fn not_a_file(&mut self, name: &[u8], kind: ProblemKind, what: &'static str) {
+        // What cannot be a key blocks nothing.
+        let Some(key) = self.key(name, false) else {
+            return;
+        };
+        if !self.is_in_scope(&key) {
+            return;
+        }
+        let reason = UnknownReason::NotAFile(what);
+        if self.wanted.selection.covers(key.as_str()) {
+            self.cannot_tell(&key, kind, reason);
+        } else if !self
+            .wanted
+            .selection
+            .is_excluded(Path::new(key.as_str()), false)
+        {
+            // It may stand where a directory was, so what was below it must not look deleted.
+            self.manifest
+                .unknown
+                .insert(key.as_str().to_owned(), reason);
+        }
+    }
+
+    /// Tells whether a file of this size is taken; one that is too large is noted.
+    pub fn fits(&mut self, key: &ItemKey, size: u64) -> bool {
+        if size <= self.wanted.limits.max_file_size {
+            return true;
+        }
+        self.too_long(key, Some(size));
+        false
+    }
+
+    /// Notes that a file is larger than is taken of one, with its size where that is known.
+    pub fn too_long(&mut self, key: &ItemKey, size: Option<u64>) {
+        let most = self.wanted.limits.max_file_size;
+        let reason = match size {
+            Some(size) => format!("it has {size} bytes, more than `max_file_size` allows ({most})"),
+            None => format!("it has more bytes than `max_file_size` allows ({most})"),
+        };
+        self.cannot_tell(key, ProblemKind::Limit, UnknownReason::OverLimit(reason));
+    }
+
+    /// Counts bytes that are to come; [`SideError::Untrusted`] when all together are too many.
+    pub fn count(&mut self, bytes: u64) -> Result<(), SideError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.wanted.limits.max_total_size {
+            return Err(self.too_much(&format!(
+                "more than {} bytes in all; raise `max_total_size`",
+                self.wanted.limits.max_total_size
+            )));
+        }
+        Ok(())
+    }
+
+    /// Takes in what is under a key.
+    pub fn present(&mut self, key: ItemKey, item: Item) {
+        self.manifest.items.insert(key, item);
+    }
+
+    /// Notes that nothing can be said of a key, and tells a person why.
+    pub fn cannot_tell(&mut self, key: &ItemKey, kind: ProblemKind, reason: UnknownReason) {
+        self.problem(kind, key.as_str(), reason.to_string());
+        self.manifest
+            .unknown
+            .insert(key.as_str().to_owned(), reason);
+    }
+
+    /// Notes that the content of a key could not be had.
+    pub fn not_fetched(&mut self, key: &ItemKey, why: String) {
+        self.manifest
+            .unknown
+            .insert(key.as_str().to_owned(), UnknownReason::NotFetched(why));
+    }
+
+    /// Notes that nothing at or below a path could be had; `""` is everything.
+    pub fn not_fetched_below(&mut self, path: &str, why: String) {
+        self.manifest
+            .unknown
+            .insert(path.to_owned(), UnknownReason::NotFetched(why));
+    }
+
+    /// Tells a person of something.
+    pub fn problem(&mut self, kind: ProblemKind, path: &str, message: String) {
+        if self.manifest.problems.len() < MOST_PROBLEMS {
+            self.manifest.problems.push(Problem {
+                kind,
+                path: path.to_owned(),
+                message,
+            });
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Returns how many files were taken in.
+    pub fn files(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Returns what a person should hear about names that were looked at, and of which nothing was taken in.
+    pub fn finish_examined(mut self, is_any: bool) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.manifest.problems);
+        if !is_any {
+            problems.extend(self.finish().problems);
+        }
+        problems.sort();
+        problems
+    }
+
+    /// Returns the manifest.
+    pub fn finish(mut self) -> Manifest {
+        self.blocked();
+        self.collisions();
+        let is_empty = self.manifest.items.is_empty() && self.manifest.unknown.is_empty();
+        if is_empty && *self.wanted.scope == Scope::Whole {
+            self.problem(
+                ProblemKind::Empty,
+                "",
+                format!(
+                    "nothing in {} matches what is asked for; check path, include and exclude",
+                    self.wanted.place
+                ),
+            );
+        }
+        let mut manifest = self.manifest;
+        manifest.problems.sort();
+        manifest.problems.dedup();
+        if self.untold > 0 {
+            manifest.problems.push(Problem {
+                kind: ProblemKind::Name,
+                path: String::new(),
+                message: format!(
+                    "{} further problems of this kind are not listed",
+                    self.untold
+                ),
+            });
+        }
+        manifest
+    }
+
+    /// Makes a key of a name below `path`; says why not when it is to be told.
+    fn key(&mut self, name: &[u8], tell: bool) -> Option<ItemKey> {
+        let below = match self.wanted.path {
+            None => name,
+            Some(path) => name
+                .strip_prefix(path.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"/"))?,
+        };
+        match key_of(below) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                if tell {
+                    let cut = &name[..name.len().min(MOST_SHOWN)];
+                    self.problem(
+                        ProblemKind::Name,
+                        &shown(cut),
+                        format!("{why}; it is left out"),
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn wants(&self, key: &ItemKey) -> bool {
+        self.is_in_scope(key) && self.wanted.selection.covers(key.as_str())
+    }
+
+    fn is_in_scope(&self, key: &ItemKey) -> bool {
+        match self.wanted.scope {
+            Scope::Whole => true,
+            // A file on the way to a key that was asked for blocks it.
+            Scope::Keys(keys) => keys.contains(key) || any_below(keys, key.as_str()),
+        }
+    }
+
+    /// A directory at a key that was asked for is no file, unless what is in it was asked for too: then it may go.
+    fn note_directories(&mut self, key: &ItemKey) {
+        if let Scope::Keys(keys) = self.wanted.scope {
+            for way in key.ancestors() {
+                if keys.contains(way) && !any_below(keys, way) {
+                    let reason = UnknownReason::NotAFile("a directory");
+                    self.manifest.unknown.insert(way.to_owned(), reason);
+                }
+            }
+        }
+    }
+
+    fn too_much(&self, what: &str) -> SideError {
+        SideError::Untrusted {
+            message: format!(
+                "{} holds {what}, or narrow path, include or exclude",
+                self.wanted.place
+            ),
+        }
+    }
+
+    /// A file and something below it cannot both be there; the file is taken.
+    fn blocked(&mut self) {
+        let items = &self.manifest.items;
+        let blocked: Vec<(ItemKey, String)> = items
+            .keys()
+            .filter_map(|key| {
+                let file = key.ancestors().find(|way| items.contains_key(*way))?;
+                Some((key.clone(), file.to_owned()))
+            })
+            .collect();
+        for (key, file) in blocked {
+            self.manifest.items.remove(&key);
+            // The key itself is not unknown: it is below a file, so it is not there.
+            self.problem(
+                ProblemKind::Collision,
+                key.as_str(),
+                format!("`{file}` is a file, so nothing can be below it; it is left out"),
+            );
+        }
+    }
+
+    /// Reports names that a file system which folds case or Unicode forms takes for one.
+    fn collisions(&mut self) {
+        let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for key in self.manifest.items.keys() {
+            for path in key.ancestors().chain([key.as_str()]) {
+                let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+                names.entry(parent).or_default().insert(name);
+            }
+        }
+        let mut found = Vec::new();
+        for (parent, names) in names {
+            let mut folded: HashMap<Cow<'_, str>, &str> = HashMap::with_capacity(names.len());
+            for name in names {
+                if let Some(first) = folded.insert(STRICTEST.fold(name), name) {
+                    let path = if parent.is_empty() {
+                        name.to_owned()
+                    } else {
+                        format!("{parent}/{name}")
+                    };
+                    let message = format!(
+                        "its name and `{first}` are one on file systems that ignore case or Unicode forms"
+                    );
+                    found.push((path, message));
+                }
+            }
+        }
+        for (path, message) in found {
+            self.problem(ProblemKind::Collision, &path, message);
+        }
+    }
+}
+
+/// Tells whether one of `keys` lies below `path`.
+fn any_below(keys: &BTreeSet<ItemKey>, path: &str) -> bool {
+    let below = format!("{path}/");
+    keys.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded))
+        .next()
+        .is_some_and(|key| key.as_str().starts_with(&below))
+}
+
+/// Makes a key of a name that a stranger sent.
+///
+/// Stricter than a key must be: what Windows takes for a separator or a drive, and Git's own directory, are no names.
+fn key_of(name: &[u8]) -> Result<ItemKey, Cow<'static, str>> {
+    let text = str::from_utf8(name).map_err(|_not_text| KeyError::NotUtf8.to_string())?;
+    let key = ItemKey::new(text).map_err(|error| error.to_string())?;
+    if text.contains('\\') {
+        return Err("the name has a backslash, which separates directories elsewhere".into());
+    }
+    for component in text.split('/') {
+        let bytes = component.as_bytes();
+        if bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' {
+            return Err("the name begins with a drive letter".into());
+        }
+        if is_git_directory(component) {
+            return Err("a part of the path is `.git`, Git's own directory".into());
+        }
+    }
+    Ok(key)
+}
+
+/// Tells whether some file system takes a name for `.git`, as Git itself does.
+fn is_git_directory(name: &str) -> bool {
+    // HFS+ ignores some characters; NTFS ignores dots and spaces at the end, and what follows a colon.
+    let visible: String = name
+        .chars()
+        .filter(|character| {
+            !matches!(*character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+        })
+        .collect();
+    let stem = visible.split(':').next().unwrap_or_default();
+    let stem = stem.trim_end_matches(['.', ' ']);
+    stem.eq_ignore_ascii_case(".git") || stem.eq_ignore_ascii_case("git~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use homing_core::{ContentHash, Limits};
+
+    use super::*;
+
+    struct World {
+        selection: Selection,
+        scope: Scope,
+        limits: Limits,
+        path: Option<&'static str>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                selection: Selection::new(&[], &[]).unwrap(),
+                scope: Scope::Whole,
+                limits: Limits::default(),
+                path: None,
+            }
+        }
+
+        fn gathering(&self) -> Gathering<'_> {
+            Gathering::new(Wanted {
+                place: "`https://example.org/`",
+                path: self.path,
+                selection: &self.selection,
+                limits: self.limits,
+                scope: &self.scope,
+            })
+        }
+
+        fn gather(&self, names: &[&[u8]]) -> Manifest {
+            let mut gathering = self.gathering();
+            for name in names {
+                if let Some(key) = gathering.file(name).unwrap() {
+                    gathering.present(key, item());
+                }
+            }
+            gathering.finish()
+        }
+    }
+
+    fn item() -> Item {
+        Item {
+            hash: ContentHash::of(b"x"),
+            size: 1,
+            executable: false,
+            identity: None,
+        }
+    }
+
+    fn names(manifest: &Manifest) -> Vec<&str> {
+        manifest.items.keys().map(ItemKey::as_str).collect()
+    }
+
+    fn scope(keys: &[&str]) -> Scope {
+        Scope::Keys(keys.iter().map(|key| ItemKey::new(key).unwrap()).collect())
+    }
+
+    #[test]
+    fn hostile_names_are_reported_and_never_items() {
+        let hostile: &[&[u8]] = &[
+            b"../evil.md",
+            b"a/../../evil.md",
+            b"./a.md",
+            b"/etc/passwd",
+            b"",
+            b"a//b",
+            b"a/",
+            b"a\\..\\b",
+            b"C:evil.md",
+            b"c:/evil.md",
+            b"a/d:x",
+            b"a\0b",
+            b"a\nb",
+            b"\x1b[31mred",
+            b"\xff.md",
+            b".git/config",
+            b"a/.GIT/hooks/pre-commit",
+            b".git",
+            b".Git./config",
+            b".git /config",
+            b"GIT~1/config",
+            b".git::$INDEX_ALLOCATION/config",
+            b".homing-1-2",
+            ".g\u{200c}it/config".as_bytes(),
+        ];
+        let manifest = World::new().gather(hostile);
+        assert!(manifest.items.is_empty(), "{:?}", manifest.items);
+        let told = |problem: &&Problem| problem.kind == ProblemKind::Name;
+        assert_eq!(
+            manifest.problems.iter().filter(told).count(),
+            hostile.len(),
+            "{:?}",
+            manifest.problems
+        );
+        let is_plain = |problem: &Problem| !problem.path.chars().any(char::is_control);
+        assert!(manifest.problems.iter().all(is_plain));
+    }
+
+    #[test]
+    fn unusual_names_that_do_no_harm_are_items() {
+        let harmless: &[&[u8]] = &[
+            b".github/a.md",
+            b"a.git",
+            b"git/config",
+            b"ab:c",
+            b"a b/c d.md",
+            "\u{e9}.md".as_bytes(),
+        ];
+        let manifest = World::new().gather(harmless);
+        assert_eq!(manifest.items.len(), harmless.len(), "{manifest:?}");
+    }
+
+    #[test]
+    fn only_what_is_below_the_path_and_selected_is_taken() {
+        let mut world = World::new();
+        world.path = Some("plugins");
+        world.selection = Selection::new(&["*.md".to_owned()], &["secret/".to_owned()]).unwrap();
+        let manifest = world.gather(&[
+            b"plugins/a.md",
+            b"plugins/deep/b.md",
+            b"plugins/c.txt",
+            b"plugins/secret/d.md",
+            b"plugins-b/e.md",
+            b"f.md",
+            b"plugins",
+            b"../plugins/g.md",
+        ]);
+        assert_eq!(names(&manifest), ["a.md", "deep/b.md"]);
+        assert!(manifest.problems.is_empty(), "{:?}", manifest.problems);
+        let nothing = world.gather(&[b"f.md"]);
+        assert_eq!(nothing.problems[0].kind, ProblemKind::Empty);
+        assert!(nothing.problems[0].message.contains("example.org"));
+    }
+
+    #[test]
+    fn a_few_keys_are_asked_for() {
+        let mut world = World::new();
+        let all: &[&[u8]] = &[b"a", b"b/c", b"b/d", b"e/f/g", b"e-x"];
+        world.scope = scope(&["a", "b/d", "gone"]);
+        let manifest = world.gather(all);
+        assert_eq!(names(&manifest), ["a", "b/d"]);
+        assert!(manifest.unknown.is_empty());
+        world.scope = scope(&["a/below", "e"]);
+        let manifest = world.gather(all);
+        assert_eq!(names(&manifest), ["a"], "a file on the way blocks");
+        let directory = UnknownReason::NotAFile("a directory");
+        assert_eq!(manifest.unknown["e"], directory);
+        world.scope = scope(&["e", "e/f/g"]);
+        assert!(world.gather(all).unknown.is_empty());
+        world.scope = scope(&["nothing"]);
+        assert!(world.gather(all).problems.is_empty());
+    }
+
+    #[test]
+    fn names_that_are_one_elsewhere_are_reported_and_what_is_there_twice_is_taken_once() {
+        let manifest = World::new().gather(&[
+            b"Agents/a.md",
+            b"agents/a.md",
+            b"b.md",
+            b"b.md",
+            b"c",
+            b"c/d",
+        ]);
+        assert_eq!(
+            names(&manifest),
+            ["Agents/a.md", "agents/a.md", "b.md", "c"]
+        );
+        let collisions = manifest.problems.iter();
+        let paths: Vec<&str> = collisions
+            .filter(|problem| problem.kind == ProblemKind::Collision)
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(paths, ["agents", "b.md", "c/d"]);
+    }
+
+    #[test]
+    fn limits_leave_out_one_file_and_end_the_listing_for_all() {
+        let mut world = World::new();
+        world.limits = Limits {
+            max_file_size: 10,
+            max_total_size: 15,
+            max_files: 2,
+        };
+        let mut gathering = world.gathering();
+        let key = gathering.file(b"a").unwrap().unwrap();
+        assert!(gathering.fits(&key, 10));
+        assert!(!gathering.fits(&key, 11));
+        assert_eq!(gathering.manifest.problems[0].kind, ProblemKind::Limit);
+        gathering.count(15).unwrap();
+        let error = gathering.count(1).unwrap_err();
+        assert!(
+            matches!(&error, SideError::Untrusted { message } if message.contains("max_total_size"))
+        );
+        gathering.file(b"b").unwrap();
+        let error = gathering.file(b"c").unwrap_err();
+        assert!(
+            matches!(&error, SideError::Untrusted { message } if message.contains("max_files"))
+        );
+    }
+
+    #[test]
+    fn links_are_reported_where_they_are_wanted_and_never_followed() {
+        let mut world = World::new();
+        world.selection = Selection::new(&["*.md".to_owned()], &["out".to_owned()]).unwrap();
+        let mut gathering = world.gathering();
+        for name in [&b"link.md"[..], b"dir", b"out", b"../evil.md"] {
+            gathering.not_a_file(name, ProblemKind::Link, "a symbolic link");
+        }
+        let manifest = gathering.finish();
+        let unknown: Vec<&String> = manifest.unknown.keys().collect();
+        assert_eq!(unknown, ["dir", "link.md"]);
+        let told: Vec<&str> = manifest.problems.iter().map(|p| p.path.as_str()).collect();
+        assert_eq!(told, ["link.md"]);
+    }
+
+    #[test]
+    fn problems_are_not_told_without_end() {
+        let bad: Vec<Vec<u8>> = (0..MOST_PROBLEMS + 50)
+            .map(|n| format!("../{n}").into())
+            .collect();
+        let bad: Vec<&[u8]> = bad.iter().map(Vec::as_slice).collect();
+        let manifest = World::new().gather(&bad);
+        assert_eq!(manifest.problems.len(), MOST_PROBLEMS + 1);
+        let last = manifest.problems.last().unwrap();
+        assert!(last.message.starts_with("51 further"), "{}", last.message);
+    }
+}

@@ -1,0 +1,211 @@
+//! Single files: asked for on condition, side by side, each kept or told why not.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use homing_core::{ContentHash, Item, ItemKey, ListRequest, SideError};
+use homing_remote::{Answer, Keeper, Kept, Request, Session, Validators};
+use tokio::sync::OnceCell;
+
+use crate::index::Named;
+use crate::{Inner, identity};
+
+/// So many requests wait or are under way; how many a host gets is decided for each host.
+const SIDE_BY_SIDE: usize = 128;
+/// After so many that failed by themselves, a server is in trouble and no more is asked of it.
+const MOST_TRANSIENT: usize = 8;
+
+/// What became of a file.
+#[derive(Debug)]
+pub(crate) enum Got {
+    /// It is known, or was kept.
+    Item(Item),
+    /// It has more bytes than are taken.
+    TooLong,
+    /// The server does not have it.
+    Missing,
+    /// What came is not what it should be.
+    Refused(String),
+}
+
+/// What all files of one listing share.
+pub(crate) struct Fetching<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) request: &'a ListRequest,
+    keeper: Keeper,
+    by_hash: HashMap<ContentHash, u64>,
+    to_come: (u64, u64),
+    turn: OnceCell<()>,
+    transient: AtomicUsize,
+    stop: Mutex<Option<SideError>>,
+}
+
+impl<'a> Fetching<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        session: &'a Session,
+        request: &'a ListRequest,
+        wanted: &[(ItemKey, Named)],
+    ) -> Self {
+        let known = request.known.values();
+        let by_hash: HashMap<ContentHash, u64> = known.map(|item| (item.hash, item.size)).collect();
+        let unknown = wanted.iter().filter(|(key, named)| match &named.digest {
+            Some(digest) => !by_hash.contains_key(digest),
+            None => !request.known.contains_key(key),
+        });
+        let to_come = unknown.fold((0, 0), |(items, bytes), (_, named)| {
+            (items + 1, bytes + named.size.unwrap_or(0))
+        });
+        Self {
+            session,
+            request,
+            keeper: Keeper::new(
+                request.intake.contents(),
+                inner.options.limits.max_file_size,
+            ),
+            by_hash,
+            to_come,
+            turn: OnceCell::new(),
+            transient: AtomicUsize::new(0),
+            stop: Mutex::default(),
+        }
+    }
+
+    /// Asks for all of `wanted` that is not at hand, and tells of each as it comes.
+    pub(crate) async fn each(
+        &self,
+        wanted: Vec<(ItemKey, Named)>,
+        mut tell: impl FnMut(ItemKey, Result<Got, SideError>) -> Result<(), SideError>,
+    ) -> Result<(), SideError> {
+        if self.to_come.0 > 0 {
+            self.begin().await?;
+        }
+        let mut all = futures_util::stream::iter(wanted)
+            .map(|(key, named)| async move {
+                let got = self.one(&key, &named).await;
+                self.request.progress.finish_item();
+                (key, got)
+            })
+            .buffer_unordered(SIDE_BY_SIDE);
+        while let Some((key, got)) = all.next().await {
+            tell(key, got)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a turn to transfer, once.
+    pub(crate) async fn begin(&self) -> Result<(), SideError> {
+        let (items, bytes) = self.to_come;
+        self.turn
+            .get_or_try_init(|| self.request.intake.begin(items, bytes))
+            .await
+            .map(|_turn| ())
+    }
+
+    async fn one(&self, key: &ItemKey, named: &Named) -> Result<Got, SideError> {
+        let url = match &named.url {
+            Ok(url) => url,
+            Err(why) => return Ok(Got::Refused(why.clone())),
+        };
+        let known = self.request.known.get(key);
+        if let Some(digest) = &named.digest
+            && let Some(item) = self.at_hand(digest, known)
+        {
+            return Ok(Got::Item(item));
+        }
+        let validators = known
+            .filter(|_| named.digest.is_none())
+            .and_then(|item| identity::validators(item, url));
+        self.go_on()?;
+        let asked = Request::get(url.clone()).unless(validators.as_ref());
+        let answer = match self.session.send(asked).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.failed(error)),
+        };
+        match (answer.status.as_u16(), known) {
+            (200, _) => self.keep(answer, named).await,
+            (304, Some(item)) if validators.is_some() => Ok(Got::Item(item.clone())),
+            (404 | 410, _) => Ok(Got::Missing),
+            _ => Err(self.failed(answer.error())),
+        }
+    }
+
+    /// Returns the item that has this digest, if its content is kept.
+    fn at_hand(&self, digest: &ContentHash, known: Option<&Item>) -> Option<Item> {
+        let identity = identity::of_digest(digest);
+        if let Some(item) = known.filter(|item| item.identity.as_ref() == Some(&identity)) {
+            return Some(item.clone());
+        }
+        Some(Item {
+            hash: *digest,
+            size: *self.by_hash.get(digest)?,
+            executable: false,
+            identity: Some(identity),
+        })
+    }
+
+    async fn keep(&self, mut answer: Answer, named: &Named) -> Result<Got, SideError> {
+        if answer.is_a_page_instead_of(&named.name) {
+            return Ok(Got::Refused(
+                "the server answered with an HTML page".to_owned(),
+            ));
+        }
+        answer.body.meanwhile(self.begin()).await?;
+        let validators = Validators::of(&answer.headers);
+        let kept = self.keeper.keep(answer.body, &mut ()).await;
+        let (hash, size) = match kept.map_err(|error| self.failed(error))? {
+            Kept::Whole { hash, size } => (hash, size),
+            Kept::TooLong => return Ok(Got::TooLong),
+        };
+        if let Some(digest) = named.digest.filter(|digest| *digest != hash) {
+            return Ok(Got::Refused(format!(
+                "its SHA-256 is {hash}, and the index says {digest}"
+            )));
+        }
+        if let Some(said) = named.size.filter(|said| *said != size) {
+            return Ok(Got::Refused(format!(
+                "it has {size} bytes, and the index says {said}"
+            )));
+        }
+        let identity = match (&named.digest, &named.url, validators) {
+            (Some(digest), ..) => Some(identity::of_digest(digest)),
+            (None, Ok(url), Some(validators)) => Some(identity::identity(url, &validators)),
+            _ => None,
+        };
+        Ok(Got::Item(Item {
+            hash,
+            size,
+            executable: false,
+            identity,
+        }))
+    }
+
+    /// Fails when enough has failed.
+    pub(crate) fn go_on(&self) -> Result<(), SideError> {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*stop {
+            Some(error) => Err(error.repeat()),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes a failure: one that will be everybody's ends the rest.
+    pub(crate) fn failed(&self, error: SideError) -> SideError {
+        let is_everybodys = match &error {
+            SideError::RateLimited { .. } | SideError::Unreachable { .. } => true,
+            SideError::Transient { .. } => {
+                self.transient.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_TRANSIENT
+            }
+            _ => false,
+        };
+        if is_everybodys {
+            self.stop
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert_with(|| error.repeat());
+        }
+        error
+    }
+}

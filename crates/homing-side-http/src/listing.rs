@@ -1,0 +1,283 @@
+//! Listing: what there is, as the server tells it, and all of it that is not at hand yet.
+
+use homing_core::{
+    Capabilities, ItemKey, ListRequest, Listed, Listing, Manifest, ProblemKind, Revision,
+    SideError, UnknownReason,
+};
+use homing_remote::{Gathering, Session, Wanted};
+use url::Url;
+
+use crate::document::{Document, revision};
+use crate::fetching::{Fetching, Got};
+use crate::index::{self, Named};
+use crate::skills::{self, Packed, Skills};
+use crate::{Inner, What};
+
+/// What there is, before anything of it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Single files.
+    pub(crate) files: Vec<Named>,
+    /// Archives, each below a name.
+    pub(crate) archives: Vec<Packed>,
+    /// What is wrong with the list itself.
+    pub(crate) wrong: Vec<String>,
+    /// What the list is called, if it names the digest of everything.
+    pub(crate) revision: Option<Revision>,
+    /// A person listed the files: one that is not there was deleted, not forgotten in the list.
+    pub(crate) is_by_hand: bool,
+}
+
+impl Plan {
+    /// Names its files that are wanted.
+    pub(crate) fn wanted(
+        &self,
+        gathering: &mut Gathering<'_>,
+    ) -> Result<Vec<(ItemKey, Named)>, SideError> {
+        for wrong in &self.wrong {
+            gathering.problem(ProblemKind::Name, "", wrong.clone());
+        }
+        let mut wanted = Vec::new();
+        for file in &self.files {
+            let Some(key) = gathering.file(file.name.as_bytes())? else {
+                continue;
+            };
+            if file.size.is_none_or(|size| gathering.fits(&key, size)) {
+                wanted.push((key, file.clone()));
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+impl Inner {
+    /// Lists everything, or what the request asks for.
+    pub(crate) async fn list(&self, request: &ListRequest) -> Result<Listing, SideError> {
+        let session = self.session(&request.progress).await?;
+        if self.options.what == What::Archive {
+            return self.list_archive(&session, request).await;
+        }
+        match self.plan(&session, request).await? {
+            None => Ok(Listing::Unchanged),
+            Some(plan) => self
+                .carry_out(&session, request, plan)
+                .await
+                .map(Listing::from),
+        }
+    }
+
+    /// Finds out what there is; `None` when it is what it was. An archive has no list.
+    pub(crate) async fn plan(
+        &self,
+        session: &Session,
+        request: &ListRequest,
+    ) -> Result<Option<Plan>, SideError> {
+        match &self.options.what {
+            What::Archive => Ok(Some(Plan::default())),
+            What::Files(paths) => Ok(Some(Plan {
+                files: paths
+                    .iter()
+                    .map(|path| Named::below(&self.base, path))
+                    .collect(),
+                is_by_hand: true,
+                ..Plan::default()
+            })),
+            What::Index(path) => {
+                let url = self.document_url(path)?;
+                let document = Document::get(session, &url, request).await?;
+                let Document::Whole {
+                    bytes,
+                    url,
+                    validators,
+                } = document
+                else {
+                    return Ok(None);
+                };
+                let (files, wrong) = index::read(&bytes, &self.base, &url, &self.place)?;
+                let is_sealed = files.iter().all(|file| file.digest.is_some());
+                Ok(Some(Plan {
+                    files,
+                    wrong,
+                    revision: revision(&bytes, validators.as_ref(), is_sealed),
+                    ..Plan::default()
+                }))
+            }
+            What::AgentSkills => self.plan_skills(session, request).await,
+        }
+    }
+
+    async fn plan_skills(
+        &self,
+        session: &Session,
+        request: &ListRequest,
+    ) -> Result<Option<Plan>, SideError> {
+        let url = self.document_url(skills::PATH)?;
+        let document = match Document::get(session, &url, request).await {
+            Err(SideError::NotFound { message, .. }) => {
+                let url = self.document_url(skills::OLD_PATH)?;
+                Document::get(session, &url, request)
+                    .await
+                    .map_err(|error| match error {
+                        SideError::NotFound { message: old, .. } => SideError::NotFound {
+                            message: format!(
+                                "{message}, and {old}: no agent skills are offered there"
+                            ),
+                            source: None,
+                        },
+                        other => other,
+                    })?
+            }
+            other => other?,
+        };
+        let Document::Whole {
+            bytes,
+            url,
+            validators,
+        } = document
+        else {
+            return Ok(None);
+        };
+        let Skills {
+            files,
+            archives,
+            wrong,
+        } = skills::read(&bytes, &url, &self.place)?;
+        let is_sealed = files.iter().all(|file| file.digest.is_some())
+            && archives.iter().all(|archive| archive.digest.is_some());
+        Ok(Some(Plan {
+            files,
+            archives,
+            wrong,
+            revision: revision(&bytes, validators.as_ref(), is_sealed),
+            is_by_hand: false,
+        }))
+    }
+
+    fn document_url(&self, path: &str) -> Result<Url, SideError> {
+        self.base.join(path).map_err(|error| SideError::Config {
+            message: format!("`{path}` is no path below {}: {error}", self.place),
+        })
+    }
+
+    /// Returns what begins to gather the items that a request asks for.
+    pub(crate) fn gathering<'a>(&'a self, scope: &'a homing_core::Scope) -> Gathering<'a> {
+        Gathering::new(Wanted {
+            place: &self.place,
+            path: self.options.path.as_deref(),
+            selection: &self.selection,
+            limits: self.options.limits,
+            scope,
+        })
+    }
+
+    async fn carry_out(
+        &self,
+        session: &Session,
+        request: &ListRequest,
+        plan: Plan,
+    ) -> Result<Listed, SideError> {
+        let mut gathering = self.gathering(&request.scope);
+        let wanted = plan.wanted(&mut gathering)?;
+        let asked = wanted.len();
+        let fetching = Fetching::new(self, session, request, &wanted);
+        let mut failures = Failures::default();
+        let (mut present, mut missing) = (0, 0);
+        fetching
+            .each(wanted, |key, got| {
+                match got {
+                    Ok(Got::Item(item)) => {
+                        gathering.count(item.size)?;
+                        gathering.present(key, item);
+                        present += 1;
+                    }
+                    Ok(Got::TooLong) => gathering.too_long(&key, None),
+                    Ok(Got::Refused(why)) => gathering.not_fetched(&key, why),
+                    Ok(Got::Missing) if plan.is_by_hand => {
+                        missing += 1;
+                        gathering.problem(
+                            ProblemKind::Unreadable,
+                            key.as_str(),
+                            "the server has no such file".to_owned(),
+                        );
+                    }
+                    Ok(Got::Missing) => gathering.not_fetched(
+                        &key,
+                        "it is listed, and the server does not have it".to_owned(),
+                    ),
+                    Err(error) => {
+                        gathering.not_fetched(&key, error.to_string());
+                        failures.note(error)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        if missing > 0 && missing == asked && request.scope == homing_core::Scope::Whole {
+            return Err(SideError::NotFound {
+                message: format!(
+                    "{} has none of the {missing} files that are listed",
+                    self.place
+                ),
+                source: None,
+            });
+        }
+        for packed in &plan.archives {
+            present += self
+                .skill(&fetching, packed, &mut gathering, &mut failures)
+                .await?;
+        }
+        if present == 0
+            && let Some(error) = failures.first
+        {
+            return Err(error);
+        }
+        let manifest = gathering.finish();
+        let is_whole = !manifest
+            .unknown
+            .values()
+            .any(|reason| matches!(reason, UnknownReason::NotFetched(_)));
+        Ok(Listed {
+            manifest: with_capabilities(manifest, !plan.archives.is_empty()),
+            revision: plan.revision.filter(|_| is_whole),
+            shortfall: failures.shortfall,
+        })
+    }
+}
+
+/// A server tells of no executable bit; an archive does.
+pub(crate) fn with_capabilities(mut manifest: Manifest, executable_bit: bool) -> Manifest {
+    manifest.capabilities = Capabilities {
+        executable_bit,
+        ..Capabilities::default()
+    };
+    manifest
+}
+
+/// What went wrong with single items.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    /// The first of them, for when nothing else came.
+    pub(crate) first: Option<SideError>,
+    /// The one that says when to come again.
+    pub(crate) shortfall: Option<SideError>,
+}
+
+impl Failures {
+    /// Notes one; what ends the whole listing is returned.
+    pub(crate) fn note(&mut self, error: SideError) -> Result<(), SideError> {
+        let rank = |error: &SideError| match error {
+            SideError::RateLimited { .. } => 3,
+            SideError::Unreachable { .. } => 2,
+            SideError::Transient { .. } => 1,
+            _ => 0,
+        };
+        if matches!(error, SideError::Storage { .. } | SideError::Cancelled) {
+            return Err(error);
+        }
+        if rank(&error) > self.shortfall.as_ref().map_or(0, rank) {
+            self.shortfall = Some(error.repeat());
+        }
+        self.first.get_or_insert(error);
+        Ok(())
+    }
+}
