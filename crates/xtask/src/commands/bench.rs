@@ -2,7 +2,6 @@
 
 mod delay;
 mod kept;
-mod nginx;
 mod place;
 mod rows;
 mod service;

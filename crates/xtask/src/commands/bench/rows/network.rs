@@ -6,6 +6,7 @@ mod github;
 mod http;
 mod memory;
 mod repository;
+mod web;
 
 use std::time::Duration;
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use testkit::github::GitHub;
 
-use super::super::super::nginx::Nginx;
 use super::super::super::service::{AS_INSTALLED, Service};
 use super::super::super::table::{Table, Target};
 use super::super::Bench;
@@ -13,6 +12,7 @@ use super::super::files::count_files;
 use super::agent_sync::AgentSync;
 use super::curl::Curl;
 use super::repository::Repository;
+use super::web::Web;
 use super::{BYTES, FILES, Measured, Synced};
 
 /// What it is called at the emulator.
@@ -27,10 +27,9 @@ pub(super) fn rows(
     let repository = Repository::make(&repository, FILES, BYTES)?;
     let github = GitHub::start()?;
     github.serve(NAME, repository.directory())?;
-    let nginx = bench.place.fresh("github/nginx")?;
-    let mut contest = Contest {
+    let contest = Contest {
         bench,
-        nginx: Nginx::start(&nginx, &repository.files())?,
+        web: Web::serve(&repository, false)?,
         repository,
         github,
         agent_sync,
@@ -45,7 +44,7 @@ struct Contest<'a> {
     bench: &'a Bench<'a>,
     repository: Repository,
     github: GitHub,
-    nginx: Nginx,
+    web: Web,
     agent_sync: Option<&'a AgentSync>,
 }
 
@@ -65,7 +64,7 @@ struct Times {
 }
 
 impl Contest<'_> {
-    fn first(&mut self, table: &mut Table) -> Result<Round> {
+    fn first(&self, table: &mut Table) -> Result<Round> {
         let mut times = Times::default();
         let mut last = None;
         for number in 0..self.bench.runs {
@@ -85,7 +84,7 @@ impl Contest<'_> {
         Ok(last.expect("there is at least one run"))
     }
 
-    fn unchanged(&mut self, table: &mut Table, round: &Round) -> Result<()> {
+    fn unchanged(&self, table: &mut Table, round: &Round) -> Result<()> {
         let mut times = Times::default();
         for _ in 0..self.bench.runs {
             self.measure(round, &mut times)?;
@@ -102,10 +101,11 @@ impl Contest<'_> {
         Ok(())
     }
 
-    fn one_changed(&mut self, table: &mut Table, round: &Round) -> Result<()> {
+    fn one_changed(&self, table: &mut Table, round: &Round) -> Result<()> {
         let mut times = Times::default();
         for number in 0..self.bench.runs {
-            self.repository.change(number)?;
+            let path = self.repository.change(number)?;
+            self.web.put(&self.repository, path)?;
             self.measure(round, &mut times)?;
         }
         self.row(table, "GitHub, one file changed", times, &[Target::None]);
@@ -121,27 +121,22 @@ impl Contest<'_> {
         let curl = place.fresh(&format!("github/{number}/curl"))?;
         Ok(Round {
             service: Service::start_with(binaries, &base.join("home"), &sections, AS_INSTALLED)?,
-            curl: Curl::new(
-                &curl,
-                &format!("http://{}", self.nginx.plain()),
-                &self.repository.paths(),
-                None,
-            )?,
+            curl: Curl::new(&curl, &self.web.base(), &self.repository.paths(), None)?,
             agents: place.fresh(&format!("github/{number}/agent-sync"))?,
         })
     }
 
     /// Has all of them bring what changed, one after the other.
-    fn measure(&mut self, round: &Round, times: &mut Times) -> Result<()> {
+    fn measure(&self, round: &Round, times: &mut Times) -> Result<()> {
         self.github.renew();
         self.bench.place.settle()?;
         self.github.take_requests();
         let requests = || Ok(self.github.take_requests().len());
         times.homing.sync(&round.service, requests)?;
         self.bench.place.settle()?;
-        self.nginx.take_requests()?;
+        self.web.take_requests()?;
         let took = round.curl.get()?;
-        times.curl.push((took, self.nginx.take_requests()?));
+        times.curl.push((took, self.web.take_requests()?));
         if let Some(agent_sync) = self.agent_sync {
             self.bench.place.settle()?;
             let files = FILES as u64;

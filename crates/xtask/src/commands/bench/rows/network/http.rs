@@ -1,10 +1,8 @@
 //! Files of a web server: without an index, over a long way, and with an index.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,13 +10,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::super::delay;
-use super::super::super::nginx::Nginx;
 use super::super::super::service::{AS_INSTALLED, Service};
 use super::super::super::table::{Table, Target};
 use super::super::Bench;
 use super::super::files::count_files;
 use super::curl::Curl;
 use super::repository::Repository;
+use super::web::Web;
 use super::{BYTES, FILES, Measured, Synced};
 
 /// What is added to each answer where the server is far away.
@@ -27,38 +25,43 @@ const LATER: Duration = Duration::from_millis(50);
 pub(super) fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     let repository = bench.place.fresh("http/repository")?;
     let repository = Repository::make(&repository, FILES, BYTES)?;
-    let nginx = bench.place.fresh("http/nginx")?;
-    let mut server = Server {
-        nginx: Nginx::start(&nginx, &repository.files())?,
-        paths: repository.paths(),
-    };
-    write_index(&repository)?;
-    let near = Way {
+    let paths = repository.paths();
+    let web = Web::serve(&repository, false)?;
+    web.add("index.json", &index(&repository)?)?;
+    let near = Server {
         name: "near",
-        base: format!("http://{}", server.nginx.plain()),
-        is_tls: false,
+        base: web.base(),
+        web: &web,
+        paths: &paths,
+        has_index: false,
+        ca_file: None,
     };
-    let (first, unchanged) = server.measure(bench, &near, false)?;
+    let (first, unchanged) = near.measure(bench)?;
     let most = [Target::Ratio("curl", 1.2)];
     first.row(table, "HTTP, 500 files without an index: first sync", &most);
     unchanged.row(table, "… unchanged", &most);
 
-    let far: SocketAddr = delay::begin(server.nginx.tls(), LATER)?;
-    let far = Way {
+    let secure = Web::serve(&repository, true)?;
+    let far: SocketAddr = delay::begin(secure.address()?, LATER)?;
+    let far = Server {
         name: "far",
         base: format!("https://{far}"),
-        is_tls: true,
+        web: &secure,
+        paths: &paths,
+        has_index: false,
+        ca_file: Some(secure.ca_file()),
     };
-    let (first, unchanged) = server.measure(bench, &far, false)?;
+    let (first, unchanged) = far.measure(bench)?;
     let what = "HTTP/2 and TLS, 50 ms added to each answer: first sync";
     first.row(table, what, &[Target::None]);
     unchanged.row(table, "… unchanged", &[Target::Ratio("curl", 0.25)]);
 
-    let near = Way {
+    let with_index = Server {
         name: "index",
+        has_index: true,
         ..near
     };
-    let (first, unchanged) = server.measure(bench, &near, true)?;
+    let (first, unchanged) = with_index.measure(bench)?;
     first.row(table, "HTTP, 500 files with an index: first sync", &[]);
     unchanged.row(table, "… unchanged", &[]);
     unchanged.homing.run_row(table, &[Target::Millis(10.0)]);
@@ -67,17 +70,14 @@ pub(super) fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// A server and what is there.
-struct Server {
-    nginx: Nginx,
-    paths: Vec<String>,
-}
-
-/// How it is reached.
-struct Way {
+/// A server, what is there, and how it is reached.
+struct Server<'a> {
     name: &'static str,
     base: String,
-    is_tls: bool,
+    web: &'a Web,
+    paths: &'a [String],
+    has_index: bool,
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -96,26 +96,26 @@ impl Times {
     }
 }
 
-impl Server {
+impl Server<'_> {
     /// Measures first syncs, and unchanged ones after the last of them.
-    fn measure(&mut self, bench: &Bench<'_>, way: &Way, has_index: bool) -> Result<(Times, Times)> {
+    fn measure(&self, bench: &Bench<'_>) -> Result<(Times, Times)> {
         let (mut first, mut unchanged) = (Times::default(), Times::default());
         let mut last = None;
         for number in 0..bench.runs {
             drop(last.take());
-            let base = format!("http/{}-{number}", way.name);
+            let base = format!("http/{}-{number}", self.name);
             let target = bench.place.fresh(&format!("{base}/target"))?;
-            let listing = if has_index {
+            let listing = if self.has_index {
                 "index = \"index.json\"\n".to_owned()
             } else {
                 format!("files = {}\n", json!(self.paths))
             };
-            let ca_file = way.is_tls.then(|| self.nginx.ca_file());
-            let sections = sections(&way.base, &listing, ca_file.as_deref(), &target);
+            let ca_file = self.ca_file.as_deref();
+            let sections = sections(&self.base, &listing, ca_file, &target);
             let home = bench.place.fresh(&format!("{base}/home"))?;
             let service = Service::start_with(bench.binaries, &home, &sections, AS_INSTALLED)?;
             let curl = bench.place.fresh(&format!("{base}/curl"))?;
-            let curl = Curl::new(&curl, &way.base, &self.paths, ca_file.as_deref())?;
+            let curl = Curl::new(&curl, &self.base, self.paths, ca_file)?;
             self.both(bench, &service, &curl, &mut first)?;
             for directory in [target.as_path(), curl.directory()] {
                 let count = count_files(directory)?;
@@ -131,18 +131,18 @@ impl Server {
     }
 
     fn both(
-        &mut self,
+        &self,
         bench: &Bench<'_>,
         service: &Service,
         curl: &Curl,
         times: &mut Times,
     ) -> Result<()> {
         bench.place.settle()?;
-        self.nginx.take_requests()?;
-        times.homing.sync(service, || self.nginx.take_requests())?;
+        self.web.take_requests()?;
+        times.homing.sync(service, || self.web.take_requests())?;
         bench.place.settle()?;
         let took = curl.get()?;
-        times.curl.push((took, self.nginx.take_requests()?));
+        times.curl.push((took, self.web.take_requests()?));
         Ok(())
     }
 }
@@ -159,8 +159,8 @@ pub(super) fn sections(base: &str, listing: &str, ca_file: Option<&Path>, target
     )
 }
 
-/// Writes what names all files, with their digests, beside them.
-pub(super) fn write_index(repository: &Repository) -> Result<()> {
+/// Returns what names all files, with their digests.
+pub(super) fn index(repository: &Repository) -> Result<String> {
     let mut entries = Vec::new();
     for path in repository.paths() {
         let bytes = std::fs::read(repository.files().join(&path))?;
@@ -170,7 +170,5 @@ pub(super) fn write_index(repository: &Repository) -> Result<()> {
         }
         entries.push(json!({ "path": path, "sha256": digest, "size": bytes.len() }));
     }
-    let index = Value::Array(entries).to_string();
-    let mut file = File::create(repository.files().join("index.json"))?;
-    Ok(file.write_all(index.as_bytes())?)
+    Ok(Value::Array(entries).to_string())
 }

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use testkit::github::GitHub;
 
-use super::super::super::nginx::Nginx;
 use super::super::super::service::{AS_INSTALLED, Service};
 use super::super::super::table::{Table, verdict};
 use super::super::Bench;
 use super::super::files::count_files;
 use super::repository::Repository;
+use super::web::Web;
 use super::{BYTES, github, http};
 
 const MANY: usize = 10_000;
@@ -22,10 +22,10 @@ pub(super) fn rows(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
     let sections = github::sections(&server, &target);
     first(bench, table, "github", "one archive", &sections)?;
 
-    http::write_index(&repository)?;
-    let nginx = Nginx::start(&bench.place.fresh("memory/nginx")?, &repository.files())?;
+    let web = Web::serve(&repository, false)?;
+    web.add("index.json", &http::index(&repository)?)?;
     let target = bench.place.fresh("memory/http/target")?;
-    let base = format!("http://{}", nginx.plain());
+    let base = web.base();
     let sections = http::sections(&base, "index = \"index.json\"\n", None, &target);
     first(bench, table, "http", "an index", &sections)
 }

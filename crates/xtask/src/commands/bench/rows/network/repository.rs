@@ -26,11 +26,13 @@ impl Repository {
         Ok(repository)
     }
 
-    /// Changes one file and commits that.
-    pub(super) fn change(&self, version: usize) -> Result<()> {
-        let text = format!("changed {version}, and longer than before\n");
-        write(&self.files().join("d0/file-0.md"), text.as_bytes())?;
-        self.commit()
+    /// Changes one file, commits that, and returns its path.
+    pub(super) fn change(&self, version: usize) -> Result<&'static str> {
+        let path = "d0/file-0.md";
+        let text = format!("changed {version}, and no longer as it was\n");
+        write(&self.files().join(path), text.as_bytes())?;
+        self.commit()?;
+        Ok(path)
     }
 
     /// Returns its directory.
