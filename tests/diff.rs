@@ -93,7 +93,7 @@ fn a_patch_is_what_a_sync_then_does() -> TestResult {
     origin.write("with space.md", "one\ntwo\nthree\n")?;
     origin.write("new/file.md", "new\n")?;
     origin.write("binary.bin", "a\0c")?;
-    origin.write("large.txt", "x\n".repeat(1024 * 1024))?;
+    origin.write("large.csv", "x\n".repeat(1024 * 1024))?;
 
     let before = everything(&home)?;
     let text = home.ok(&["diff", "team", "--patch"])?;
@@ -110,7 +110,7 @@ fn a_patch_is_what_a_sync_then_does() -> TestResult {
         "--- /dev/null",
         "+++ b/new/file.md",
         "Binary files a/binary.bin and b/binary.bin differ",
-        "Binary files /dev/null and b/large.txt differ",
+        "Binary files /dev/null and b/large.csv differ",
     ] {
         ensure!(
             text.lines().any(|known| known == line),

@@ -87,6 +87,8 @@ fn of_everyday_commands() -> TestResult {
     hold(&home, "pull", &["pull", "team"], 7)?;
     hold(&home, "why", &["why", "agents/a.md"], 0)?;
     hold(&home, "verify", &["verify"], 0)?;
+    hold(&home, "list", &["list", "--kind", "file"], 0)?;
+    hold(&home, "audit", &["audit"], 0)?;
     hold(&home, "history", &["history", "-n", "2"], 0)?;
     hold(
         &home,

@@ -3,6 +3,7 @@
 mod harness;
 
 mod api;
+mod audit;
 mod completions;
 mod config;
 mod conflicts;
@@ -21,6 +22,7 @@ mod json_snapshots;
 mod kill;
 #[cfg(feature = "failpoints")]
 mod kill_choices;
+mod list;
 mod logs;
 mod man;
 #[cfg(feature = "failpoints")]

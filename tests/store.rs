@@ -363,7 +363,7 @@ fn a_lost_database_is_rebuilt_and_edits_are_kept() -> TestResult {
 fn a_content_that_is_damaged_in_the_store_is_told_fetched_again_and_restored() -> TestResult {
     let home = Home::with_one_source()?;
     let large = "0123456789abcdef".repeat(1 << 17);
-    home.origin("team").write("big.md", &large)?;
+    home.origin("team").write("big.bin", &large)?;
     home.origin("team").write("a.md", "a\n")?;
     let daemon = home.start()?;
     home.ok(&["sync"])?;
@@ -379,18 +379,18 @@ fn a_content_that_is_damaged_in_the_store_is_told_fetched_again_and_restored() -
     file.write_all(b"X")?;
     drop(file);
     let target = home.target("agents");
-    target.remove("big.md")?;
+    target.remove("big.bin")?;
     target.remove("a.md")?;
 
     let (repair, _) = home.json(&["verify", "agents", "--repair"])?;
     ensure!(repair.to_string().contains("is damaged"), "{repair:#}");
     ensure!(target.read("a.md")? == "a\n", "the rest was not repaired");
-    ensure!(!target.has("big.md"), "damaged bytes were published");
+    ensure!(!target.has("big.bin"), "damaged bytes were published");
     home.ok(&["sync"])?;
-    ensure!(target.read("big.md")? == large);
+    ensure!(target.read("big.bin")? == large);
 
-    target.remove("big.md")?;
+    target.remove("big.bin")?;
     home.ok(&["verify", "agents", "--repair"])?;
-    ensure!(target.read("big.md")? == large);
+    ensure!(target.read("big.bin")? == large);
     daemon.stop()
 }

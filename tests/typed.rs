@@ -46,7 +46,7 @@ fn a_mistyped_name_is_told_what_was_meant() -> TestResult {
         (&["sycn"][..], "hint: did you mean `sync`?"),
         (&["run", "shwo", "1"], "hint: did you mean `show`?"),
         (&["sync", "--forse"], "hint: did you mean `--force`?"),
-        (&["list"], "hint: see `homing --help`"),
+        (&["enumerate"], "hint: see `homing --help`"),
         (&["resolve", "team"], "hint: see `homing resolve --help`"),
     ] {
         let outcome = home.homing(typed)?;

@@ -86,6 +86,9 @@ pub struct DaemonShown {
     pub socket: String,
     /// Runs that move files at the same time.
     pub max_runs: usize,
+    /// Connections to one host at the same time.
+    #[serde(default)]
+    pub per_host: usize,
     /// A run that does not move for this long is ended.
     pub stall_timeout_ms: u64,
     /// A run that takes this long is ended.
@@ -111,7 +114,7 @@ pub struct SourceShown {
     pub id: String,
     /// Its kind.
     pub kind: String,
-    /// Where it is.
+    /// Where it is: a directory, or a URL.
     pub root: String,
     /// Only this subdirectory.
     #[serde(default)]
@@ -200,6 +203,12 @@ pub struct TargetShown {
     pub new_files_to: Option<String>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// The kinds of items that are published: `agent`, `skill`, `command`, `file`.
+    #[serde(default)]
+    pub include_kinds: Vec<String>,
+    /// What becomes of an item with a blocking finding: `block`, `warn` or `allow`.
+    #[serde(default)]
+    pub on_finding: String,
     /// What runs after a publish changed something.
     #[serde(default)]
     pub after: Vec<String>,

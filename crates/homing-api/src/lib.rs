@@ -10,6 +10,7 @@ mod edit;
 mod event;
 mod files;
 mod item;
+mod items;
 mod pause;
 mod problem;
 mod reload;
@@ -44,6 +45,7 @@ pub use event::{
 };
 pub use files::{File, Files, FilesQuery};
 pub use item::{Item, ItemAction, Version};
+pub use items::{Finding, ItemKind, ItemsQuery, KnownItem, KnownItems, Level, Placement};
 pub use pause::{Pause, PauseRequest, Pauses};
 pub use problem::{Exit, Problem, ProblemKind};
 pub use reload::{Changes, Reloaded};

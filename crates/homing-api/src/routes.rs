@@ -22,6 +22,8 @@ pub const SOURCE: &str = "/v1/sources/{id}";
 pub const SOURCE_RUNS: &str = "/v1/sources/{id}/runs";
 /// `GET` [`crate::FilesQuery`]: [`crate::Files`].
 pub const SOURCE_FILES: &str = "/v1/sources/{id}/files";
+/// `GET` [`crate::ItemsQuery`]: [`crate::KnownItems`].
+pub const ITEMS: &str = "/v1/items";
 /// `GET` [`crate::DiffQuery`]: [`crate::Diff`].
 pub const SOURCE_DIFF: &str = "/v1/sources/{id}/diff";
 /// `POST` [`crate::ReleaseRequest`]: the finished [`crate::Run`].

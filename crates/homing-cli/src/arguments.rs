@@ -78,6 +78,15 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// List what Homing holds of a source
     Files(FilesArgs),
+    /// List agents, skills and commands: version, source, where they are published, findings
+    ///
+    /// Without a NAME: of every source.
+    List(ListArgs),
+    /// Tell what is to be said against what the sources hold: file, line, rule
+    ///
+    /// Without a NAME: of every source. Ends with exit code 3 when a finding is blocking; a target publishes no item that
+    /// has one, unless its `on_finding` says so.
+    Audit(AuditArgs),
     /// List open conflicts, each with the command that decides it
     Conflicts(ConflictsArgs),
     /// Decide conflicts
@@ -243,6 +252,50 @@ pub(crate) struct FilesArgs {
     #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "10",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) recent: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of these sources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Only items of this kind
+    #[arg(long)]
+    pub(crate) kind: Option<Kind>,
+}
+
+/// A kind of items, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Markdown that describes an agent
+    Agent,
+    /// A directory with a SKILL.md
+    Skill,
+    /// Markdown that you call by its name
+    Command,
+    /// Anything else
+    File,
+}
+
+impl Kind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Skill => "skill",
+            Self::Command => "command",
+            Self::File => "file",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only of these sources
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Print SARIF 2.1.0, for code hosts and editors
+    #[arg(long)]
+    pub(crate) sarif: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-/// Returns a text in which nothing moves the cursor, starts a line or turns the writing round.
+/// Returns a text in which nothing moves the cursor, starts a line, turns the writing round or hides a text.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| {
         c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
     };
     if !text.contains(harmful) {
         return Cow::Borrowed(text);

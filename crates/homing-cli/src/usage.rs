@@ -98,8 +98,8 @@ mod tests {
                 "did you mean `sync`? See `homing --help`",
             ),
             (
-                "homing list",
-                "unrecognized subcommand 'list'",
+                "homing enumerate",
+                "unrecognized subcommand 'enumerate'",
                 "see `homing --help`",
             ),
             (

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use homing_api::{
-    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ManyRunsRequest, PauseRequest, Pauses,
-    PruneRequest, Pruned, ReleaseRequest, Reloaded, RequestVerb, ResolveRequest, ResolveWith, Run,
-    RunRequest, Runs, RunsQuery, Source, StartedRuns, Status, StoreCheck, StoreCheckRequest,
-    StoreSize, Targets, Vacuumed, Verification, VerifyRequest, VersionInfo, Why, WithdrawQuery,
-    format_wait, routes,
+    Conflicts, ConflictsQuery, Diff, Files, FilesQuery, ItemsQuery, KnownItems, ManyRunsRequest,
+    PauseRequest, Pauses, PruneRequest, Pruned, ReleaseRequest, Reloaded, RequestVerb,
+    ResolveRequest, ResolveWith, Run, RunRequest, Runs, RunsQuery, Source, StartedRuns, Status,
+    StoreCheck, StoreCheckRequest, StoreSize, Targets, Vacuumed, Verification, VerifyRequest,
+    VersionInfo, Why, WithdrawQuery, format_wait, routes,
 };
 use hyper::Method;
 
@@ -186,6 +186,21 @@ impl Client {
         self.ask(
             Method::DELETE,
             &routes::with_id(routes::RUN, &id.to_string()),
+            Payload::Nothing,
+            QUICK,
+        )
+        .await
+    }
+
+    /// `GET /v1/items`.
+    pub async fn items(&self, query: &ItemsQuery) -> Result<KnownItems, ClientError> {
+        let pairs = [
+            ("kind", query.kind.as_deref()),
+            ("finding", query.finding.as_deref()),
+        ];
+        self.ask(
+            Method::GET,
+            &routes::with_query(routes::ITEMS, &pairs),
             Payload::Nothing,
             QUICK,
         )

@@ -45,16 +45,15 @@ impl Config {
                 continue;
             };
             let known = in_force.tokens.remove(id);
-            if known
-                .as_ref()
-                .is_some_and(|(token, kind)| *token == wanted && *kind == source.kind)
-            {
+            if known.as_ref().is_some_and(|(token, kind)| {
+                *token == wanted && kind.is_one_place_with(&source.kind)
+            }) {
                 continue;
             }
             waiting.push(format!("sources.{id}.token"));
             // What the old one prints is not for another place.
             source.token = known
-                .filter(|(_, kind)| *kind == source.kind)
+                .filter(|(_, kind)| kind.is_one_place_with(&source.kind))
                 .map(|(token, _)| token);
         }
         for (id, target) in &mut self.targets {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use homing_core::{Cron, IdError, ItemKey, Policy, SourceId, TargetId};
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
+use url::Url;
 
 use crate::diagnostic::Complaints;
 use crate::section::{Section, wrong_type};
@@ -47,6 +48,8 @@ pub struct DaemonConfig {
     pub socket: PathBuf,
     /// Runs that move files at the same time.
     pub max_runs: usize,
+    /// Connections to one host at the same time.
+    pub per_host: usize,
     /// A run that does not move for this long is ended.
     pub stall_timeout: Duration,
     /// A run that takes this long is ended.
@@ -94,6 +97,89 @@ pub enum SourceKind {
         /// Where it is; absolute, links not resolved.
         root: PathBuf,
     },
+    /// Files of an HTTP server.
+    Http {
+        /// Where they are; without user, password and what looks like a secret.
+        url: Url,
+        /// How it is known what there is.
+        listing: HttpListing,
+        /// Whose password the token is; `None`: it is a bearer token.
+        user: Option<String>,
+        /// Certificates that are trusted beside the system's; absolute.
+        ca_file: Option<PathBuf>,
+    },
+    /// A repository of GitHub, or of a server that speaks like it.
+    Github {
+        /// `https://HOST/OWNER/REPOSITORY`.
+        url: Url,
+        /// The base of its API, where that is not known from the host.
+        api: Option<Url>,
+        /// A branch, tag or full commit; `None`: the default branch.
+        reference: Option<String>,
+    },
+}
+
+impl SourceKind {
+    /// Returns the word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dir { .. } => "dir",
+            Self::Http { .. } => "http",
+            Self::Github { .. } => "github",
+        }
+    }
+
+    /// Returns where it is, as it may be shown.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Dir { root } => root.display().to_string(),
+            Self::Http { url, .. } | Self::Github { url, .. } => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.set_fragment(None);
+                url.into()
+            }
+        }
+    }
+
+    /// Tells whether a secret that one is given may be given to the other: whether they are one place.
+    pub(crate) fn is_one_place_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Http {
+                    url, user, ca_file, ..
+                },
+                Self::Http {
+                    url: other_url,
+                    user: other_user,
+                    ca_file: other_ca_file,
+                    ..
+                },
+            ) => (url, user, ca_file) == (other_url, other_user, other_ca_file),
+            (
+                Self::Github { url, api, .. },
+                Self::Github {
+                    url: other_url,
+                    api: other_api,
+                    ..
+                },
+            ) => (url, api) == (other_url, other_api),
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// How it is known what there is at a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpListing {
+    /// These paths below it.
+    Files(Vec<String>),
+    /// A document at this path below it, or at this URL, lists them.
+    Index(String),
+    /// Agent Skills discovery.
+    AgentSkills,
+    /// It is an archive.
+    Archive,
 }
 
 /// Whether and how edits go back to the origin.
@@ -175,6 +261,65 @@ pub enum Deletions {
     Keep,
 }
 
+/// A kind of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A Markdown file that describes an agent.
+    Agent,
+    /// A directory with a `SKILL.md`.
+    Skill,
+    /// A Markdown file that a person calls by its name.
+    Command,
+    /// Anything else.
+    File,
+}
+
+impl Kind {
+    /// All kinds, with the words for them.
+    pub const WORDS: [(&str, Self); 4] = [
+        ("agent", Self::Agent),
+        ("skill", Self::Skill),
+        ("command", Self::Command),
+        ("file", Self::File),
+    ];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, kind)| *kind == self)
+            .map_or("file", |(word, _)| word)
+    }
+}
+
+/// What becomes of an item with a blocking finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFinding {
+    /// It is not published; the last version without stays.
+    Block,
+    /// It is published, and each run tells of it.
+    Warn,
+    /// It is published.
+    Allow,
+}
+
+impl OnFinding {
+    /// All of them, with the words for them.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("block", Self::Block),
+        ("warn", Self::Warn),
+        ("allow", Self::Allow),
+    ];
+
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, found)| *found == self)
+            .map_or("block", |(word, _)| word)
+    }
+}
+
 /// `[targets.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetConfig {
@@ -190,6 +335,10 @@ pub struct TargetConfig {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// The kinds of items that are published, at least one, each once.
+    pub include_kinds: Vec<Kind>,
+    /// See [`OnFinding`].
+    pub on_finding: OnFinding,
     /// What runs after a publish changed something: a program and its arguments; empty: nothing.
     pub after: Vec<String>,
     /// How long that may take.

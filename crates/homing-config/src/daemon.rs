@@ -16,6 +16,7 @@ pub(crate) const KEYS: &[&str] = &[
     "data_dir",
     "socket",
     "max_runs",
+    "per_host",
     "stall_timeout",
     "run_timeout",
     "shutdown_grace",
@@ -24,14 +25,14 @@ pub(crate) const KEYS: &[&str] = &[
     "log",
     "log_format",
 ];
-const LATER: &[&str] = &["per_host"];
 const MAX_RUNS: u64 = 256;
+const MAX_PER_HOST: u64 = 100;
 /// The longest path that fits into a socket address beside its closing NUL.
 const MAX_SOCKET_BYTES: usize = 107;
 
 /// Reads it. Where state and socket are was decided before; here the two keys are only judged.
 pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> DaemonConfig {
-    section.check_keys(KEYS, LATER);
+    section.check_keys(KEYS, &[]);
     let base = locations
         .config_file
         .parent()
@@ -41,10 +42,12 @@ pub(crate) fn read(section: &Section<'_>, locations: &Locations, env: &Env) -> D
     section.get("socket", |value| fits_an_address(path(value)?));
     let second = Duration::from_secs(1);
     let max_runs = section.get_or_default("max_runs", number(1, MAX_RUNS));
+    let per_host = section.get_or_default("per_host", number(1, MAX_PER_HOST));
     DaemonConfig {
         data_dir: locations.data_dir.clone(),
         socket: locations.socket.clone(),
         max_runs: usize::try_from(max_runs).expect("it is at most 256"),
+        per_host: usize::try_from(per_host).expect("it is at most 100"),
         stall_timeout: section.get_or_default("stall_timeout", duration(second)),
         run_timeout: section.get_or_default("run_timeout", duration(second)),
         shutdown_grace: section.get_or_default("shutdown_grace", duration(Duration::ZERO)),

@@ -28,8 +28,8 @@ mod values;
 
 pub use commands::Commands;
 pub use config::{
-    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, Layout, LogFormat, PushMode, SCHEMA,
-    SourceConfig, SourceKind, TargetConfig,
+    AtStart, Config, DaemonConfig, Deletions, EXAMPLE, HttpListing, Kind, Layout, LogFormat,
+    OnFinding, PushMode, SCHEMA, SourceConfig, SourceKind, TargetConfig,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};

@@ -205,7 +205,8 @@ fn is_secret_key(key: &str) -> bool {
         .any(|part| is_secret_name(part.trim_matches(['"', '\''])))
 }
 
-fn is_secret_name(name: &str) -> bool {
+/// Tells whether what is called so is a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_lowercase();
     NAMES.iter().any(|part| name.contains(part))
         || name.len() <= LONGEST_SLIP && strsim::damerau_levenshtein(&name, "token") <= 2

@@ -119,30 +119,27 @@ pub(crate) fn check(
         resolved: Resolved::new(path),
         span: span.clone(),
     };
-    let root = |source: &SourceRead| match &source.config.kind {
-        SourceKind::Dir { root } => root.clone(),
-    };
-    let selected: Vec<Place> = sources
+    let local: Vec<(&SourceRead, &PathBuf)> = sources
         .iter()
-        .map(|source| {
-            let root = root(source);
+        .filter_map(|source| match &source.config.kind {
+            SourceKind::Dir { root } => Some((source, root)),
+            SourceKind::Http { .. } | SourceKind::Github { .. } => None,
+        })
+        .collect();
+    let selected: Vec<Place> = local
+        .iter()
+        .map(|(source, root)| {
             let path = source
                 .config
                 .path
                 .as_ref()
-                .map_or(root.clone(), |path| root.join(path.as_str()));
+                .map_or((*root).clone(), |path| root.join(path.as_str()));
             place(format!("source `{}`", source.id), &path, &source.root_span)
         })
         .collect();
-    let roots: Vec<Place> = sources
+    let roots: Vec<Place> = local
         .iter()
-        .map(|source| {
-            place(
-                format!("source `{}`", source.id),
-                &root(source),
-                &source.root_span,
-            )
-        })
+        .map(|(source, root)| place(format!("source `{}`", source.id), root, &source.root_span))
         .collect();
     let published: Vec<Place> = targets
         .iter()

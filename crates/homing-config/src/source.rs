@@ -1,6 +1,10 @@
 //! `[sources.NAME]`.
 
+mod address;
+mod kind;
+
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use homing_core::{Cron, ItemKey, Policy, SourceId};
@@ -8,13 +12,20 @@ use ignore::gitignore::GitignoreBuilder;
 
 use crate::config::{AtStart, PushMode, SourceConfig, SourceKind};
 use crate::section::{Section, boolean, duration, number, size, text, time_zone, word};
-use crate::values::{ValueError, expand_path};
+use crate::source::kind::Kind;
+use crate::values::ValueError;
 use crate::{Env, Locations, secret};
 
 /// What may stand in it.
 pub(crate) const KEYS: &[&str] = &[
     "kind",
     "root",
+    "url",
+    "files",
+    "index",
+    "agent_skills",
+    "archive",
+    "ref",
     "path",
     "include",
     "exclude",
@@ -31,12 +42,13 @@ pub(crate) const KEYS: &[&str] = &[
     "max_total_size",
     "max_files",
     "token",
+    "user",
+    "ca_file",
+    "api",
     "enabled",
 ];
-const LATER: &[&str] = &["url", "ref", "signature"];
+const LATER: &[&str] = &["signature"];
 const LATER_KINDS: &[&str] = &[
-    "http",
-    "github",
     "git",
     "agentfs",
     "cloud-files",
@@ -47,7 +59,7 @@ const MAX_FILES: u64 = 10_000_000;
 /// A schedule that is denser would keep the disk busy for nothing.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A source and where its root is in the file.
+/// A source and where its place, a root or a URL, is in the file.
 pub(crate) struct SourceRead {
     pub(crate) id: SourceId,
     pub(crate) config: SourceConfig,
@@ -61,17 +73,11 @@ pub(crate) fn read(
     locations: &Locations,
     env: &Env,
 ) -> Option<SourceRead> {
-    let kind = section.require("kind", "\"dir\"", word(&[("dir", ())], LATER_KINDS));
-    let base = locations
-        .config_file
-        .parent()
-        .unwrap_or(&locations.config_file);
+    let kind = section.require("kind", "\"dir\"", word(&Kind::WORDS, LATER_KINDS));
     // The keys of another kind are not to be judged; those that every kind has are.
-    let root = kind.and_then(|_| {
-        section.check_keys(KEYS, LATER);
-        section.require("root", "\"/mnt/team/agents\"", |value| {
-            expand_path(&text(value)?, base, env.home.as_deref())
-        })
+    let place = kind.and_then(|kind| {
+        check_keys(kind.value, section);
+        kind::read(kind.value, section, locations, env)
     });
     let path = section
         .get("path", |value| subdirectory(&text(value)?))
@@ -108,12 +114,12 @@ pub(crate) fn read(
     let policies = [Policy::Ask, Policy::Ours, Policy::Theirs, Policy::Union]
         .map(|policy| (policy.as_str(), policy));
     let config = SourceConfig {
-        kind: SourceKind::Dir {
-            root: root
-                .as_ref()
-                .map(|root| root.value.clone())
-                .unwrap_or_default(),
-        },
+        kind: place.as_ref().map_or_else(
+            || SourceKind::Dir {
+                root: PathBuf::new(),
+            },
+            |place| place.kind.clone(),
+        ),
         path,
         include: patterns(section, "include"),
         exclude: patterns(section, "exclude"),
@@ -159,8 +165,37 @@ pub(crate) fn read(
     Some(SourceRead {
         id,
         config,
-        root_span: root?.span,
+        root_span: place?.span,
     })
+}
+
+/// Complains about keys that no kind has, and about those of other kinds.
+fn check_keys(kind: Kind, section: &Section<'_>) {
+    section.check_keys(KEYS, LATER);
+    for key in section.table.into_iter().flat_map(|table| table.keys()) {
+        let name = key.get_ref().as_ref();
+        let of = |kind: Kind| kind.keys().contains(&name);
+        let others: Vec<&str> = Kind::WORDS
+            .iter()
+            .filter(|(_, other)| of(*other))
+            .map(|(word, _)| *word)
+            .collect();
+        if !others.is_empty() && !of(kind) {
+            section.complain(
+                key.span(),
+                format!(
+                    "`{name}` in {} is a key of the kind `{}`, and this source is of the kind `{}`",
+                    section.title,
+                    others.join("` and `"),
+                    kind.word()
+                ),
+                Some(format!(
+                    "remove it; its own keys are: {}",
+                    kind.keys().join(", ")
+                )),
+            );
+        }
+    }
 }
 
 fn cron(text: &str) -> Result<Cron, ValueError> {

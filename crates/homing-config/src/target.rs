@@ -6,7 +6,7 @@ use std::time::Duration;
 use homing_core::{SourceId, TargetId};
 
 use crate::commands::command;
-use crate::config::{Deletions, Layout, PushMode, TargetConfig};
+use crate::config::{Deletions, Kind, Layout, OnFinding, PushMode, TargetConfig};
 use crate::section::{Located, Section, duration, suggest, text, word};
 use crate::source::SourceRead;
 use crate::values::expand_path;
@@ -20,10 +20,12 @@ pub(crate) const KEYS: &[&str] = &[
     "deletions",
     "new_files_to",
     "allow_active",
+    "include_kinds",
+    "on_finding",
     "after",
     "hook_timeout",
 ];
-const LATER: &[&str] = &["tool", "include_kinds", "on_finding"];
+const LATER: &[&str] = &["tool"];
 
 const SHORTEST_HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,8 @@ pub(crate) fn read(
             );
         }
     }
+    let include_kinds = read_kinds(section);
+    let on_finding = section.get_or_default("on_finding", word(&OnFinding::WORDS, &[]));
     let after = command(section, "after", env);
     let hook_timeout = section.get_or_default("hook_timeout", duration(SHORTEST_HOOK_TIMEOUT));
     let layout = section.get_or_default(
@@ -92,6 +96,8 @@ pub(crate) fn read(
         deletions,
         new_files_to,
         allow_active: allow_active.into_iter().map(|name| name.value).collect(),
+        include_kinds,
+        on_finding,
         after,
         hook_timeout,
     };
@@ -139,6 +145,44 @@ fn read_from(section: &Section<'_>, sources: &KnownSources<'_>) -> Vec<SourceId>
         }
     }
     from
+}
+
+/// Reads the kinds of items; all of them where none are named.
+fn read_kinds(section: &Section<'_>) -> Vec<Kind> {
+    let all = || Kind::WORDS.iter().map(|(_, kind)| *kind).collect();
+    let Some(names) = section.texts("include_kinds") else {
+        return all();
+    };
+    let words: Vec<&str> = Kind::WORDS.iter().map(|(word, _)| *word).collect();
+    let mut kinds = Vec::new();
+    if names.is_empty() {
+        let value = section.table.and_then(|table| table.get("include_kinds"));
+        section.complain(
+            value.map_or(section.header.clone(), toml::Spanned::span),
+            "include_kinds: a target without a kind would stay empty",
+            Some(format!("name one or more of: {}", words.join(", "))),
+        );
+    }
+    for name in names {
+        let found = Kind::WORDS.iter().find(|(word, _)| *word == name.value);
+        match found {
+            None => section.complain(
+                name.span,
+                format!(
+                    "include_kinds: there is no kind `{}`",
+                    name.value.escape_debug()
+                ),
+                Some(suggest(&name.value, &words, "kinds are")),
+            ),
+            Some((word, kind)) if kinds.contains(kind) => section.complain(
+                name.span,
+                format!("include_kinds: `{word}` is named twice"),
+                Some("remove one".to_owned()),
+            ),
+            Some((_, kind)) => kinds.push(*kind),
+        }
+    }
+    kinds
 }
 
 fn read_new_files_to(

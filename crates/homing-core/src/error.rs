@@ -164,6 +164,8 @@ pub enum ProblemKind {
     Limit,
     /// A file that a tool would run or obey, blocked by the target.
     Active,
+    /// A blocking finding in an item.
+    Finding,
     /// Two sources offer one path or name; one lost.
     Shadowed,
     /// Nothing matched the selection.

@@ -1,17 +1,24 @@
 //! From the configuration to what the engine is told to do.
 
+mod http;
+mod remote;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Layout, PushMode, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, PushMode, SourceConfig,
+    SourceKind, TargetConfig,
 };
-use homing_core::{ContentHash, Limits, SideError};
+use homing_core::{ContentHash, Limits, Side, SideError, SourceId};
 use homing_engine as engine;
+use homing_items as items;
 use homing_side_dir::{DirOptions, DirSide};
 use jiff::tz::TimeZone;
+use url::Url;
+
+pub(crate) use self::remote::Remotes;
 
 /// How an invalid configuration is mended.
 pub(crate) const MEND: &str =
@@ -39,13 +46,15 @@ pub(crate) fn specs(
         }
     };
     let timezone = config.daemon.timezone.as_ref();
+    let remotes = Remotes::new(config.daemon.per_host, env);
     let sources = config
         .sources
         .iter()
         .map(|(id, config)| {
             Ok((
                 id.clone(),
-                source(config, timezone).map_err(in_section(format!("sources.{id}")))?,
+                source(id, config, timezone, &remotes)
+                    .map_err(in_section(format!("sources.{id}")))?,
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
@@ -85,26 +94,44 @@ pub(crate) fn config_problem(error: &ConfigError) -> Box<Problem> {
 
 /// Builds a source.
 pub(crate) fn source(
+    id: &SourceId,
     config: &SourceConfig,
     timezone: Option<&TimeZone>,
+    remotes: &Remotes,
 ) -> Result<engine::SourceSpec, SideError> {
-    let SourceKind::Dir { root } = &config.kind;
-    let origin = DirSide::new(DirOptions {
-        root: root.clone(),
-        path: config.path.as_ref().map(ToString::to_string),
-        include: config.include.clone(),
-        exclude: config.exclude.clone(),
-        limits: Limits {
-            max_file_size: config.max_file_size,
-            max_total_size: config.max_total_size,
-            max_files: usize::try_from(config.max_files).unwrap_or(usize::MAX),
-        },
-        create_root: false,
-    })?;
+    let origin: Arc<dyn Side> = match &config.kind {
+        SourceKind::Dir { root } => Arc::new(DirSide::new(DirOptions {
+            root: root.clone(),
+            path: config.path.as_ref().map(ToString::to_string),
+            include: config.include.clone(),
+            exclude: config.exclude.clone(),
+            limits: limits(config),
+            create_root: false,
+        })?),
+        SourceKind::Http {
+            url,
+            listing,
+            user,
+            ca_file,
+        } => http::side(
+            id,
+            config,
+            url,
+            listing,
+            user.as_deref(),
+            ca_file.as_ref(),
+            remotes,
+        )?,
+        SourceKind::Github { .. } => {
+            return Err(SideError::Config {
+                message: "the kind `github` is not supported by this version".to_owned(),
+            });
+        }
+    };
     Ok(engine::SourceSpec {
-        kind: "dir".to_owned(),
-        url: root.display().to_string(),
-        origin: Arc::new(origin),
+        kind: config.kind.word().to_owned(),
+        url: config.kind.place(),
+        origin,
         priority: config.priority,
         push: match config.push {
             PushMode::Never => engine::PushMode::Never,
@@ -123,6 +150,15 @@ pub(crate) fn source(
         watch: config.watch,
         enabled: config.enabled,
     })
+}
+
+/// Returns how much a source may bring.
+fn limits(config: &SourceConfig) -> Limits {
+    Limits {
+        max_file_size: config.max_file_size,
+        max_total_size: config.max_total_size,
+        max_files: usize::try_from(config.max_files).unwrap_or(usize::MAX),
+    }
 }
 
 fn cadence(config: &SourceConfig, timezone: Option<&TimeZone>) -> Option<engine::Cadence> {
@@ -156,6 +192,12 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
         },
         new_files_to: config.new_files_to.clone(),
         allow_active: config.allow_active.clone(),
+        include_kinds: config.include_kinds.iter().copied().map(kind).collect(),
+        on_finding: match config.on_finding {
+            OnFinding::Block => engine::OnFinding::Block,
+            OnFinding::Warn => engine::OnFinding::Warn,
+            OnFinding::Allow => engine::OnFinding::Allow,
+        },
         hook: (!config.after.is_empty()).then(|| engine::Hook {
             command: config.after.clone(),
             timeout: config.hook_timeout,
@@ -168,18 +210,34 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
 fn selection(config: &SourceConfig) -> String {
     use std::os::unix::ffi::OsStrExt;
 
-    let SourceKind::Dir { root } = &config.kind;
+    let (place, ways): (Vec<&[u8]>, Vec<&str>) = match &config.kind {
+        SourceKind::Dir { root } => (vec![b"dir", root.as_os_str().as_bytes()], Vec::new()),
+        SourceKind::Http { url, listing, .. } => {
+            (vec![b"http", url.as_str().as_bytes()], http::words(listing))
+        }
+        SourceKind::Github {
+            url,
+            api,
+            reference,
+        } => (
+            vec![
+                b"github",
+                url.as_str().as_bytes(),
+                api.as_ref().map_or("", Url::as_str).as_bytes(),
+                reference.as_deref().unwrap_or("").as_bytes(),
+            ],
+            Vec::new(),
+        ),
+    };
     let path = config.path.as_ref().map_or("", |path| path.as_str());
-    let place = fingerprint([
-        b"dir".as_slice(),
-        root.as_os_str().as_bytes(),
-        path.as_bytes(),
-    ]);
+    let place = fingerprint(place.into_iter().chain([path.as_bytes()]));
     let includes = config.include.len().to_string();
     let patterns = config.include.iter().chain(&config.exclude);
-    let filters = std::iter::once(&includes)
-        .chain(patterns)
-        .map(String::as_bytes);
+    let filters = std::iter::once(includes.as_str())
+        .chain(patterns.map(String::as_str))
+        // A kind that has none keeps the fingerprint that it had.
+        .chain(ways)
+        .map(str::as_bytes);
     format!("{place}/{}", fingerprint(filters))
 }
 
@@ -191,6 +249,16 @@ fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
         text.extend_from_slice(part);
     }
     ContentHash::of(&text)
+}
+
+/// Returns a kind as the engine calls it.
+fn kind(kind: Kind) -> items::Kind {
+    match kind {
+        Kind::Agent => items::Kind::Agent,
+        Kind::Skill => items::Kind::Skill,
+        Kind::Command => items::Kind::Command,
+        Kind::File => items::Kind::File,
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::io::{self, Read};
 
 use homing_api::{CheckRequest, SourceCheck, SourceChecks, TokenCheck};
 use homing_config::{Config, Env, Locations, SourceConfig, SourceKind};
-use homing_core::Examined;
+use homing_core::{Examined, SourceId};
 use homing_engine::EngineError;
 
+use crate::assemble::Remotes;
 use crate::start::StartError;
 use crate::{assemble, convert, secrets, shown};
 
@@ -50,18 +51,19 @@ async fn check(config: &Config, wanted: &[String], env: &Env) -> Result<SourceCh
             });
         }
     }
+    let remotes = Remotes::new(config.daemon.per_host, env);
     let mut sources = Vec::new();
     for (id, source) in &config.sources {
         if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
-            sources.push(look(id.to_string(), source, env).await);
+            sources.push(look(id, source, &remotes, env).await);
         }
     }
     Ok(SourceChecks { sources })
 }
 
 /// Looks at what the first run of a source would take, and sees whether its secret is there.
-async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
-    let (place, examined) = match assemble::source(source, None) {
+async fn look(id: &SourceId, source: &SourceConfig, remotes: &Remotes, env: &Env) -> SourceCheck {
+    let (place, examined) = match assemble::source(id, source, None, remotes) {
         Ok(spec) => (spec.url.clone(), spec.origin.examine().await),
         Err(error) => (String::new(), Err(error)),
     };
@@ -76,9 +78,7 @@ async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
         token = Some(TokenCheck {
             from: shown::secret(place),
             found: found.is_ok(),
-            used: match source.kind {
-                SourceKind::Dir { .. } => false,
-            },
+            used: !matches!(source.kind, SourceKind::Dir { .. }),
         });
     }
     let (examined, error) = match examined {
@@ -89,7 +89,7 @@ async fn look(id: String, source: &SourceConfig, env: &Env) -> SourceCheck {
         ),
     };
     SourceCheck {
-        id,
+        id: id.to_string(),
         place,
         files: examined.files,
         bytes: examined.bytes,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use homing_api as wire;
 use homing_core::{Problem, Version};
 use homing_engine as engine;
+use homing_items::{Kind, Level};
 use jiff::Timestamp;
 
 /// Returns a time as the interface writes it: UTC, milliseconds.
@@ -56,6 +57,51 @@ pub(crate) fn file(report: &engine::FileReport) -> wire::File {
         modified: report.modified,
         held: report.held,
         synced_at: time(report.synced_at),
+    }
+}
+
+/// Returns an item as the interface tells it.
+pub(crate) fn known_item(item: &engine::KnownItem) -> wire::KnownItem {
+    wire::KnownItem {
+        source: item.source.to_string(),
+        enabled: item.is_live,
+        kind: match item.kind {
+            Kind::Agent => wire::ItemKind::Agent,
+            Kind::Skill => wire::ItemKind::Skill,
+            Kind::Command => wire::ItemKind::Command,
+            Kind::File => wire::ItemKind::File,
+        },
+        name: item.name.clone(),
+        path: item.path.to_string(),
+        description: item.description.clone(),
+        version: item.version.clone(),
+        files: item.files,
+        published: item
+            .published
+            .iter()
+            .map(|place| wire::Placement {
+                target: place.target.to_string(),
+                path: place.path.to_string(),
+                current: place.is_current,
+            })
+            .collect(),
+        findings: item
+            .findings
+            .iter()
+            .map(|(path, found)| wire::Finding {
+                rule: found.rule.id().to_owned(),
+                summary: found.rule.summary().to_owned(),
+                level: match found.level() {
+                    Level::Blocking => wire::Level::Blocking,
+                    Level::Warning => wire::Level::Warning,
+                    Level::Note => wire::Level::Note,
+                },
+                message: found.message.clone(),
+                path: path.to_string(),
+                line: found.line,
+                column: found.column,
+            })
+            .collect(),
     }
 }
 

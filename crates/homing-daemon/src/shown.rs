@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use homing_api::{SecretShown, SourceShown, TargetShown};
 use homing_config::{
-    AtStart, Config, Deletions, Layout, PushMode, SecretSource, SourceConfig, SourceKind,
-    TargetConfig,
+    AtStart, Config, Deletions, Layout, PushMode, SecretSource, SourceConfig, TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -41,11 +40,10 @@ impl Shown {
 }
 
 fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceShown {
-    let SourceKind::Dir { root } = &config.kind;
     SourceShown {
         id,
-        kind: "dir".to_owned(),
-        root: root.display().to_string(),
+        kind: config.kind.word().to_owned(),
+        root: config.kind.place(),
         path: config.path.as_ref().map(ToString::to_string),
         include: config.include.clone(),
         exclude: config.exclude.clone(),
@@ -109,6 +107,12 @@ fn target(id: String, config: &TargetConfig) -> TargetShown {
         .to_owned(),
         new_files_to: config.new_files_to.as_ref().map(ToString::to_string),
         allow_active: config.allow_active.clone(),
+        include_kinds: config
+            .include_kinds
+            .iter()
+            .map(|kind| kind.as_str().to_owned())
+            .collect(),
+        on_finding: config.on_finding.as_str().to_owned(),
         after: config.after.clone(),
         hook_timeout_ms: millis(config.hook_timeout),
     }

@@ -103,6 +103,7 @@ pub(crate) fn take_in(
         base: head.and_then(|row| row.base),
         size,
         identity: head.and_then(|row| row.identity.clone()),
+        facts: None,
     };
     // Target and head now agree on the edit, unless it was merged with more.
     let ledger = (version == edit.version).then(|| LedgerRow {

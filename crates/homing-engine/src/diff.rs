@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
 use crate::history;
+use crate::past::look_back;
 use crate::pipeline::plan::publish::{self, PathChange, PublishInput};
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::push::{self, PushInput};
@@ -200,12 +201,13 @@ impl Diff<'_> {
                 Err((error, _)) => self.report.blocked = Some(error.to_string()),
             }
             let known: BTreeSet<ItemKey> = decisions.diverged().cloned().collect();
-            let wanted = decisions
-                .fetches
-                .iter()
-                .filter(|fetch| known.contains(&fetch.key))
-                .cloned()
-                .collect();
+            // Merges need contents, and so does whoever wants to know what is to be said against them.
+            let is_wanted = |fetch: &&FetchRequest| {
+                known.contains(&fetch.key) || self.contents.open(&fetch.item.hash).is_err()
+            };
+            let fetches = decisions.fetches.iter();
+            let wanted =
+                tokio::task::block_in_place(|| fetches.filter(is_wanted).cloned().collect());
             let failed = self.fetch(origin, wanted).await?;
             let contents = Arc::clone(&self.contents);
             let plan = tokio::task::block_in_place(|| {
@@ -353,7 +355,9 @@ impl Diff<'_> {
                 }
             })
             .collect();
-        let catalog = Catalog::merge(id, heads, spec);
+        let contents = Arc::clone(&self.contents) as Arc<dyn Contents>;
+        let (heads, past) = look_back(heads, &state.ledger, spec, contents).await?;
+        let catalog = Catalog::merge(id, heads, spec, &past);
         let paths = state
             .ledger
             .keys()

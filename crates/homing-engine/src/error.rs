@@ -309,9 +309,11 @@ fn side_hint(error: &SideError) -> Option<String> {
             "check the network, the name in `url` and any proxy; it is tried again by itself"
         }
         SideError::Auth { .. } => {
-            "give the user that runs homingd access to it, and mount it writable if it is read-only"
+            "give the user that runs homingd access to it: a mode or a writable mount for files, a `token` that is valid and allows it for a server"
         }
-        SideError::NotFound { .. } => "check that it exists and that its file system is mounted",
+        SideError::NotFound { .. } => {
+            "check that it exists: the path and its mount, or the `url` and what is below it"
+        }
         SideError::Conflict { .. } => "move what stands in the way, then sync again",
         SideError::Changed { .. } => "sync again when nothing writes to it",
         SideError::Untrusted { .. } => {

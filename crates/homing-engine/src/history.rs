@@ -17,6 +17,7 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Changing, "changing"),
     (ProblemKind::Limit, "limit"),
     (ProblemKind::Active, "active"),
+    (ProblemKind::Finding, "finding"),
     (ProblemKind::Shadowed, "shadowed"),
     (ProblemKind::Empty, "empty"),
     (ProblemKind::Rescued, "rescued"),

@@ -32,13 +32,16 @@ mod elsewhere;
 mod engine;
 mod error;
 mod events;
+mod examine;
 mod figures;
 mod files;
 mod filter;
 mod history;
 mod hooks;
+mod items;
 mod merging;
 mod noted;
+mod past;
 mod pause;
 mod pipeline;
 mod progress;
@@ -79,6 +82,7 @@ pub use events::{
     ConflictsChanged, CutOff, Event, Events, Listener, Notice, NoticeKind, RunMoved, Told,
 };
 pub use history::problem_word;
+pub use items::{FindingFilter, KnownItem, KnownItemsRequest, Placement};
 pub use pause::{Pause, PauseReport};
 pub use reload::Touched;
 pub use report::{
@@ -88,7 +92,7 @@ pub use report::{
     TargetStatus, Trigger, Turn, Verb, VerifyReport, WhyCandidate, WhyReport,
 };
 pub use spec::{
-    AtStart, Deletions, Hook, Layout, PushMode, Settings, SourceSpec, Specs, TargetSpec,
+    AtStart, Deletions, Hook, Layout, OnFinding, PushMode, Settings, SourceSpec, Specs, TargetSpec,
 };
 pub use status::Freshness;
 pub use withdraw::{Forget, Withdrawal};

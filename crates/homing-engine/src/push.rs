@@ -299,6 +299,7 @@ impl Rows {
             base: Some(version),
             size,
             identity: item.and_then(|item| item.identity),
+            facts: None,
         });
     }
 }

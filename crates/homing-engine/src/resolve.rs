@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hooks;
 use crate::merging::{Settled, Versions, settle};
+use crate::past::look_back;
 use crate::pipeline::plan::publish::PathChange;
 use crate::pipeline::publish::{Assignment, Rows};
 use crate::report::{Resolution, RunReport, RunRequest, Trigger, Verb};
@@ -89,8 +90,10 @@ async fn in_target(
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }
-    let catalog =
-        crate::catalog::Catalog::merge(id, std::mem::take(&mut turn.state.heads), turn.spec);
+    let heads = std::mem::take(&mut turn.state.heads);
+    let contents = shared.contents();
+    let (heads, past) = look_back(heads, &turn.state.ledger, turn.spec, contents).await?;
+    let catalog = crate::catalog::Catalog::merge(id, heads, turn.spec, &past);
     let entry = catalog.entries.get(&row.key);
     if entry.map(|entry| entry.version) != row.far {
         return Err(EngineError::Rejected {
@@ -203,6 +206,7 @@ async fn in_head(
         base: row.far,
         size: chosen.map_or(0, |(_, size)| size),
         identity: None,
+        facts: None,
     };
     let journal = JournalRow {
         id: 0,

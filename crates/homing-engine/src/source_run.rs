@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use homing_core::{
-    Intake, ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError, SourceId, Step,
-    TargetId,
+    Contents, Intake, ItemKey, Listed, Manifest, Problem, ProblemKind, Revision, SideError,
+    SourceId, Step, TargetId,
 };
 use homing_store::{HeadRow, SourceRow, SourceUpdate, StoredRoot};
 
 use crate::capture;
 use crate::error::EngineError;
+use crate::examine::{self, Examining};
 use crate::filter::Filter;
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::{Consent, guard};
@@ -46,6 +47,8 @@ struct SourceState {
     rebuild_pending: bool,
     /// Unpushed edits wait for a person since the source was pointed elsewhere.
     push_waits: bool,
+    /// Its items were examined by other rules, or never.
+    unexamined: bool,
 }
 
 impl SourceState {
@@ -63,6 +66,8 @@ impl SourceState {
 /// What the survey found, and how it relates to what the source was before.
 struct Surveyed<'a> {
     listing: &'a Manifest,
+    /// By which way contents come, and what was found out about those that came already.
+    contents: Arc<Examining>,
     selection_changed: bool,
     root: Option<StoredRoot>,
     /// What the origin is as a whole, when nothing of it is missing.
@@ -207,6 +212,7 @@ impl<'a> SourceRun<'a> {
         let place = format!("`{}`", self.spec.url);
         let settings = &self.shared.specs.settings;
         let turn = intake::Turn::of(self.shared, self.run);
+        let contents = Arc::new(Examining::over(self.shared.contents()));
         let origin = survey::Origin {
             spec: self.spec,
             store: &self.shared.store,
@@ -214,7 +220,7 @@ impl<'a> SourceRun<'a> {
             head: &state.head,
             // A directory that does not answer must not hold the store open, for which it has no use.
             intake: if self.spec.origin.is_remote() {
-                turn.intake(self.shared)
+                turn.intake(Arc::clone(&contents) as Arc<dyn Contents>)
             } else {
                 Intake::default()
             },
@@ -262,6 +268,7 @@ impl<'a> SourceRun<'a> {
         self.ended.shortfall = shortfall.map(EngineError::Side);
         let origin = Surveyed {
             listing: &listing,
+            contents,
             selection_changed,
             root,
             revision,
@@ -279,6 +286,7 @@ impl<'a> SourceRun<'a> {
     ) -> Result<(), EngineError> {
         let Surveyed {
             listing,
+            contents,
             selection_changed,
             root,
             revision,
@@ -323,13 +331,13 @@ impl<'a> SourceRun<'a> {
         let origin = self.spec.origin.as_ref();
         let requests = decisions.fetches.clone();
         let requests = heal::with_lost(&self.shared.store, requests, listing).await?;
-        let fetched =
-            transfer::fetch_missing(self.run, settings, &self.shared.store, origin, requests)
-                .await?;
+        let way = Arc::clone(&contents) as Arc<dyn Contents>;
+        let store = (&self.shared.store, way);
+        let fetched = transfer::fetch_missing(self.run, settings, store, origin, requests).await?;
         self.ended.bytes += fetched.bytes;
-        let contents = self.shared.contents();
         let plan = tokio::task::block_in_place(|| {
-            let plan = pull::resolve(&input, &decisions, &fetched.failed, contents.as_ref())?;
+            let mut plan = pull::resolve(&input, &decisions, &fetched.failed, contents.as_ref())?;
+            contents.complete(&mut plan.puts, &plan.deletes, &state.head, state.unexamined)?;
             if !plan.items.is_empty() {
                 contents.flush()?;
             }
@@ -358,7 +366,9 @@ impl<'a> SourceRun<'a> {
             revision: revision.filter(|_| is_agreed),
             stored: state.row.as_ref().and_then(record::stored_revision),
         };
-        self.record_head(plan, &filter, push_waits, follows).await?;
+        let is_examined = state.unexamined && !(plan.puts.is_empty() && state.head.is_empty());
+        self.record_head(plan, &filter, push_waits, follows, is_examined)
+            .await?;
         self.run.phase("record", since);
         Ok(())
     }
@@ -369,6 +379,7 @@ impl<'a> SourceRun<'a> {
         filter: &Filter,
         push_waits: bool,
         follows: record::Follows,
+        is_examined: bool,
     ) -> Result<(), EngineError> {
         // Without a target nothing else would tell which items a run took over.
         let no_target = self.targets.is_empty();
@@ -379,6 +390,7 @@ impl<'a> SourceRun<'a> {
             push_waits,
             follows,
             journal_items: no_target,
+            examined: is_examined,
         };
         head.record(self.shared, self.id, self.run).await?;
         self.ended.planned = 0;
@@ -553,6 +565,8 @@ impl<'a> SourceRun<'a> {
                     rebuild_pending: reader.metadata("rebuild_pending")?.as_deref() == Some("1"),
                     push_waits: reader.metadata(&record::push_waits_key(&id))?.as_deref()
                         == Some("1"),
+                    unexamined: reader.metadata(&examine::rules_key(&id))?
+                        != Some(examine::rules()),
                 })
             })
             .await?;

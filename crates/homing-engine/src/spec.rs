@@ -1,6 +1,6 @@
 //! What the engine is told to do: sources and targets with their sides already built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{Policy, Side, SourceId, TargetId};
+use homing_items::Kind;
 
 use crate::cadence::Cadence;
 
@@ -128,6 +129,18 @@ pub enum Deletions {
     Keep,
 }
 
+/// What becomes of an item with a blocking finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFinding {
+    /// It is not published; what was published of it before stays as it was.
+    #[default]
+    Block,
+    /// It is published, and each run tells of it.
+    Warn,
+    /// It is published.
+    Allow,
+}
+
 /// A configured target.
 #[derive(Clone)]
 pub struct TargetSpec {
@@ -145,6 +158,10 @@ pub struct TargetSpec {
     pub new_files_to: Option<SourceId>,
     /// Names of active files that may be published.
     pub allow_active: Vec<String>,
+    /// The kinds of items that are published.
+    pub include_kinds: BTreeSet<Kind>,
+    /// See [`OnFinding`].
+    pub on_finding: OnFinding,
     /// What runs after a publish changed something.
     pub hook: Option<Hook>,
 }

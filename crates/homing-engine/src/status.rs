@@ -140,7 +140,11 @@ impl Engine {
                     states: or_synced(states),
                     files: stored.ledgers.get(id).copied().unwrap_or(0) as u64,
                     conflicts,
-                    conditions: self.withheld(&known.blocked),
+                    conditions: self
+                        .withheld(&known.blocked)
+                        .into_iter()
+                        .chain(known.stopped.iter().map(|message| stopped(message)))
+                        .collect(),
                     error: known.error,
                 }
             })
@@ -379,6 +383,17 @@ impl Engine {
             last_run: known.last_run,
             current_run: known.current.map(|run| run.report()),
         }
+    }
+}
+
+/// Says what a finding keeps from being published as it is.
+fn stopped(message: &str) -> Condition {
+    Condition {
+        kind: "Blocked",
+        holds: true,
+        reason: "Findings".to_owned(),
+        message: message.to_owned(),
+        since: None,
     }
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct Knowledge {
     pub(crate) published: bool,
     /// Items could not be brought up to date.
     pub(crate) has_failed_items: bool,
+    /// What findings keep from being published as it is, a sentence each.
+    pub(crate) stopped: Vec<String>,
     /// What the guard keeps here, by source.
     pub(crate) blocked: BTreeMap<SourceId, Withheld>,
 }
@@ -266,6 +268,7 @@ impl TargetActor {
                     error: done.error.clone(),
                     published: true,
                     has_failed_items: done.has_failed_items(),
+                    stopped: done.stopped.clone(),
                     blocked: done.blocked.clone(),
                 };
                 done.answers(shared, requests, &mut locked(&self.told))

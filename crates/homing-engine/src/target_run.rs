@@ -10,6 +10,7 @@ use homing_store::{LedgerRow, StoredRoot};
 use crate::catalog::Catalog;
 use crate::elsewhere::path_key;
 use crate::error::EngineError;
+use crate::past::look_back;
 use crate::pipeline::plan::publish::{self as plan, PathChange, PublishInput};
 use crate::pipeline::plan::{Consent, guard};
 use crate::pipeline::publish::{Assignment, Rows, carry_out};
@@ -43,6 +44,8 @@ pub(crate) struct Done {
     /// The items that lost their path to others.
     shadowed: BTreeSet<Problem>,
     pub(crate) modified: Vec<(SourceId, ItemKey)>,
+    /// What findings keep from being published as it is.
+    pub(crate) stopped: Vec<String>,
     pub(crate) error: Option<Failure>,
     /// What the guard stopped, by source.
     pub(crate) blocked: BTreeMap<SourceId, Withheld>,
@@ -104,7 +107,10 @@ impl<'a> TargetRun<'a> {
         let (shared, leader) = (self.shared, &self.requests[0].run);
         let settings = &shared.specs.settings;
         let mut state = read_state(shared, self.id).await?;
-        let catalog = Catalog::merge(self.id, std::mem::take(&mut state.heads), self.spec);
+        let heads = std::mem::take(&mut state.heads);
+        let contents = shared.contents();
+        let (heads, past) = look_back(heads, &state.ledger, self.spec, contents).await?;
+        let catalog = Catalog::merge(self.id, heads, self.spec, &past);
         let since = Instant::now();
         self.limits.enter("survey-target", None);
         let paths: BTreeSet<ItemKey> = state
@@ -159,9 +165,14 @@ impl<'a> TargetRun<'a> {
             )?
         } else {
             let place = self.spec.place.as_ref();
-            let fetched =
-                transfer::fetch_missing(&self.limits, settings, &shared.store, place, requests)
-                    .await?;
+            let fetched = transfer::fetch_missing(
+                &self.limits,
+                settings,
+                (&shared.store, shared.contents()),
+                place,
+                requests,
+            )
+            .await?;
             let contents = shared.contents();
             // The merges read and keep contents: they block for as long as they take.
             let plan = tokio::task::block_in_place(|| {
@@ -228,6 +239,7 @@ impl<'a> TargetRun<'a> {
             .partition(|problem| problem.kind == ProblemKind::Shadowed);
         self.done.shadowed = shadowed.into_iter().collect();
         self.done.problems.extend(others);
+        self.done.stopped = catalog.stopped;
         self.done.problems.extend(near.problems);
         self.done.problems.extend(plan.problems);
         self.done.modified = plan.modified;

@@ -113,7 +113,14 @@ async fn verify(
     if repair && !repairs.is_empty() {
         // What the disk made of a file is kept too before it is replaced.
         let (place, settings) = (turn.spec.place.as_ref(), &shared.specs.settings);
-        let kept = transfer::fetch_missing(run, settings, &shared.store, place, damages).await?;
+        let kept = transfer::fetch_missing(
+            run,
+            settings,
+            (&shared.store, shared.contents()),
+            place,
+            damages,
+        )
+        .await?;
         repairs.retain(|repair| !kept.failed.contains_key(&repair.change.path));
         let carried = turn.carry_out(repairs, Rows::default()).await?;
         note_repairs(&mut report, &carried.items);

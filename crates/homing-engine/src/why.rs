@@ -6,9 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use homing_core::{ItemKey, ItemState, ListRequest, Listing, Scope, TargetId, UnknownReason};
 use homing_store::Hop;
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{Catalog, Entry, Loser};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::past::look_back;
 use crate::report::{WhyCandidate, WhyReport};
 use crate::spec::TargetSpec;
 use crate::target::read_state;
@@ -47,21 +48,25 @@ impl Engine {
             .conflicts
             .iter()
             .any(|conflict| conflict.hop == Hop::Publish && conflict.key == path);
-        let catalog = Catalog::merge(&id, state.heads, spec);
+        let (heads, past) = look_back(state.heads, &state.ledger, spec, shared.contents()).await?;
+        let catalog = Catalog::merge(&id, heads, spec, &past);
         let winner = catalog.entries.get(&path);
-        let losers = catalog
-            .losers
-            .get(&path)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let here = catalog.losers.get(&path).into_iter().flatten();
+        // Those that lost by their name lie elsewhere.
+        let elsewhere = catalog.losers.iter().filter(|(at, _)| **at != path);
+        let elsewhere = elsewhere.flat_map(|(_, losers)| losers);
+        let lost_to_it = |loser: &&Loser| loser.to.as_ref() == Some(&path);
+        let losers: Vec<&Loser> = here.chain(elsewhere.filter(lost_to_it)).collect();
+        let to = losers.iter().find_map(|loser| loser.to.as_ref());
+        let winner_elsewhere = to.and_then(|to| catalog.entries.get(to));
         if row.is_none() && winner.is_none() && losers.is_empty() {
             return Ok(None);
         }
         let mut candidates = Vec::new();
-        if let Some(winner) = winner {
+        if let Some(winner) = winner.or(winner_elsewhere) {
             let reason = match losers.len() {
                 0 => "it is the only source that offers this path".to_owned(),
-                _ => "it comes first by priority, then by the order of the target's `from`"
+                _ => "it comes first by priority, then by the higher version, then by the order of the target's `from`"
                     .to_owned(),
             };
             candidates.push(self.candidate(winner, reason).await?);
@@ -83,6 +88,7 @@ impl Engine {
             (_, Some(Entry { held: true, .. })) => "held",
             (Some(row), _) if row.adopted => "adopted",
             (Some(_), _) => "published",
+            (None, None) if near.item().is_none() => "shadowed",
             (None, _) if near.item().is_some() => "own",
             (None, _) => "waiting",
         };

@@ -168,7 +168,8 @@ fn build(
             .referer(false)
             .dns_resolver(resolver.clone())
             .connect_timeout(options.connect_timeout)
-            .pool_max_idle_per_host(options.per_host)
+            // A connection comes back a moment after its answer was read; meanwhile another may have come about.
+            .pool_max_idle_per_host(options.per_host.saturating_mul(2))
             .http1_max_headers(MOST_HEADERS)
             .http2_max_header_list_size(MOST_HEADER_BYTES)
             .http2_initial_stream_window_size(STREAM_WINDOW)

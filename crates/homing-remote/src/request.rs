@@ -77,9 +77,18 @@ impl Session {
     /// no connection, [`SideError::Transient`] when the server does not answer, [`SideError::Untrusted`] when it leads
     /// where it must not.
     pub async fn send(&self, request: Request) -> Result<Answer, SideError> {
+        self.send_if(request, || Ok(())).await
+    }
+
+    /// Does the same, if `go_on` still says so when it is the request's turn.
+    pub async fn send_if(
+        &self,
+        request: Request,
+        go_on: impl Fn() -> Result<(), SideError>,
+    ) -> Result<Answer, SideError> {
         let Request { mut url, headers } = request;
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.once(&url, &headers).await?;
+            let answer = self.once(&url, &headers, &go_on).await?;
             let Some(location) = redirection(&answer) else {
                 return Ok(answer);
             };
@@ -103,10 +112,16 @@ impl Session {
         }
     }
 
-    async fn once(&self, url: &Url, headers: &HeaderMap) -> Result<Answer, SideError> {
+    async fn once(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        go_on: &impl Fn() -> Result<(), SideError>,
+    ) -> Result<Answer, SideError> {
         let client = &self.client;
         let http = client.route(&self.home, url)?;
         let (host, turn) = client.turns().wait(url).await;
+        go_on()?;
         let mut headers = headers.clone();
         let is_home = url.origin() == self.home.origin();
         if let (true, Some(authorization)) = (is_home, &self.authorization) {

@@ -1,7 +1,7 @@
 //! Single files: asked for on condition, side by side, each kept or told why not.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -14,8 +14,10 @@ use crate::{Inner, identity};
 
 /// So many requests wait or are under way; how many a host gets is decided for each host.
 const SIDE_BY_SIDE: usize = 128;
-/// After so many that failed by themselves, a server is in trouble and no more is asked of it.
+/// After so many that failed by themselves, a server is in trouble and no more is asked of it …
 const MOST_TRANSIENT: usize = 8;
+/// … and after so many if nothing came at all: each may have taken its whole time.
+const MOST_IN_VAIN: usize = 3;
 
 /// What became of a file.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Fetching<'a> {
     to_come: (u64, u64),
     turn: OnceCell<()>,
     transient: AtomicUsize,
+    answered: AtomicBool,
     stop: Mutex<Option<SideError>>,
 }
 
@@ -69,6 +72,7 @@ impl<'a> Fetching<'a> {
             to_come,
             turn: OnceCell::new(),
             transient: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             stop: Mutex::default(),
         }
     }
@@ -118,12 +122,12 @@ impl<'a> Fetching<'a> {
         let validators = known
             .filter(|_| named.digest.is_none())
             .and_then(|item| identity::validators(item, url));
-        self.go_on()?;
         let asked = Request::get(url.clone()).unless(validators.as_ref());
-        let answer = match self.session.send(asked).await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.failed(error)),
-        };
+        let answer = self.session.send_if(asked, || self.go_on()).await;
+        let answer = answer.map_err(|error| self.failed(error))?;
+        if !answer.status.is_server_error() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
         match (answer.status.as_u16(), known) {
             (200, _) => self.keep(answer, named).await,
             (304, Some(item)) if validators.is_some() => Ok(Got::Item(item.clone())),
@@ -196,7 +200,12 @@ impl<'a> Fetching<'a> {
         let is_everybodys = match &error {
             SideError::RateLimited { .. } | SideError::Unreachable { .. } => true,
             SideError::Transient { .. } => {
-                self.transient.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_TRANSIENT
+                let most = if self.answered.load(Ordering::Relaxed) {
+                    MOST_TRANSIENT
+                } else {
+                    MOST_IN_VAIN
+                };
+                self.transient.fetch_add(1, Ordering::Relaxed) + 1 >= most
             }
             _ => false,
         };

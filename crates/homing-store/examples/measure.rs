@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use homing_core::{ContentHash, Contents, Identity, ItemKey, RunId, SourceId, TargetId, Version};
 use homing_store::{
-    HeadRow, Hop, JournalRow, JournalState, LedgerRow, RunFilter, RunRow, Store, StoreOptions,
+    Facts, HeadRow, Hop, JournalRow, JournalState, LedgerRow, RunFilter, RunRow, Store,
+    StoreOptions,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -325,6 +326,13 @@ fn heads(contents: &[Vec<u8>]) -> Vec<HeadRow> {
         identity: Some(Identity::new(
             "2048:1767323045.678901234:1767323045.678901234:1234567",
         )),
+        // Two of three files of a source are agents or skills.
+        facts: Some(Facts {
+            kind: 1,
+            name: Some("a-code-reviewer".to_owned()),
+            version: None,
+            findings: None,
+        }),
     })
 }
 

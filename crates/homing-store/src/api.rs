@@ -227,6 +227,7 @@ fn track(writer: &Writer<'_>, source: &SourceId, files: &[TrackedFile]) -> Resul
             base: known.as_ref().map_or(Some(file.version), |row| row.base),
             size: file.size,
             identity: known.and_then(|row| row.identity),
+            facts: None,
         });
     }
     writer.put_head(source, &rows)?;

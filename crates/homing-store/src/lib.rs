@@ -40,7 +40,7 @@ pub use maintenance::{StoreSize, Vacuumed};
 pub use pins::PinScope;
 pub use restore::{Restored, restore};
 pub use rows::{
-    ConflictRow, ConflictScope, ContentRow, HeadRow, HoldRow, Hop, JournalRow, JournalState,
+    ConflictRow, ConflictScope, ContentRow, Facts, HeadRow, HoldRow, Hop, JournalRow, JournalState,
     LedgerRow, PendingHook, RunFilter, RunRow, SourceRow, SourceUpdate, StoredRoot,
 };
 pub use store::{Reader, Store, StoreOptions};

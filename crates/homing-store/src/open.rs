@@ -318,7 +318,7 @@ mod tests {
         let other = Connection::open(home.path().join("state.db")).unwrap();
         other
             .execute_batch(
-                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 1; COMMIT",
+                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 2; COMMIT",
             )
             .unwrap();
         let locked = Store::open_waiting(&options(&home), SHORT).map(|_| ());

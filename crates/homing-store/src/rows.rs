@@ -89,6 +89,21 @@ pub struct HeadRow {
     pub size: u64,
     /// The origin's identity for `base`.
     pub identity: Option<Identity>,
+    /// What `head` is; `None`: not examined. A row that is put without facts keeps those of the same content.
+    pub facts: Option<Facts>,
+}
+
+/// What the content of a head's item was found to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The number of its kind.
+    pub kind: u8,
+    /// The name that it goes by; other files than agents, skills and commands have none.
+    pub name: Option<String>,
+    /// The version that it gives itself.
+    pub version: Option<String>,
+    /// What is to be said against it, as JSON text; `None`: nothing.
+    pub findings: Option<String>,
 }
 
 /// One row of a target's ledger: a path that Homing answers for.

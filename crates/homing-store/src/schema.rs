@@ -7,15 +7,16 @@ use crate::StoreError;
 use crate::columns::now_text;
 
 /// The newest schema that this build knows; also `user_version` and `schema_metadata.version`.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 // Rows name contents by number, not by hash: a hash would stand in every row and once more in every index that the
 // foreign keys need. Of two versions in a row (head and base, written and base) the second is NULL when its content is
 // the first's (`mode` says so), which halves those indexes.
 const VERSION_1: &str = include_str!("schema/v1.sql");
+const VERSION_2: &str = include_str!("schema/v2.sql");
 
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(VERSION_1)])
+    Migrations::new(vec![M::up(VERSION_1), M::up(VERSION_2)])
 }
 
 /// Returns the schema number that the database says it has; 0 when it is empty.

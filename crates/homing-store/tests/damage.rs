@@ -53,12 +53,12 @@ fn a_newer_schema_is_refused_and_nothing_is_touched() {
     register(&store);
     drop(store);
     let connection = rusqlite::Connection::open(home.path().join("state.db")).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let before = files(home.path());
     assert_eq!(before.keys().collect::<Vec<_>>(), ["state.db"]);
     match try_open(home.path()).map(|_| ()) {
-        Err(StoreError::NewerSchema { found: 2, known: 1 }) => {}
+        Err(StoreError::NewerSchema { found: 3, known: 2 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(files(home.path()) == before);
@@ -77,7 +77,7 @@ fn a_newer_schema_that_is_still_in_the_log_is_refused_too() {
     let before = files(copy.path());
     assert!(before["state.db-wal"].len() > 32);
     match try_open(copy.path()).map(|_| ()) {
-        Err(StoreError::NewerSchema { found: 9, known: 1 }) => {}
+        Err(StoreError::NewerSchema { found: 9, known: 2 }) => {}
         other => panic!("{other:?}"),
     }
     let after = files(copy.path());
@@ -377,6 +377,11 @@ fn a_strange_row_names_its_table_and_column() {
             "sync_history",
             "phases",
         ),
+        (
+            "UPDATE agent_files SET item_kind = 256",
+            "agent_files",
+            "item_kind",
+        ),
         ("UPDATE journal SET hop = 9", "journal", "hop"),
         ("UPDATE journal SET state = 0", "journal", "state"),
     ];
@@ -447,6 +452,8 @@ fn a_database_of_schema_1_is_still_understood() {
             assert_eq!(head.len(), 3);
             assert_eq!(head[&key("new.md")].base, None);
             assert!(head[&key("run.sh")].head.unwrap().executable);
+            // Nobody has looked at them yet.
+            assert!(head.values().all(|row| row.facts.is_none()));
             let ledger = reader.ledger(&target())?;
             assert_eq!(ledger[&key("flat.md")].key, key("deep/flat.md"));
             assert!(ledger[&key("flat.md")].adopted);

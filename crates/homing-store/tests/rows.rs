@@ -13,7 +13,8 @@ mod support;
 
 use homing_core::{ConflictKind, ItemKey, RootIdentity, RunId, SourceId, Version};
 use homing_store::{
-    ConflictRow, ConflictScope, HoldRow, Hop, SourceUpdate, Store, StoreError, StoredRoot,
+    ConflictRow, ConflictScope, Facts, HeadRow, HoldRow, Hop, SourceUpdate, Store, StoreError,
+    StoredRoot,
 };
 use support::*;
 
@@ -468,7 +469,7 @@ fn metadata_is_set_and_read() {
             .unwrap()
     };
     assert_eq!(read("boot_id").as_deref(), Some("two"));
-    assert_eq!(read("version").as_deref(), Some("1"));
+    assert_eq!(read("version").as_deref(), Some("2"));
     assert!(
         read("created_at")
             .unwrap()
@@ -542,6 +543,48 @@ fn two_sources_do_not_mix() {
         .read_blocking(move |reader| reader.head(&other))
         .unwrap();
     assert_eq!(head.keys().map(ItemKey::as_str).collect::<Vec<_>>(), ["a"]);
+}
+
+#[test]
+fn facts_stay_with_their_content() {
+    let (_home, store) = new_store();
+    register(&store);
+    let (one, two) = (keep(&store, b"one"), keep(&store, b"two"));
+    let put = |row: &HeadRow| {
+        let rows = [row.clone()];
+        store
+            .write_blocking(move |writer| writer.put_head(&source(), &rows))
+            .unwrap();
+        let row = store.read_blocking(|reader| reader.head_row(&source(), &key("a")));
+        row.unwrap().unwrap()
+    };
+    let facts = Facts {
+        kind: 2,
+        name: Some("a".to_owned()),
+        version: Some("1.0".to_owned()),
+        findings: Some("[]".to_owned()),
+    };
+    let bare = Facts {
+        kind: 0,
+        ..Facts::default()
+    };
+    let known = |head, base, facts: Option<&Facts>| HeadRow {
+        facts: facts.cloned(),
+        ..head_row("a", Some(head), Some(base))
+    };
+    let row = known(one, one, Some(&facts));
+    assert_eq!(put(&row), row);
+    // Whoever puts a row without them knows nothing of them.
+    assert_eq!(put(&known(one, two, None)), known(one, two, Some(&facts)));
+    let set = executable(one);
+    assert_eq!(put(&known(set, two, None)), known(set, two, Some(&facts)));
+    assert_eq!(
+        put(&known(one, one, Some(&bare))),
+        known(one, one, Some(&bare))
+    );
+    // Another content is another item.
+    assert_eq!(put(&known(two, one, None)), known(two, one, None));
+    assert!(store.check_blocking(true).unwrap().is_sound());
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod nginx;
 mod raw_server;
 mod skipped;
 
-pub use conformance::{Place, conformance, conformance_of_reading};
+pub use conformance::{Place, conformance, reading_conformance};
 pub use contents::MemoryContents;
 pub use git_repository::{GitRepository, Node};
 pub use memory_side::{MemorySide, Verb};

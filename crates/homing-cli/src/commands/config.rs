@@ -8,8 +8,7 @@ use homing_api::{
     SourceShown, TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA,
-    SecretSource, SourceKind,
+    AtStart, Config, ConfigError, Deletions, Env, Layout, Locations, PushMode, SCHEMA, SecretSource,
 };
 use jiff::tz::TimeZone;
 
@@ -147,6 +146,7 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
             data_dir: daemon.data_dir.display().to_string(),
             socket: locations.socket.display().to_string(),
             max_runs: daemon.max_runs,
+            per_host: daemon.per_host,
             stall_timeout_ms: millis(daemon.stall_timeout),
             run_timeout_ms: millis(daemon.run_timeout),
             shutdown_grace_ms: millis(daemon.shutdown_grace),
@@ -158,40 +158,37 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
         sources: config
             .sources
             .iter()
-            .map(|(id, source)| {
-                let SourceKind::Dir { root } = &source.kind;
-                SourceShown {
-                    id: id.to_string(),
-                    kind: "dir".to_owned(),
-                    root: root.display().to_string(),
-                    path: source.path.as_ref().map(ToString::to_string),
-                    include: source.include.clone(),
-                    exclude: source.exclude.clone(),
-                    every_ms: source.every.map(millis),
-                    cron: source.cron.as_ref().map(ToString::to_string),
-                    timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
-                        .filter(|_| source.cron.is_some()),
-                    at_start: match source.at_start {
-                        AtStart::Due => "due",
-                        AtStart::Always => "always",
-                        AtStart::Never => "never",
-                    }
-                    .to_owned(),
-                    stale_after_ms: source.stale_after.map(millis),
-                    watch: source.watch,
-                    priority: source.priority,
-                    push: match source.push {
-                        PushMode::Never => "never",
-                        PushMode::Direct => "direct",
-                    }
-                    .to_owned(),
-                    on_conflict: source.on_conflict.as_str().to_owned(),
-                    max_file_size: source.max_file_size,
-                    max_total_size: source.max_total_size,
-                    max_files: source.max_files,
-                    token: source.token.as_ref().map(secret),
-                    enabled: source.enabled,
+            .map(|(id, source)| SourceShown {
+                id: id.to_string(),
+                kind: source.kind.word().to_owned(),
+                root: source.kind.place(),
+                path: source.path.as_ref().map(ToString::to_string),
+                include: source.include.clone(),
+                exclude: source.exclude.clone(),
+                every_ms: source.every.map(millis),
+                cron: source.cron.as_ref().map(ToString::to_string),
+                timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
+                    .filter(|_| source.cron.is_some()),
+                at_start: match source.at_start {
+                    AtStart::Due => "due",
+                    AtStart::Always => "always",
+                    AtStart::Never => "never",
                 }
+                .to_owned(),
+                stale_after_ms: source.stale_after.map(millis),
+                watch: source.watch,
+                priority: source.priority,
+                push: match source.push {
+                    PushMode::Never => "never",
+                    PushMode::Direct => "direct",
+                }
+                .to_owned(),
+                on_conflict: source.on_conflict.as_str().to_owned(),
+                max_file_size: source.max_file_size,
+                max_total_size: source.max_total_size,
+                max_files: source.max_files,
+                token: source.token.as_ref().map(secret),
+                enabled: source.enabled,
             })
             .collect(),
         targets: config
@@ -213,6 +210,12 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 .to_owned(),
                 new_files_to: target.new_files_to.as_ref().map(ToString::to_string),
                 allow_active: target.allow_active.clone(),
+                include_kinds: target
+                    .include_kinds
+                    .iter()
+                    .map(|kind| kind.as_str().to_owned())
+                    .collect(),
+                on_finding: target.on_finding.as_str().to_owned(),
                 after: target.after.clone(),
                 hook_timeout_ms: millis(target.hook_timeout),
             })
@@ -321,6 +324,8 @@ fn render(shown: &ConfigShown) -> String {
                     target.new_files_to.clone().unwrap_or_default(),
                 ),
                 ("allow_active", target.allow_active.join(", ")),
+                ("include_kinds", target.include_kinds.join(", ")),
+                ("on_finding", target.on_finding.clone()),
                 ("after", target.after.join(" ")),
                 ("hook_timeout", setting(target.hook_timeout_ms)),
             ],
@@ -414,6 +419,8 @@ mod tests {
         layout         tree
         deletions      restore
         new_files_to   team
+        include_kinds  agent, skill, command, file
+        on_finding     block
         hook_timeout   30s
         ");
     }

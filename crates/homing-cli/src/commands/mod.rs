@@ -1,5 +1,6 @@
 //! One verb, one file.
 
+mod audit;
 mod completions;
 mod config;
 mod conflicts;
@@ -9,6 +10,7 @@ mod editing;
 mod events;
 mod files;
 mod history;
+mod list;
 mod man;
 mod pause;
 mod release;
@@ -52,6 +54,8 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Push(args) => sync::run(RequestVerb::Push, args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
         Command::Files(args) => files::run(args, context).await,
+        Command::List(args) => list::run(args, context).await,
+        Command::Audit(args) => audit::run(args, context).await,
         Command::Conflicts(args) => conflicts::run(args, context).await,
         Command::Resolve(args) => resolve::run(args, context).await,
         Command::History(args) => history::run(args, context).await,

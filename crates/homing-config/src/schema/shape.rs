@@ -36,6 +36,9 @@ struct Daemon {
     /// Runs that move files at the same time.
     #[schemars(range(min = 1, max = 256))]
     max_runs: Option<i64>,
+    /// Connections to one host at the same time; over HTTP/2, one connection has up to a hundred requests under way.
+    #[schemars(range(min = 1, max = 100))]
+    per_host: Option<i64>,
     /// A run that does not move for this long is ended.
     stall_timeout: Option<Duration>,
     /// A run that takes this long is ended.
@@ -56,9 +59,25 @@ struct Daemon {
 struct Source {
     /// What kind of place it is.
     kind: Kind,
-    /// The directory to sync from.
-    root: Path,
-    /// Only this subdirectory of the root.
+    /// Kind `dir`: the directory to sync from.
+    root: Option<Path>,
+    /// Kind `http`: where the files are, or the archive. Kind `github`: `https://github.com/OWNER/REPOSITORY`, or the
+    /// same on another GitHub server. No user, password or token belongs in it.
+    url: Option<String>,
+    /// Kind `http`: the files, as paths below the URL. One of `files`, `index`, `agent_skills` and `archive` says what
+    /// there is.
+    #[schemars(length(min = 1))]
+    files: Option<Vec<String>>,
+    /// Kind `http`: a document below the URL that lists the files: a JSON list of paths, or of `{path, url, sha256,
+    /// size}`. With digests, an unchanged source costs one request.
+    index: Option<String>,
+    /// Kind `http`: the skills that `.well-known/agent-skills/index.json` below the URL names.
+    agent_skills: Option<bool>,
+    /// Kind `http`: the URL is an archive: tar, tar.gz, tar.zst or zip.
+    archive: Option<bool>,
+    /// Kind `github`: a branch, a tag, or a full commit, which is never asked about again.
+    r#ref: Option<String>,
+    /// Only this subdirectory.
     path: Option<String>,
     /// Only files that match one of these; empty: all.
     include: Option<Patterns>,
@@ -70,7 +89,7 @@ struct Source {
     cron: Option<String>,
     /// Where those times hold, for example `Europe/Berlin`.
     timezone: Option<String>,
-    /// Whether a change in the root starts a run, beside the schedule.
+    /// Whether a change in the root starts a run, beside the schedule. Only kind `dir` can tell.
     watch: Option<bool>,
     /// Whether it is synced when the daemon starts: if its turn has come, always, or never.
     at_start: Option<AtStart>,
@@ -79,7 +98,7 @@ struct Source {
     /// Where two sources have the same file, the lower number wins.
     #[schemars(range(min = 0, max = 1000))]
     priority: Option<i64>,
-    /// Whether your edits in the targets go back: never, or directly into the root.
+    /// Whether your edits in the targets go back: never, or directly into the root. Only kind `dir` can take them.
     push: Option<Push>,
     /// What becomes of lines that both sides changed: a conflict waits for you, your side wins, theirs wins, or both
     /// are kept.
@@ -91,8 +110,15 @@ struct Source {
     /// A source with more files is not synced.
     #[schemars(range(min = 1, max = 10_000_000))]
     max_files: Option<i64>,
-    /// Where the secret comes from that the origin asks for; never the secret itself. Kind `dir` asks for none.
+    /// Where the secret comes from that the origin asks for; never the secret itself. Kind `dir` asks for none; kind
+    /// `github` takes the variable `GITHUB_TOKEN`, or `GH_TOKEN`, where none is named.
     token: Option<Secret>,
+    /// Kind `http`: whose password the token is; without it, the token is a bearer token.
+    user: Option<String>,
+    /// Kind `http`: certificates (PEM) that are trusted beside the system's, for a server with a CA of its own.
+    ca_file: Option<Path>,
+    /// Kind `github`: the base of the API, where the host of the URL does not tell it.
+    api: Option<String>,
     /// Whether it takes part at all; a source that does not publishes nothing.
     enabled: Option<bool>,
 }
@@ -114,11 +140,34 @@ struct Target {
     new_files_to: Option<String>,
     /// Names of files that a tool would run or obey and that may be published all the same.
     allow_active: Option<Vec<String>>,
+    /// The kinds of items that are published.
+    #[schemars(length(min = 1))]
+    include_kinds: Option<Vec<ItemKind>>,
+    /// What becomes of an item with a blocking finding: it is not published and the last version without it stays, it is
+    /// published and each run tells of it, or it is published.
+    on_finding: Option<OnFinding>,
     /// A command that is run when files in the target changed: the program and its arguments, without a shell.
     #[schemars(length(min = 1))]
     after: Option<Vec<String>>,
     /// How long that command may take.
     hook_timeout: Option<Duration>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum ItemKind {
+    Agent,
+    Skill,
+    Command,
+    File,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum OnFinding {
+    Block,
+    Warn,
+    Allow,
 }
 
 #[derive(JsonSchema)]
@@ -132,6 +181,8 @@ enum LogFormat {
 #[schemars(rename_all = "kebab-case", inline)]
 enum Kind {
     Dir,
+    Http,
+    Github,
 }
 
 #[derive(JsonSchema)]

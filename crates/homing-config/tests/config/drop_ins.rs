@@ -94,7 +94,9 @@ fn paths_in_drop_ins_are_relative_to_the_file_itself() {
         "[sources.s]\nkind = \"dir\"\nroot = \"agents\"\n",
     )]);
     let config = home.load().unwrap();
-    let SourceKind::Dir { root } = &config.sources.values().next().unwrap().kind;
+    let SourceKind::Dir { root } = &config.sources.values().next().unwrap().kind else {
+        panic!("another kind");
+    };
     assert_eq!(root, &home.beside("agents"));
 }
 

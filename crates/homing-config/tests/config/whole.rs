@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use homing_config::{
-    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, Layout, Locations, LogFormat,
-    PushMode, SourceConfig, SourceKind, TargetConfig,
+    AtStart, Config, ConfigError, DaemonConfig, Deletions, EXAMPLE, HttpListing, Kind, Layout,
+    Locations, LogFormat, OnFinding, PushMode, SourceConfig, SourceKind, TargetConfig,
 };
 use homing_core::{Cron, ItemKey, Policy, TargetId};
 use jiff::tz::TimeZone;
@@ -66,6 +66,10 @@ fn a_source_and_a_target_have_the_defaults() {
         (Layout::Tree, Deletions::Restore)
     );
     assert!(target.new_files_to.is_none() && target.allow_active.is_empty());
+    assert_eq!(
+        (target.include_kinds.len(), target.on_finding),
+        (4, OnFinding::Block)
+    );
 }
 
 #[test]
@@ -76,6 +80,7 @@ fn every_key_is_read() {
 data_dir = "~/state"
 socket = "run/s.sock"
 max_runs = 9
+per_host = 3
 stall_timeout = "500s"
 run_timeout = "2h 30m"
 shutdown_grace = "0s"
@@ -105,6 +110,8 @@ layout = "flat"
 deletions = "keep"
 new_files_to = "a"
 allow_active = [".mcp.json"]
+include_kinds = ["skill", "agent"]
+on_finding = "warn"
 "#;
     fs::create_dir_all(home.path(".config/homing")).unwrap();
     let mut file = fs::File::create(home.path(".config/homing/config.toml")).unwrap();
@@ -115,6 +122,7 @@ allow_active = [".mcp.json"]
             data_dir: home.path("state"),
             socket: home.path(".config/homing/run/s.sock"),
             max_runs: 9,
+            per_host: 3,
             stall_timeout: Duration::from_secs(500),
             run_timeout: Duration::from_mins(150),
             shutdown_grace: Duration::ZERO,
@@ -157,6 +165,8 @@ allow_active = [".mcp.json"]
                 deletions: Deletions::Keep,
                 new_files_to: Some(source("a")),
                 allow_active: vec![".mcp.json".to_owned()],
+                include_kinds: vec![Kind::Skill, Kind::Agent],
+                on_finding: OnFinding::Warn,
                 after: Vec::new(),
                 hook_timeout: Duration::from_secs(30),
             },
@@ -168,11 +178,21 @@ allow_active = [".mcp.json"]
 #[test]
 fn the_example_is_valid_and_names_every_key() {
     let config = Home::new().parse(EXAMPLE).unwrap();
-    assert_eq!(config.sources.len(), 2);
+    assert_eq!(config.sources.len(), 4);
     let keys = [
         "data_dir",
         "socket",
         "max_runs",
+        "per_host",
+        "url",
+        "files",
+        "index",
+        "agent_skills",
+        "archive",
+        "ref",
+        "api",
+        "user",
+        "ca_file",
         "stall_timeout",
         "run_timeout",
         "shutdown_grace",
@@ -204,6 +224,8 @@ fn the_example_is_valid_and_names_every_key() {
         "deletions",
         "new_files_to",
         "allow_active",
+        "include_kinds",
+        "on_finding",
     ];
     for key in keys {
         assert!(
@@ -251,6 +273,60 @@ fn paths_are_relative_to_the_file() {
     let config = home
         .parse("[sources.s]\nkind = \"dir\"\nroot = \"../../agents\"\n")
         .unwrap();
-    let SourceKind::Dir { root } = &config.sources[&source("s")].kind;
+    let SourceKind::Dir { root } = &config.sources[&source("s")].kind else {
+        panic!("another kind");
+    };
     assert_eq!(root, &home.path(".config/homing/../../agents"));
+}
+
+#[test]
+fn a_source_may_be_a_server_or_a_repository() {
+    let home = Home::new();
+    let kind = |lines: &str| {
+        let config = home.parse(&format!("[sources.a]\n{lines}\n")).unwrap();
+        config.sources.into_values().next().unwrap().kind
+    };
+    let url = |text: &str| text.parse().unwrap();
+    let http = "kind = \"http\"\nurl = \"https://example.org/a?v=1\"\n";
+    let with = |listing, user: Option<&str>, ca_file| SourceKind::Http {
+        url: url("https://example.org/a?v=1"),
+        listing,
+        user: user.map(str::to_owned),
+        ca_file,
+    };
+    assert_eq!(
+        kind(&format!("{http}files = [\"a.md\", \"b/c.md\"]")),
+        with(
+            HttpListing::Files(vec!["a.md".to_owned(), "b/c.md".to_owned()]),
+            None,
+            None
+        )
+    );
+    assert_eq!(
+        kind(&format!(
+            "{http}index = \"i.json\"\nuser = \"ann\"\ntoken = {{ env = \"T\" }}\nca_file = \"~/ca.pem\""
+        )),
+        with(
+            HttpListing::Index("i.json".to_owned()),
+            Some("ann"),
+            Some(home.path("ca.pem"))
+        )
+    );
+    assert_eq!(
+        kind(&format!("{http}agent_skills = true\narchive = false")),
+        with(HttpListing::AgentSkills, None, None)
+    );
+    let archive = kind(&format!("{http}archive = true"));
+    assert_eq!(archive, with(HttpListing::Archive, None, None));
+    assert_eq!(archive.place(), "https://example.org/a");
+    let github = kind(
+        "kind = \"github\"\nurl = \"https://github.com/o/r\"\nref = \"v1\"\napi = \"http://127.0.0.1:1\"",
+    );
+    let expected = SourceKind::Github {
+        url: url("https://github.com/o/r"),
+        api: Some(url("http://127.0.0.1:1")),
+        reference: Some("v1".to_owned()),
+    };
+    assert_eq!(github, expected);
+    assert_eq!(github.word(), "github");
 }

@@ -160,7 +160,6 @@ fn what_follows_from_a_mistake_in_the_syntax_is_not_told() {
 #[test]
 fn what_belongs_to_later_versions_says_so() {
     for (text, word) in [
-        ("[daemon]\nper_host = 8\n", "`per_host` in [daemon]"),
         ("[webhook]\nlisten = \"x\"\n", "`webhook` in the file"),
         ("[[notify]]\ndesktop = true\n", "`notify` in the file"),
         (
@@ -168,8 +167,8 @@ fn what_belongs_to_later_versions_says_so() {
             "`pull-request`",
         ),
         (
-            "[sources.a]\nkind = \"github\"\nurl = \"https://x\"\nref = \"main\"\n",
-            "kind: `github`",
+            "[sources.a]\nkind = \"git\"\nurl = \"https://x\"\nref = \"main\"\n",
+            "kind: `git`",
         ),
         (
             &format!(
@@ -354,6 +353,32 @@ fn from_names_sources_that_exist_once_each() {
 }
 
 #[test]
+fn kinds_of_items_exist_and_stand_once_each() {
+    let target =
+        |rest: &str| format!("{TEAM}[targets.t]\npath = \"/t\"\nfrom = [\"team\"]\n{rest}\n");
+    for (rest, expected) in [
+        (
+            "include_kinds = [\"skil\"]",
+            "7:18: include_kinds: there is no kind `skil` [did you mean `skill`?]",
+        ),
+        (
+            "include_kinds = [\"agent\", \"agent\"]",
+            "7:27: include_kinds: `agent` is named twice [remove one]",
+        ),
+        (
+            "include_kinds = []",
+            "7:17: include_kinds: a target without a kind would stay empty [name one or more of: agent, skill, command, file]",
+        ),
+        (
+            "on_finding = \"stop\"",
+            "7:14: on_finding: unknown word `stop` [one of: block, warn, allow]",
+        ),
+    ] {
+        assert_eq!(wrong(&target(rest)), [expected]);
+    }
+}
+
+#[test]
 fn new_files_go_to_a_source_of_the_target_that_may_push() {
     let text = |to: &str, push: &str| {
         format!(
@@ -374,5 +399,97 @@ fn new_files_go_to_a_source_of_the_target_that_may_push() {
     ] {
         let found = wrong(&text);
         assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn what_a_server_or_a_repository_cannot_have_is_told() {
+    let http = "[sources.a]\nkind = \"http\"\nurl = \"https://example.org/\"\n";
+    let github = "[sources.a]\nkind = \"github\"\nurl = \"https://github.com/o/r\"\n";
+    for (text, place, word) in [
+        (
+            "[sources.a]\nkind = \"http\"\narchive = true\n".to_owned(),
+            "1:10",
+            "needs `url`",
+        ),
+        (http.to_owned(), "1:10", "does not say what there is"),
+        (
+            format!("{http}archive = true\nindex = \"i\"\n"),
+            "1:10",
+            "in 2 ways",
+        ),
+        (format!("{http}files = []\n"), "1:10", "files is empty"),
+        (format!("{http}files = [\"../a\"]\n"), "4:10", "could leave"),
+        (
+            format!("{http}archive = true\nroot = \"/x\"\n"),
+            "5:1",
+            "kind `dir`",
+        ),
+        (
+            format!("{http}archive = true\nref = \"x\"\n"),
+            "5:1",
+            "kind `github`",
+        ),
+        (
+            format!("{http}archive = true\npush = \"direct\"\n"),
+            "5:8",
+            "only read",
+        ),
+        (
+            format!("{http}archive = true\nwatch = true\n"),
+            "5:9",
+            "cannot tell",
+        ),
+        (
+            format!("{http}archive = true\nuser = \"ann\"\n"),
+            "5:8",
+            "without token",
+        ),
+        (
+            format!("{http}archive = \"yes\"\n"),
+            "4:11",
+            "true or false",
+        ),
+        (
+            format!("{http}index = \"https://ann:s3cret@e.org/i\"\n"),
+            "4:9",
+            "has no place in a URL",
+        ),
+        (format!("{github}archive = true\n"), "4:1", "kind `http`"),
+        (format!("{github}ref = \"\"\n"), "4:7", "no branch"),
+        (
+            format!("{github}api = \"ftp://x\"\n"),
+            "4:7",
+            "only http and https",
+        ),
+        (
+            github.replace("/o/r", "/o/r/tree/main"),
+            "3:7",
+            "not the URL of a repository",
+        ),
+        (
+            github.replace("github.com", "s3cret@github.com"),
+            "3:7",
+            "no place in a URL",
+        ),
+        (
+            github.replace("/o/r", "/o/r?token=s3cret"),
+            "3:7",
+            "no place in a URL",
+        ),
+        (
+            format!("{TEAM}url = \"https://x\"\n"),
+            "4:1",
+            "kind `http` and `github`",
+        ),
+    ] {
+        let found = wrong(&text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(
+            found[0].starts_with(place) && found[0].contains(word),
+            "{text}: {found:?}"
+        );
+        assert!(!found[0].contains("s3cret"), "{found:?}");
+        assert!(found[0].contains('['), "there is no way out: {found:?}");
     }
 }

@@ -11,6 +11,7 @@ mod files;
 mod guard;
 mod health;
 mod held;
+mod items;
 mod metrics;
 mod openapi;
 mod pause;
@@ -216,6 +217,7 @@ fn described(held: &Held) -> OpenApiRouter<Live> {
         .routes(routes!(resume::source))
         .routes(routes!(reload::reload))
         .routes(routes!(files::list))
+        .routes(routes!(items::list))
         .routes(routes!(runs::start))
         .routes(routes!(runs::list, runs::start_many))
         .routes(routes!(runs::show, runs::cancel))

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homing_core::{BoxFuture, Gate, Intake, SideError};
+use homing_core::{BoxFuture, Contents, Gate, Intake, SideError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::runs::Run;
@@ -29,10 +29,10 @@ impl Turn {
         })
     }
 
-    /// Returns where the run's contents go.
-    pub(crate) fn intake(self: &Arc<Self>, shared: &Shared) -> Intake {
+    /// Returns the way of the run's contents into `contents`.
+    pub(crate) fn intake(self: &Arc<Self>, contents: Arc<dyn Contents>) -> Intake {
         let gate: Arc<dyn Gate> = Arc::clone(self) as Arc<dyn Gate>;
-        Intake::new(shared.contents(), gate)
+        Intake::new(contents, gate)
     }
 
     /// Gives the turn back.

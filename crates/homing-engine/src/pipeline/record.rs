@@ -9,6 +9,7 @@ use homing_store::{
 };
 
 use crate::error::EngineError;
+use crate::examine;
 use crate::filter::Filter;
 use crate::history::{self, CONFLICT};
 use crate::pipeline::plan::pull::PullPlan;
@@ -310,6 +311,8 @@ pub(crate) struct Head<'a> {
     pub(crate) follows: Follows,
     /// Whether a begun run is needed, for items that will be in the journal.
     pub(crate) journal_items: bool,
+    /// All items were examined by the rules of now, which is news.
+    pub(crate) examined: bool,
 }
 
 impl Head<'_> {
@@ -326,9 +329,10 @@ impl Head<'_> {
             push_waits,
             follows,
             journal_items,
+            examined,
         } = self;
         let rows = !plan.puts.is_empty() || !plan.deletes.is_empty();
-        if !rows && conflicts.is_none() && !push_waits && follows.is_no_news() {
+        if !rows && conflicts.is_none() && !push_waits && follows.is_no_news() && !examined {
             return Ok(());
         }
         let (puts, deletes) = (plan.puts.clone(), plan.deletes.clone());
@@ -345,6 +349,9 @@ impl Head<'_> {
                 writer.put_head(&source, &puts)?;
                 if push_waits {
                     writer.set_metadata(&push_waits_key(&source), "1")?;
+                }
+                if examined {
+                    writer.set_metadata(&examine::rules_key(&source), &examine::rules())?;
                 }
                 if !follows.is_no_news() {
                     writer.update_source(&source, follows.update())?;

@@ -20,13 +20,13 @@ pub(crate) struct Transferred {
     pub(crate) bytes: u64,
 }
 
-/// Fetches the contents that the store lacks; one that is there is never fetched.
+/// Fetches the contents that the store lacks, by way of `contents`; one that is there is never fetched.
 ///
 /// A full or failing disk on this machine ends the run; any other failure is the item's alone.
 pub(crate) async fn fetch_missing(
     run: &Run,
     settings: &Settings,
-    store: &Store,
+    (store, contents): (&Store, Arc<dyn Contents>),
     side: &dyn Side,
     requests: Vec<FetchRequest>,
 ) -> Result<Transferred, EngineError> {
@@ -48,9 +48,7 @@ pub(crate) async fn fetch_missing(
         let bytes = requests.iter().map(|request| request.item.size).sum();
         run.enter("transfer", Some((requests.len() as u64, bytes)));
     }
-    let contents: Arc<dyn Contents> = store.contents();
-    let transferred = fetch(run, settings, side, requests, contents).await?;
-    let contents: Arc<dyn Contents> = store.contents();
+    let transferred = fetch(run, settings, side, requests, Arc::clone(&contents)).await?;
     crate::shared::blocking(move || contents.flush()).await??;
     Ok(transferred)
 }

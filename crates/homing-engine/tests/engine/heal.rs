@@ -71,22 +71,22 @@ async fn a_damaged_file_of_the_store_is_fetched_again_and_published() {
     ];
     for damage in damages {
         let mut world = World::new();
-        world.write("up/big.md", &large());
+        world.write("up/big.bin", &large());
         world.write("up/a.md", "a");
         world.sync_well("up").await;
         damage(file_of(&world, &large()));
-        world.remove("here/big.md");
+        world.remove("here/big.bin");
         world.remove("here/a.md");
 
         let run = world.sync("up").await;
         assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
-        let reason = reason(&run, "big.md");
+        let reason = reason(&run, "big.bin");
         assert!(reason.contains("is damaged"), "{reason}");
         assert_eq!(world.read("here/a.md").unwrap(), "a", "the rest is done");
-        assert_eq!(world.read("here/big.md"), None);
+        assert_eq!(world.read("here/big.bin"), None);
 
         world.sync_well("up").await;
-        assert!(world.read("here/big.md").unwrap() == large());
+        assert!(world.read("here/big.bin").unwrap() == large());
     }
 }
 
@@ -116,10 +116,10 @@ async fn a_content_that_is_damaged_in_the_database_is_fetched_again_and_publishe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_works_again_after_a_sync() {
     let mut world = World::new();
-    world.write("up/big.md", &large());
+    world.write("up/big.bin", &large());
     world.sync_well("up").await;
     flip(file_of(&world, &large()));
-    world.remove("here/big.md");
+    world.remove("here/big.bin");
     let engine = world.engine().await;
     let here = target("here");
     let report = engine.verify(&here, true).await.unwrap();
@@ -128,27 +128,27 @@ async fn a_repair_works_again_after_a_sync() {
     assert!(told.contains("is damaged"), "{told}");
 
     world.sync_well("up").await;
-    world.remove("here/big.md");
+    world.remove("here/big.bin");
     let report = engine.verify(&here, true).await.unwrap();
     assert_eq!(report.drifted[0].1, Drift::Repaired, "{report:#?}");
-    assert!(world.read("here/big.md").unwrap() == large());
+    assert!(world.read("here/big.bin").unwrap() == large());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_origin_has_any_more_comes_from_another_target() {
     let mut world = World::new();
     world.target("there", &["up"], |_| {});
-    world.write("up/big.md", &large());
+    world.write("up/big.bin", &large());
     world.sync_well("up").await;
     flip(file_of(&world, &large()));
-    world.remove("here/big.md");
+    world.remove("here/big.bin");
     fs::rename(world.path("up"), world.path("away")).unwrap();
     // The first finds the damage, the second fetches, the third publishes.
     for _ in 0..3 {
         let run = world.sync("up").await;
         assert_ne!(run.status, RunStatus::Success, "its origin is away");
     }
-    assert!(world.read("here/big.md").unwrap() == large());
+    assert!(world.read("here/big.bin").unwrap() == large());
 }
 
 #[tokio::test(flavor = "multi_thread")]

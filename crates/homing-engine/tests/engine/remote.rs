@@ -204,7 +204,7 @@ async fn a_status_names_the_revision_and_a_restart_keeps_it() {
 async fn what_is_damaged_here_is_fetched_again_though_nothing_changed_there() {
     let (mut world, far) = world();
     let large = "0123456789abcdef".repeat(1 << 17);
-    far.put("large.md", &large);
+    far.put("large.bin", &large);
     world.sync_well("far").await;
     far.asked();
     let name = ContentHash::of(large.as_bytes()).to_string();
@@ -214,10 +214,10 @@ async fn what_is_damaged_here_is_fetched_again_though_nothing_changed_there() {
     fs::File::create(&file).unwrap().write_all(&bytes).unwrap();
 
     world.sync_well("far").await;
-    assert_eq!(far.asked().1, ["large.md"]);
-    world.remove("here/large.md");
+    assert_eq!(far.asked().1, ["large.bin"]);
+    world.remove("here/large.bin");
     world.sync_well("far").await;
-    assert!(world.read("here/large.md").unwrap() == large);
+    assert!(world.read("here/large.bin").unwrap() == large);
 }
 
 #[tokio::test(flavor = "multi_thread")]

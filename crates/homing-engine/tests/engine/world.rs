@@ -94,6 +94,8 @@ impl World {
             deletions: Deletions::Restore,
             new_files_to: None,
             allow_active: Vec::new(),
+            include_kinds: homing_items::Kind::ALL.into(),
+            on_finding: homing_engine::OnFinding::default(),
             hook: None,
         };
         change(&mut spec);

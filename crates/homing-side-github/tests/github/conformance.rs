@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_core::Side;
 use testkit::github::GitHub;
-use testkit::{GitRepository, Node, Place, conformance_of_reading};
+use testkit::{GitRepository, Node, Place, reading_conformance};
 
 use crate::support::{NAME, TestResult, World};
 
@@ -63,5 +63,5 @@ impl Place for Repository {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_is_a_side_that_can_be_read() -> TestResult {
-    conformance_of_reading(&Repository::place).await
+    reading_conformance(&Repository::place).await
 }

@@ -10,12 +10,12 @@ use crate::columns::{
     Checksum, Columns, FIRST_EXECUTABLE, SECOND_EXECUTABLE, SECOND_IS_FIRST, collect, first, int,
     now_text, unpack_pair,
 };
-use crate::rows::HeadRow;
+use crate::rows::{Facts, HeadRow};
 use crate::{Reader, StoreError, Writer};
 
 const TABLE: &str = "agent_files";
 const SELECT: &str = "SELECT f.file_path, c.hash, b.hash, f.mode, f.file_size, f.identity, f.checksum, f.local_path,
-    f.synced_at
+    f.synced_at, f.item_kind, f.name, f.version, f.findings
     FROM agent_files f LEFT JOIN contents c ON c.id = f.content LEFT JOIN contents b ON b.id = f.base";
 
 impl Reader<'_> {
@@ -143,18 +143,17 @@ impl Writer<'_> {
         // row touches, to be able to undo that one row. 5,000 changed rows took four times as long.
         let mut remove = self.connection.prepare_cached(
             "DELETE FROM agent_files WHERE source_id = ?1 AND file_path = ?2
-             RETURNING local_path, content, mode, synced_at",
+             RETURNING local_path, content, mode, synced_at, item_kind, name, version, findings",
         )?;
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO agent_files(source_id, file_path, content, base, mode, file_size, identity, synced_at, checksum,
-                 local_path)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 local_path, item_kind, name, version, findings)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT(source_id, file_path) DO NOTHING",
         )?;
         for row in rows {
             let pair = self.pack_pair(row.head, row.base)?;
-            let checksum = checksum(source, row).value();
-            let values = |local_path: Option<String>, synced_at: &str| {
+            let values = |facts: Option<&Facts>, local_path: Option<String>, synced_at: &str| {
                 (
                     source.as_str(),
                     row.key.as_str(),
@@ -164,19 +163,25 @@ impl Writer<'_> {
                     int(row.size),
                     row.identity.as_ref().map(Identity::as_str),
                     synced_at.to_owned(),
-                    checksum,
+                    checksum(source, row, facts).value(),
                     local_path,
+                    facts.map(|facts| facts.kind),
+                    facts.and_then(|facts| facts.name.clone()),
+                    facts.and_then(|facts| facts.version.clone()),
+                    facts.and_then(|facts| facts.findings.clone()),
                 )
             };
-            if insert.execute(values(None, &now))? == 0 {
-                let (local_path, content, mode, synced_at): (_, Option<i64>, i64, String) = remove
-                    .query_row([source.as_str(), row.key.as_str()], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                    })?;
+            let facts = row.facts.as_ref();
+            if insert.execute(values(facts, None, &now))? == 0 {
+                let found = remove.query_row([source.as_str(), row.key.as_str()], Removed::read)?;
+                let is_same_content = found.content == pair.first;
                 // Only what was found out about it changed.
-                let is_same = content == pair.first
-                    && mode & FIRST_EXECUTABLE == pair.mode & FIRST_EXECUTABLE;
-                insert.execute(values(local_path, if is_same { &synced_at } else { &now }))?;
+                let is_same = is_same_content
+                    && found.mode & FIRST_EXECUTABLE == pair.mode & FIRST_EXECUTABLE;
+                let synced_at = if is_same { &found.synced_at } else { &now };
+                let kept = found.facts.filter(|_| is_same_content);
+                let facts = facts.or(kept.as_ref());
+                insert.execute(values(facts, found.local_path, synced_at))?;
             }
         }
         Ok(())
@@ -209,6 +214,37 @@ impl Writer<'_> {
     }
 }
 
+/// What a row was that gives way to another.
+struct Removed {
+    local_path: Option<String>,
+    content: Option<i64>,
+    mode: i64,
+    synced_at: String,
+    facts: Option<Facts>,
+}
+
+impl Removed {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let kind: Option<u8> = row.get(4)?;
+        let facts = match kind {
+            Some(kind) => Some(Facts {
+                kind,
+                name: row.get(5)?,
+                version: row.get(6)?,
+                findings: row.get(7)?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            local_path: row.get(0)?,
+            content: row.get(1)?,
+            mode: row.get(2)?,
+            synced_at: row.get(3)?,
+            facts,
+        })
+    }
+}
+
 fn select(condition: &str) -> String {
     format!("{SELECT}{condition}")
 }
@@ -225,8 +261,9 @@ fn read(source: &SourceId, columns: &Columns<'_, '_>) -> Result<HeadRow, StoreEr
         base,
         size: columns.count(4, "file_size")?,
         identity: columns.identity(5)?,
+        facts: facts(columns)?,
     };
-    columns.verify(6, checksum(source, &row))?;
+    columns.verify(6, checksum(source, &row, row.facts.as_ref()))?;
     Ok(row)
 }
 
@@ -239,12 +276,34 @@ fn file_state(source: &SourceId, columns: &Columns<'_, '_>) -> Result<FileState,
     })
 }
 
-fn checksum(source: &SourceId, row: &HeadRow) -> Checksum {
-    Checksum::new()
+fn facts(columns: &Columns<'_, '_>) -> Result<Option<Facts>, StoreError> {
+    let Some(kind) = columns.opt_int(9, "item_kind")? else {
+        return Ok(None);
+    };
+    Ok(Some(Facts {
+        kind: u8::try_from(kind)
+            .map_err(|_out_of_range| columns.invalid("item_kind", &kind.to_string()))?,
+        name: columns.opt_string(10, "name")?,
+        version: columns.opt_string(11, "version")?,
+        findings: columns.opt_string(12, "findings")?,
+    }))
+}
+
+fn checksum(source: &SourceId, row: &HeadRow, facts: Option<&Facts>) -> Checksum {
+    let checksum = Checksum::new()
         .text(source.as_str())
         .text(row.key.as_str())
         .version(row.head)
         .version(row.base)
         .int(int(row.size))
-        .opt_text(row.identity.as_ref().map(Identity::as_str))
+        .opt_text(row.identity.as_ref().map(Identity::as_str));
+    // A row without facts is as it was before there were any.
+    match facts {
+        None => checksum,
+        Some(facts) => checksum
+            .int(i64::from(facts.kind))
+            .opt_text(facts.name.as_deref())
+            .opt_text(facts.version.as_deref())
+            .opt_text(facts.findings.as_deref()),
+    }
 }

@@ -70,6 +70,7 @@ pub(crate) fn head_row(path: &str, head: Option<Version>, base: Option<Version>)
         base,
         size: 7,
         identity: Some(Identity::new("1:2:3")),
+        facts: None,
     }
 }
 

@@ -239,6 +239,7 @@ fn diverged(
                 base: planned.far,
                 size: merged.map_or_else(|| far.map_or(0, |item| item.size), |(_, size)| size),
                 identity: far.and_then(|item| item.identity.clone()),
+                facts: None,
             });
             let after = merged.map(|(version, _)| version);
             pull.items
@@ -313,6 +314,7 @@ fn agreed(key: &ItemKey, version: Version, far: Option<&Item>) -> HeadRow {
         base: Some(version),
         size: far.map_or(0, |item| item.size),
         identity: far.and_then(|item| item.identity.clone()),
+        facts: None,
     }
 }
 

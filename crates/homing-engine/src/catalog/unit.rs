@@ -1,0 +1,219 @@
+//! Units: what is published or left away as a whole, a file or a skill.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homing_core::{ItemKey, SourceId};
+use homing_items::{Finding, Kind, Precedence, Skills};
+use homing_store::{Facts, HoldRow};
+
+use super::{Entry, Rank, SourceHead};
+use crate::examine;
+use crate::past::Past;
+
+/// One file, or a skill with all its files.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) source: SourceId,
+    pub(super) kind: Kind,
+    name: Option<String>,
+    version: Option<Arc<str>>,
+    precedence: Option<Precedence>,
+    priority: u16,
+    pub(super) entries: Vec<Entry>,
+    /// The blocking finding of each file that has any.
+    pub(super) findings: Vec<(ItemKey, Finding)>,
+    /// What was published of it before, if that is sound.
+    pub(super) last_good: Option<Vec<Entry>>,
+}
+
+impl Unit {
+    /// Returns what comes first comes first by: priority, then the higher version.
+    pub(super) fn rank_key(&self) -> (u16, Reverse<&Option<Precedence>>) {
+        (self.priority, Reverse(&self.precedence))
+    }
+
+    /// Returns the name that only one item of all sources may have.
+    pub(super) fn name_key(&self) -> Option<(Kind, String)> {
+        match self.kind {
+            Kind::Agent | Kind::Skill => Some((self.kind, self.name.clone()?)),
+            Kind::Command | Kind::File => None,
+        }
+    }
+}
+
+/// Returns the order of a version among others.
+pub(super) fn precedence(version: Option<&str>) -> Option<Precedence> {
+    version.and_then(Precedence::of)
+}
+
+/// Makes units of what a source offers, in the order of its keys, and notes the holds whose time is over.
+pub(super) fn units(
+    head: SourceHead,
+    past: &Past,
+    all: &mut Vec<Unit>,
+    ended_holds: &mut Vec<(SourceId, ItemKey)>,
+) {
+    let SourceHead {
+        source,
+        priority,
+        rows,
+        holds,
+    } = head;
+    let ended = |(key, hold): &(&ItemKey, &HoldRow)| {
+        // A hold on an item that is gone stays while a deletion is what was refused.
+        rows.get(*key).and_then(|row| row.head) != hold.refused
+    };
+    let ended = holds.iter().filter(ended);
+    ended_holds.extend(ended.map(|(key, _)| (source.clone(), key.clone())));
+    let present = rows.values().filter(|row| row.head.is_some());
+    let skills = Skills::among(present.map(|row| &row.key));
+    let begin = all.len();
+    let mut of_skills: BTreeMap<&str, usize> = BTreeMap::new();
+    for (entry, facts) in offered(&source, priority, &rows, &holds) {
+        let skill = skills.of(&entry.key);
+        let at = skill.and_then(|directory| of_skills.get(directory).copied());
+        let unit = if let Some(unit) = at.and_then(|at| all.get_mut(at)) {
+            unit
+        } else {
+            if let Some(directory) = skill {
+                of_skills.insert(directory, all.len());
+            }
+            all.push(Unit {
+                source: source.clone(),
+                kind: if skill.is_some() {
+                    Kind::Skill
+                } else {
+                    examine::kind(&entry.key, facts)
+                },
+                name: None,
+                version: None,
+                precedence: None,
+                priority,
+                entries: Vec::new(),
+                findings: Vec::new(),
+                last_good: None,
+            });
+            all.last_mut().expect("it was just put there")
+        };
+        // A skill is what its SKILL.md says.
+        let speaks = skill.is_none() || examine::kind(&entry.key, facts) == Kind::Skill;
+        if speaks && unit.kind != Kind::File {
+            unit.name = examine::name(&entry.key, unit.kind, facts).map(str::to_owned);
+            unit.version.clone_from(&entry.rank.version);
+            unit.precedence = precedence(entry.rank.version.as_deref());
+        }
+        // What an undo holds is a person's word.
+        if !entry.held
+            && let Some(finding) = examine::blocking(facts)
+        {
+            unit.findings.push((entry.key.clone(), finding));
+        }
+        unit.entries.push(entry);
+    }
+    for at in of_skills.into_values() {
+        let Unit {
+            version, entries, ..
+        } = &mut all[at];
+        for entry in entries {
+            entry.rank.version.clone_from(version);
+        }
+    }
+    let flagged = all
+        .iter_mut()
+        .skip(begin)
+        .filter(|unit| !unit.findings.is_empty());
+    for unit in flagged {
+        let directory = skills.of(&unit.entries[0].key);
+        let rank = unit.entries[0].rank.clone();
+        unit.last_good = last_good(
+            &source,
+            &unit.entries[0].key,
+            directory,
+            &skills,
+            &rank,
+            past,
+        );
+    }
+}
+
+/// Returns what the source's items are now, with what is known of their contents, by key.
+fn offered<'r>(
+    source: &SourceId,
+    priority: u16,
+    rows: &'r BTreeMap<ItemKey, homing_store::HeadRow>,
+    holds: &BTreeMap<ItemKey, HoldRow>,
+) -> Vec<(Entry, Option<&'r Facts>)> {
+    let entry = |key: &ItemKey, version, size, held, version_text: Option<&str>| Entry {
+        source: source.clone(),
+        key: key.clone(),
+        version,
+        size,
+        held,
+        rank: Rank {
+            priority,
+            version: version_text.map(Arc::from),
+        },
+    };
+    let mut offered = Vec::with_capacity(rows.len());
+    for (key, row) in rows {
+        let Some(version) = row.head else { continue };
+        let facts = row.facts.as_ref();
+        let own = facts.and_then(|facts| facts.version.as_deref());
+        let hold = holds.get(key).filter(|hold| hold.refused == Some(version));
+        match hold {
+            None => offered.push((entry(key, version, row.size, false, own), facts)),
+            Some(HoldRow { held: None, .. }) => {}
+            Some(HoldRow {
+                held: Some(held),
+                size,
+                ..
+            }) => offered.push((entry(key, *held, *size, true, own), facts)),
+        }
+    }
+    for (key, hold) in holds {
+        let is_gone = rows.get(key).and_then(|row| row.head).is_none();
+        if is_gone
+            && hold.refused.is_none()
+            && let Some(version) = hold.held
+        {
+            offered.push((entry(key, version, hold.size, true, None), None));
+        }
+    }
+    offered.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+    offered
+}
+
+/// Returns what a target holds of an item from before; nothing when that is no better.
+fn last_good(
+    source: &SourceId,
+    key: &ItemKey,
+    directory: Option<&str>,
+    skills: &Skills<'_>,
+    rank: &Rank,
+    past: &Past,
+) -> Option<Vec<Entry>> {
+    let belongs = |(of, one): &&(SourceId, ItemKey)| {
+        of == source
+            && match directory {
+                Some(_) => skills.of(one) == directory,
+                None => one == key,
+            }
+    };
+    if past.bad.iter().any(|one| belongs(&one)) {
+        return None;
+    }
+    let good = past.good.iter().filter(|(one, _)| belongs(one));
+    let entries: Vec<Entry> = good
+        .map(|((_, key), (version, size))| Entry {
+            source: source.clone(),
+            key: key.clone(),
+            version: *version,
+            size: *size,
+            held: false,
+            rank: rank.clone(),
+        })
+        .collect();
+    (!entries.is_empty()).then_some(entries)
+}

@@ -1,0 +1,23 @@
+//! What an item is: an agent, a skill, a command or another file, and what is to be said against it.
+//!
+//! Nothing here reads a file or a store: bytes come in, facts go out. Contents pass through Homing unchanged, whatever
+//! is found in them.
+
+mod facts;
+mod findings;
+mod frontmatter;
+mod group;
+mod hidden;
+mod kind;
+mod phrases;
+mod pipes;
+mod precedence;
+mod scan;
+
+pub use facts::{Examined, Facts, RULES, examine};
+pub use findings::{Finding, Level, Rule, UnknownRule};
+pub use frontmatter::{Frontmatter, Header};
+pub use group::Skills;
+pub use kind::{Kind, UnknownKind, own_name};
+pub use precedence::Precedence;
+pub use scan::SCAN_BYTES;
