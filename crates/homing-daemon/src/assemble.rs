@@ -1,5 +1,6 @@
 //! From the configuration to what the engine is told to do.
 
+mod github;
 mod http;
 mod remote;
 
@@ -122,11 +123,11 @@ pub(crate) fn source(
             ca_file.as_ref(),
             remotes,
         )?,
-        SourceKind::Github { .. } => {
-            return Err(SideError::Config {
-                message: "the kind `github` is not supported by this version".to_owned(),
-            });
-        }
+        SourceKind::Github {
+            url,
+            api,
+            reference,
+        } => github::side(id, config, url, api.as_ref(), reference.as_deref(), remotes)?,
     };
     Ok(engine::SourceSpec {
         kind: config.kind.word().to_owned(),

@@ -210,8 +210,11 @@ impl EngineError {
     }
 
     /// Tells whether a person must act before another attempt makes sense.
-    pub(crate) fn needs_a_person(&self) -> bool {
+    ///
+    /// A directory that is missing may be mounted again; what a far side does not have, nobody brings back by waiting.
+    pub(crate) fn needs_a_person(&self, is_far: bool) -> bool {
         match self {
+            Self::Side(SideError::NotFound { .. }) => is_far,
             Self::RootChanged(_) | Self::PathChanged { .. } | Self::Guard { .. } => true,
             Self::Side(error) => {
                 matches!(

@@ -159,7 +159,7 @@ impl Schedule {
                 self.backoff_until = later(now, pause.max(asked.min(LONGEST_WAIT)));
                 self.wait_for_backoff(spec);
                 self.stalled = error
-                    .filter(|error| error.needs_a_person())
+                    .filter(|error| error.needs_a_person(spec.origin.is_remote()))
                     .map(ToString::to_string);
             }
             RunStatus::Queued

@@ -50,10 +50,6 @@ impl Remotes {
     }
 
     /// Returns who asks with the first secret that is there, and without one where none is.
-    #[allow(
-        dead_code,
-        reason = "for the kind github, which takes GITHUB_TOKEN and GH_TOKEN"
-    )]
     pub(crate) fn login_if_any(&self, id: &SourceId, variables: &[&str]) -> Login {
         let places = variables.iter();
         let places = places.map(|name| SecretSource::Env((*name).to_owned()));

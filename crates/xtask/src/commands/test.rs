@@ -15,7 +15,7 @@ const TOOLS: &[DebianTool] = &[
     DebianTool {
         program: "git",
         package: "git",
-        purpose: "the replay of a real repository",
+        purpose: "repositories that tests make, serve and replay",
     },
     DebianTool {
         program: "mkfs.ext4",
@@ -62,6 +62,9 @@ const TOOLS: &[DebianTool] = &[
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct TestArgs {
+    /// Also sync a public repository, where a network leads there
+    #[arg(long)]
+    network: bool,
     /// Arguments for `cargo nextest run`, for example a part of a test's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     nextest: Vec<String>,
@@ -79,7 +82,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<()> {
     if args.nextest.is_empty() {
         run_doc_tests()?;
     }
-    run_suite(&args.nextest)
+    run_suite(args)
 }
 
 fn run_doc_tests() -> Result<()> {
@@ -93,7 +96,7 @@ fn run_doc_tests() -> Result<()> {
     ]))
 }
 
-fn run_suite(more: &[String]) -> Result<()> {
+fn run_suite(args: &TestArgs) -> Result<()> {
     // nextest hides what tests print that pass, so they write here what they skip.
     let skipped = tempfile::NamedTempFile::new()?;
     let color = if stderr().is_terminal() {
@@ -112,9 +115,12 @@ fn run_suite(more: &[String]) -> Result<()> {
         color,
     ]);
     suite
-        .args(more)
+        .args(&args.nextest)
         .env("HOMING_SKIPPED", skipped.path())
         .stderr(Stdio::piped());
+    if args.network {
+        suite.env("HOMING_NETWORK", "1");
+    }
     run_last(&mut suite, || {
         let list = fs::read_to_string(skipped.path()).unwrap_or_default();
         let lines: BTreeSet<&str> = list.lines().collect();
