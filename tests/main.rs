@@ -17,6 +17,7 @@ mod github;
 mod guard;
 mod history;
 mod hooks;
+mod http;
 mod json;
 mod json_snapshots;
 #[cfg(feature = "failpoints")]

@@ -1,5 +1,7 @@
 //! What the command line tells about the configuration and about itself; no daemon is asked for it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -116,6 +118,9 @@ pub struct SourceShown {
     pub kind: String,
     /// Where it is: a directory, or a URL.
     pub root: String,
+    /// What only sources of its kind have, by their keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// Only this subdirectory.
     #[serde(default)]
     pub path: Option<String>,

@@ -142,6 +142,43 @@ impl SourceKind {
         }
     }
 
+    /// Returns what only this kind has beside its place: each key that is given, with its value as it may be shown.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let given = |key: &'static str, value: Option<String>| value.map(|value| (key, value));
+        match self {
+            Self::Dir { .. } => Vec::new(),
+            Self::Http {
+                listing,
+                user,
+                ca_file,
+                ..
+            } => {
+                let way = match listing {
+                    HttpListing::Files(files) => ("files", files.join(", ")),
+                    HttpListing::Index(index) => ("index", index.clone()),
+                    HttpListing::AgentSkills => ("agent_skills", "true".to_owned()),
+                    HttpListing::Archive => ("archive", "true".to_owned()),
+                };
+                let ca_file = ca_file.as_ref().map(|path| path.display().to_string());
+                [
+                    Some(way),
+                    given("user", user.clone()),
+                    given("ca_file", ca_file),
+                ]
+                .into_iter()
+                .flatten()
+                .collect()
+            }
+            Self::Github { api, reference, .. } => [
+                given("ref", reference.clone()),
+                given("api", api.as_ref().map(Url::to_string)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+        }
+    }
+
     /// Tells whether a secret that one is given may be given to the other: whether they are one place.
     pub(crate) fn is_one_place_with(&self, other: &Self) -> bool {
         match (self, other) {

@@ -44,6 +44,12 @@ fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceS
         id,
         kind: config.kind.word().to_owned(),
         root: config.kind.place(),
+        options: config
+            .kind
+            .options()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
         path: config.path.as_ref().map(ToString::to_string),
         include: config.include.clone(),
         exclude: config.exclude.clone(),

@@ -1,5 +1,6 @@
 //! What a server answers: a status, headers, and a body that arrives in time or not at all.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::errors;
+use crate::turns::Host;
 
 /// A body that does not bring so much in the time that a stall may take is given up: it trickles.
 const LEAST_BYTES: usize = 1024;
@@ -65,12 +67,14 @@ pub struct Body {
     window_end: Instant,
     window_bytes: usize,
     progress: Progress,
-    _turn: OwnedSemaphorePermit,
+    host: Arc<Host>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
     pub(crate) fn new(
         response: reqwest::Response,
+        host: Arc<Host>,
         turn: OwnedSemaphorePermit,
         stall_timeout: Duration,
         progress: &Progress,
@@ -85,7 +89,8 @@ impl Body {
             window_end: Instant::now() + stall_timeout,
             window_bytes: 0,
             progress: progress.clone(),
-            _turn: turn,
+            host,
+            turn: Some(turn),
         }
     }
 
@@ -118,8 +123,21 @@ impl Body {
         Ok(chunk)
     }
 
+    /// Waits for something while others may have this answer's turn at its host.
+    ///
+    /// Whoever waits for a turn of another sort must not hold this one: its holder may wait for it.
+    pub async fn aside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.turn = None;
+        let host = Arc::clone(&self.host);
+        let (done, turn) = self
+            .meanwhile(async move { (work.await, host.turn().await) })
+            .await;
+        self.turn = Some(turn);
+        done
+    }
+
     /// Does something else for a while, which is not held against the server.
-    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let done = work.await;
         self.window_end += began.elapsed();

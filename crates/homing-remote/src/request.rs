@@ -143,6 +143,7 @@ impl Session {
             was_authorized: is_home && self.authorization.is_some(),
             body: Body::new(
                 response,
+                host,
                 turn,
                 client.options().stall_timeout,
                 &self.progress,

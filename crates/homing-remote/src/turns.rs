@@ -45,8 +45,8 @@ impl Turns {
             });
             Arc::clone(host)
         };
-        let permit = Arc::clone(&host.turns).acquire_owned().await;
-        (host, permit.expect("the semaphore is never closed"))
+        let turn = host.turn().await;
+        (host, turn)
     }
 
     /// Notes that a host answered, and in which version.
@@ -59,6 +59,14 @@ impl Turns {
             };
             host.turns.add_permits(width - 1);
         }
+    }
+}
+
+impl Host {
+    /// Waits for a turn.
+    pub(crate) async fn turn(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        turn.expect("the semaphore is never closed")
     }
 }
 

@@ -200,7 +200,7 @@ impl Inner {
         no_page(&answer)?;
         let bytes = answer.body.size_hint().unwrap_or(0);
         let turn = request.intake.begin(0, bytes);
-        answer.body.meanwhile(turn).await?;
+        answer.body.aside(turn).await?;
         let validators = Validators::of(&answer.headers);
         let contents = Arc::clone(request.intake.contents());
         let unpacking = Unpacking::new(self, &request.scope, String::new(), Some(contents))?;
@@ -321,7 +321,7 @@ impl Inner {
                 source: None,
             })?;
         no_page(&answer)?;
-        answer.body.meanwhile(fetching.begin()).await?;
+        fetching.begin_for(&mut answer).await?;
         let contents = Arc::clone(request.intake.contents());
         let prefix = format!("{}/", packed.name);
         let unpacking = Unpacking::new(self, &request.scope, prefix, Some(contents))?;

@@ -108,6 +108,14 @@ impl<'a> Fetching<'a> {
             .map(|_turn| ())
     }
 
+    /// Does the same for an answer that is there already.
+    pub(crate) async fn begin_for(&self, answer: &mut Answer) -> Result<(), SideError> {
+        if self.turn.initialized() {
+            return Ok(());
+        }
+        answer.body.aside(self.begin()).await
+    }
+
     async fn one(&self, key: &ItemKey, named: &Named) -> Result<Got, SideError> {
         let url = match &named.url {
             Ok(url) => url,
@@ -156,7 +164,7 @@ impl<'a> Fetching<'a> {
                 "the server answered with an HTML page".to_owned(),
             ));
         }
-        answer.body.meanwhile(self.begin()).await?;
+        self.begin_for(&mut answer).await?;
         let validators = Validators::of(&answer.headers);
         let kept = self.keeper.keep(answer.body, &mut ()).await;
         let (hash, size) = match kept.map_err(|error| self.failed(error))? {

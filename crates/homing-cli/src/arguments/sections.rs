@@ -12,8 +12,8 @@ pub(crate) enum SourceCommand {
     Show(NameArgs),
     /// Add a source to the configuration
     ///
-    /// On a terminal, asks for what is missing. Looks at the directory first and tells what would come; nothing is
-    /// written when it cannot be read.
+    /// On a terminal, asks for what is missing. Looks at the place first and tells what would come; nothing is written
+    /// when it cannot be read.
     Add(Box<AddSourceArgs>),
     /// Remove a source from the configuration; its files leave the targets
     ///
@@ -50,12 +50,17 @@ pub(crate) struct AddSourceArgs {
     /// The name of the new source: a-z, 0-9, `-` and `_`
     #[arg(value_parser = parse_name)]
     pub(crate) name: Option<String>,
-    /// What kind of place it is
-    #[arg(long, value_parser = ["dir"], default_value = "dir")]
-    pub(crate) kind: String,
-    /// The directory to sync from
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    /// What kind of place it is; without it, what the other flags tell, else dir
+    #[arg(long, value_parser = ["dir", "http", "github"])]
+    pub(crate) kind: Option<String>,
+    /// dir: the directory to sync from
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "url")]
     pub(crate) root: Option<String>,
+    /// http: where the files are; github: https://github.com/OWNER/REPOSITORY
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     /// Sync this often, for example 15m or 6h; without it only when you ask
     #[arg(long, value_name = "TIME", conflicts_with = "cron", value_parser = interval)]
     pub(crate) every: Option<String>,
@@ -90,12 +95,51 @@ pub(crate) struct AddSourceArgs {
     /// Publish it in this target, too; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Vec<String>,
-    /// Do not look at the directory first
+    /// Do not look at the place first
     #[arg(long)]
     pub(crate) no_check: bool,
     /// Only show what would be written
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What only sources at a URL have.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RemoteArgs {
+    /// http: a file below the URL; may be given several times
+    #[arg(
+        long = "file",
+        value_name = "PATH",
+        requires = "url",
+        group = "listing"
+    )]
+    pub(crate) files: Vec<String>,
+    /// http: a document below the URL that lists the files
+    #[arg(long, value_name = "PATH", conflicts_with = "root", group = "listing")]
+    pub(crate) index: Option<String>,
+    /// http: the skills that .well-known/agent-skills/index.json below the URL names
+    #[arg(long, conflicts_with = "root", group = "listing")]
+    pub(crate) agent_skills: bool,
+    /// http: the URL is an archive: tar, tar.gz, tar.zst or zip
+    #[arg(long, conflicts_with = "root", group = "listing")]
+    pub(crate) archive: bool,
+    /// http: whose password the token is
+    #[arg(long, value_name = "NAME", requires = "token", conflicts_with = "root")]
+    pub(crate) user: Option<String>,
+    /// http: certificates that are trusted beside the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    pub(crate) ca_file: Option<String>,
+    /// github: a branch, a tag or a full commit; without it, the default branch
+    #[arg(
+        long = "ref",
+        value_name = "REF",
+        requires = "url",
+        conflicts_with = "listing"
+    )]
+    pub(crate) reference: Option<String>,
+    /// github: the base of the API, where the URL's host does not tell it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["root", "listing"])]
+    pub(crate) api: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -185,7 +229,12 @@ mod tests {
             "homing source add -- --help",
             "homing source add -x",
             "homing source add Team --root d",
-            "homing source add team --root d --kind github",
+            "homing source add team --root d --kind git",
+            "homing source add team --root d --url https://example.org/",
+            "homing source add team --root d --index i.json",
+            "homing source add team --url https://example.org/ --archive --index i.json",
+            "homing source add team --url https://example.org/ --archive --ref main",
+            "homing source add team --url https://example.org/ --archive --user ann",
             "homing source add team --root d --every soon",
             "homing source add team --root d --every 1h --cron x",
             "homing source add team --root d --priority 1001",

@@ -162,6 +162,12 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 id: id.to_string(),
                 kind: source.kind.word().to_owned(),
                 root: source.kind.place(),
+                options: source
+                    .kind
+                    .options()
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .collect(),
                 path: source.path.as_ref().map(ToString::to_string),
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
@@ -266,6 +272,7 @@ fn render(shown: &ConfigShown) -> String {
             ("data_dir", daemon.data_dir.clone()),
             ("socket", daemon.socket.clone()),
             ("max_runs", daemon.max_runs.to_string()),
+            ("per_host", daemon.per_host.to_string()),
             ("stall_timeout", setting(daemon.stall_timeout_ms)),
             ("run_timeout", setting(daemon.run_timeout_ms)),
             ("shutdown_grace", setting(daemon.shutdown_grace_ms)),
@@ -276,40 +283,40 @@ fn render(shown: &ConfigShown) -> String {
         ],
     );
     for source in &shown.sources {
-        section(
-            format!("sources.{}", source.id),
-            vec![
-                ("kind", source.kind.clone()),
-                ("root", source.root.clone()),
-                ("path", source.path.clone().unwrap_or_default()),
-                ("include", source.include.join(", ")),
-                ("exclude", source.exclude.join(", ")),
-                ("every", every(source)),
-                ("cron", source.cron.clone().unwrap_or_default()),
-                ("timezone", source.timezone.clone().unwrap_or_default()),
-                ("at_start", source.at_start.clone()),
-                (
-                    "stale_after",
-                    source.stale_after_ms.map(setting).unwrap_or_default(),
-                ),
-                ("watch", source.watch.to_string()),
-                ("priority", source.priority.to_string()),
-                ("push", source.push.clone()),
-                ("on_conflict", source.on_conflict.clone()),
-                ("max_file_size", size_setting(source.max_file_size)),
-                ("max_total_size", size_setting(source.max_total_size)),
-                ("max_files", source.max_files.to_string()),
-                (
-                    "token",
-                    source
-                        .token
-                        .as_ref()
-                        .map(ToString::to_string)
-                        .unwrap_or_default(),
-                ),
-                ("enabled", source.enabled.to_string()),
-            ],
-        );
+        let place = if source.kind == "dir" { "root" } else { "url" };
+        let mut lines = vec![("kind", source.kind.clone()), (place, source.root.clone())];
+        let options = source.options.iter();
+        lines.extend(options.map(|(key, value)| (key.as_str(), value.clone())));
+        lines.extend([
+            ("path", source.path.clone().unwrap_or_default()),
+            ("include", source.include.join(", ")),
+            ("exclude", source.exclude.join(", ")),
+            ("every", every(source)),
+            ("cron", source.cron.clone().unwrap_or_default()),
+            ("timezone", source.timezone.clone().unwrap_or_default()),
+            ("at_start", source.at_start.clone()),
+            (
+                "stale_after",
+                source.stale_after_ms.map(setting).unwrap_or_default(),
+            ),
+            ("watch", source.watch.to_string()),
+            ("priority", source.priority.to_string()),
+            ("push", source.push.clone()),
+            ("on_conflict", source.on_conflict.clone()),
+            ("max_file_size", size_setting(source.max_file_size)),
+            ("max_total_size", size_setting(source.max_total_size)),
+            ("max_files", source.max_files.to_string()),
+            (
+                "token",
+                source
+                    .token
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
+            ("enabled", source.enabled.to_string()),
+        ]);
+        section(format!("sources.{}", source.id), lines);
     }
     for target in &shown.targets {
         section(
@@ -375,6 +382,7 @@ mod tests {
         data_dir       /nowhere/home/.local/share/homing
         socket         /nowhere/home/.local/share/homing/run/homingd.sock
         max_runs       4
+        per_host       8
         stall_timeout  1m
         run_timeout    2h
         shutdown_grace 25s
@@ -399,6 +407,21 @@ mod tests {
         max_files      10000
         enabled        true
 
+        [sources.handbook]
+        kind           http
+        url            https://example.org/agents/
+        index          index.json
+        every          1h
+        at_start       due
+        watch          false
+        priority       100
+        push           never
+        on_conflict    ask
+        max_file_size  10MiB
+        max_total_size 1GiB
+        max_files      50000
+        enabled        true
+
         [sources.team]
         kind           dir
         root           /nowhere/home/team/agents
@@ -407,6 +430,22 @@ mod tests {
         watch          false
         priority       50
         push           direct
+        on_conflict    ask
+        max_file_size  10MiB
+        max_total_size 1GiB
+        max_files      50000
+        enabled        true
+
+        [sources.upstream]
+        kind           github
+        url            https://github.com/wshobson/agents
+        ref            main
+        path           plugins
+        every          1h
+        at_start       due
+        watch          false
+        priority       100
+        push           never
         on_conflict    ask
         max_file_size  10MiB
         max_total_size 1GiB

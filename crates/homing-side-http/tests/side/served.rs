@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use homing_core::{FetchRequest, ProblemKind, Progress, Side, SideError, UnknownReason};
+use homing_core::{
+    BoxFuture, FetchRequest, Gate, Intake, ProblemKind, Progress, Side, SideError, UnknownReason,
+};
 use homing_remote::ClientOptions;
 use homing_side_http::What;
 use testkit::{Logged, Nginx, NginxOptions};
@@ -316,6 +318,49 @@ async fn what_is_lost_is_fetched_again_and_what_changed_is_told() {
         "{results:?}"
     );
     assert!(world.contents.has(&requests[0].item.hash));
+}
+
+/// Lets nobody through before it is opened.
+#[derive(Default)]
+struct Shut {
+    reached: tokio::sync::Notify,
+    open: tokio::sync::Notify,
+}
+
+impl Gate for Shut {
+    fn begin(&self, _items: u64, _bytes: u64) -> BoxFuture<'_, Result<(), SideError>> {
+        Box::pin(async {
+            self.reached.notify_one();
+            self.open.notified().await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_turn_to_transfer_keeps_no_other_run_from_the_host() {
+    let Some(nginx) = nginx() else { return };
+    nginx.put("a.md", b"one").unwrap();
+    let client = homing_remote::Client::new(ClientOptions {
+        per_host: 1,
+        ..connecting()
+    })
+    .unwrap();
+    let options = options(&nginx.url(""), What::Files(vec!["a.md".to_owned()]));
+    let mut waiting = World::sharing(options.clone(), client.clone());
+    waiting.sync().await;
+    nginx.put("a.md", b"edited").unwrap();
+    let gate = std::sync::Arc::new(Shut::default());
+    let intake = Intake::new(waiting.contents.clone(), gate.clone());
+    let others = async {
+        gate.reached.notified().await;
+        let mut other = World::sharing(options, client);
+        let listed = tokio::time::timeout(std::time::Duration::from_secs(10), other.sync()).await;
+        gate.open.notify_one();
+        listed.expect("the other run waits for a turn at the host")
+    };
+    let (waited, other) = tokio::join!(waiting.ask_into(intake), others);
+    assert_eq!(waited.unwrap().whole().unwrap().manifest, other.manifest);
 }
 
 #[tokio::test(flavor = "multi_thread")]

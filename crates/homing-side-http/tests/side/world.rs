@@ -67,7 +67,10 @@ impl World {
     }
 
     pub(crate) fn connecting(options: HttpOptions, connecting: ClientOptions) -> Self {
-        let client = Client::new(connecting).unwrap();
+        Self::sharing(options, Client::new(connecting).unwrap())
+    }
+
+    pub(crate) fn sharing(options: HttpOptions, client: Client) -> Self {
         Self {
             side: HttpSide::new(client, options).unwrap(),
             contents: Arc::default(),
@@ -78,10 +81,15 @@ impl World {
 
     /// Lists with what is known, as a run does.
     pub(crate) async fn ask(&self) -> Result<Listing, SideError> {
+        self.ask_into(Intake::ungated(self.contents.clone())).await
+    }
+
+    /// Does the same, with another place for contents.
+    pub(crate) async fn ask_into(&self, intake: Intake) -> Result<Listing, SideError> {
         let request = ListRequest {
             known: Arc::clone(&self.known),
             since: self.since.clone(),
-            intake: Intake::ungated(self.contents.clone()),
+            intake,
             ..ListRequest::new(Scope::Whole)
         };
         let answer = self.side.list(request).await;

@@ -48,6 +48,16 @@ const TOOLS: &[DebianTool] = &[
         purpose: "completion in fish",
     },
     DebianTool {
+        program: "nginx",
+        package: "nginx-light",
+        purpose: "sources of the kind http",
+    },
+    DebianTool {
+        program: "openssl",
+        package: "openssl",
+        purpose: "sources of the kind http over TLS",
+    },
+    DebianTool {
         program: "man",
         package: "man-db",
         purpose: "a look at the manual pages",

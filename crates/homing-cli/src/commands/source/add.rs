@@ -3,7 +3,8 @@
 use homing_api::{CheckRequest, Problem, ProblemKind};
 use homing_config::{Edit, EditError, SecretSource, Section, Setting};
 
-use super::{ask, check};
+use super::ask::{self, Place};
+use super::check;
 use crate::arguments::AddSourceArgs;
 use crate::commands::editing::{self, Next, Told};
 use crate::context::Context;
@@ -16,8 +17,8 @@ pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Repor
     let known = Edit::begin(&context.locations, &context.env)?.names(Section::Target);
     let answers = ask::complete(args, &known, context.may_ask)?;
     let name = answers.name.as_str();
-    let root = context.written_path(&answers.root);
-    let mut settings = settings(args, root, answers.every.as_deref());
+    let mut settings = place(args, &answers.place, context)?;
+    settings.extend(common(args, answers.every.as_deref()));
     let token = args
         .token
         .as_deref()
@@ -77,13 +78,75 @@ fn token(text: &str, context: &Context) -> Result<SecretSource, CliError> {
     }
 }
 
-fn settings<'a>(
-    args: &'a AddSourceArgs,
-    root: String,
-    every: Option<&'a str>,
-) -> Vec<(&'static str, Setting)> {
+/// Returns the settings that say what kind of place it is, and where.
+fn place(
+    args: &AddSourceArgs,
+    place: &Place,
+    context: &Context,
+) -> Result<Vec<(&'static str, Setting)>, CliError> {
     let text = |text: &str| Setting::Text(text.to_owned());
-    let mut settings = vec![("kind", text(&args.kind)), ("root", Setting::Text(root))];
+    let remote = &args.remote;
+    let has_listing =
+        !remote.files.is_empty() || remote.index.is_some() || remote.agent_skills || remote.archive;
+    let kind = match (args.kind.as_deref(), place) {
+        (Some(kind), _) => kind,
+        (None, Place::Root(_)) => "dir",
+        (None, Place::Url(_))
+            if has_listing || remote.user.is_some() || remote.ca_file.is_some() =>
+        {
+            "http"
+        }
+        (None, Place::Url(url))
+            if remote.reference.is_some() || remote.api.is_some() || is_github(url) =>
+        {
+            "github"
+        }
+        (None, Place::Url(_)) => {
+            return Err(Problem::new(
+                ProblemKind::BadRequest,
+                "the URL alone does not tell what is there",
+            )
+            .with_hint(
+                "add --file PATH, --index PATH, --agent-skills or --archive, or --kind github for a repository",
+            )
+            .into());
+        }
+    };
+    let mut settings = vec![("kind", text(kind))];
+    match place {
+        Place::Root(root) => settings.push(("root", Setting::Text(context.written_path(root)))),
+        Place::Url(url) => settings.push(("url", text(url))),
+    }
+    if !remote.files.is_empty() {
+        settings.push(("files", Setting::Texts(remote.files.clone())));
+    }
+    settings.extend(remote.index.as_deref().map(|index| ("index", text(index))));
+    let flags = [
+        ("agent_skills", remote.agent_skills),
+        ("archive", remote.archive),
+    ];
+    let given = flags.into_iter().filter(|(_, flag)| *flag);
+    settings.extend(given.map(|(key, flag)| (key, Setting::Flag(flag))));
+    let texts = [
+        ("ref", remote.reference.as_deref()),
+        ("api", remote.api.as_deref()),
+        ("user", remote.user.as_deref()),
+    ];
+    let given = texts.into_iter();
+    settings.extend(given.filter_map(|(key, value)| Some((key, text(value?)))));
+    let ca_file = remote.ca_file.as_deref();
+    settings.extend(ca_file.map(|path| ("ca_file", Setting::Text(context.written_path(path)))));
+    Ok(settings)
+}
+
+fn is_github(url: &str) -> bool {
+    url.starts_with("https://github.com/")
+}
+
+/// Returns the settings that every kind has.
+fn common<'a>(args: &'a AddSourceArgs, every: Option<&'a str>) -> Vec<(&'static str, Setting)> {
+    let text = |text: &str| Setting::Text(text.to_owned());
+    let mut settings = Vec::new();
     settings.extend(args.path.as_deref().map(|path| ("path", text(path))));
     let lists = [("include", &args.include), ("exclude", &args.exclude)];
     let given = lists.into_iter().filter(|(_, list)| !list.is_empty());

@@ -12,9 +12,35 @@ use crate::error::CliError;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answers {
     pub(super) name: String,
-    pub(super) root: String,
+    pub(super) place: Place,
     pub(super) every: Option<String>,
     pub(super) targets: Vec<String>,
+}
+
+/// Where a source is, as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a directory.
+    Root(String),
+    /// At a URL.
+    Url(String),
+}
+
+impl Place {
+    /// Returns what the flags say.
+    fn of(args: &AddSourceArgs) -> Option<Self> {
+        let url = args.url.clone().map(Self::Url);
+        url.or_else(|| args.root.clone().map(Self::Root))
+    }
+
+    /// Reads an answer: whoever types a URL means one.
+    fn parse(text: &str) -> Self {
+        if text.starts_with("https://") || text.starts_with("http://") {
+            Self::Url(text.to_owned())
+        } else {
+            Self::Root(text.to_owned())
+        }
+    }
 }
 
 /// Takes what was typed, and asks for the rest if somebody sits at a terminal; else it is a usage error.
@@ -23,19 +49,20 @@ pub(super) fn complete(
     targets: &[String],
     may_ask: bool,
 ) -> Result<Answers, CliError> {
-    if let (Some(name), Some(root)) = (&args.name, &args.root) {
+    if let (Some(name), Some(place)) = (&args.name, Place::of(args)) {
         return Ok(Answers {
             name: name.clone(),
-            root: root.clone(),
+            place,
             every: args.every.clone(),
             targets: args.target.clone(),
         });
     }
     if !may_ask || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let missing = match (&args.name, &args.root) {
+        let missing = match (&args.name, Place::of(args)) {
             (None, None) => "NAME and --root are missing",
             (None, Some(_)) => "NAME is missing",
-            _ => "--root is missing",
+            _ if matches!(args.kind.as_deref(), Some("http" | "github")) => "--url is missing",
+            _ => "--root is missing, or --url",
         };
         return Err(Problem::new(ProblemKind::BadRequest, missing)
             .with_hint("for example: `homing source add team --root ~/team/agents --every 1h`")
@@ -59,14 +86,14 @@ impl<R: BufRead, W: Write> Questions<R, W> {
             Some(name) => name.clone(),
             None => self.question("name of the source", parse_name)?,
         };
-        let root = match &args.root {
-            Some(root) => root.clone(),
-            None => self.question("directory to sync from", |text| match text {
+        let place = match Place::of(args) {
+            Some(place) => place,
+            None => self.question("directory or URL to sync from", |text| match text {
                 "" => Err(ValueError {
-                    message: "a directory is needed".to_owned(),
+                    message: "a directory or a URL is needed".to_owned(),
                     hint: None,
                 }),
-                text => Ok(text.to_owned()),
+                text => Ok(Place::parse(text)),
             })?,
         };
         let every = match (&args.every, &args.cron) {
@@ -101,7 +128,7 @@ impl<R: BufRead, W: Write> Questions<R, W> {
         };
         Ok(Answers {
             name,
-            root,
+            place,
             every,
             targets,
         })
@@ -179,14 +206,14 @@ mod tests {
             answers.unwrap(),
             Answers {
                 name: "team".to_owned(),
-                root: "~/team".to_owned(),
+                place: Place::Root("~/team".to_owned()),
                 every: Some("15m".to_owned()),
                 targets: vec!["claude".to_owned(), "codex".to_owned()],
             }
         );
         for told in [
             "as options do",
-            "a directory is needed",
+            "a directory or a URL is needed",
             "`soon` is not a duration",
             "no target `nobody`",
         ] {
@@ -200,8 +227,8 @@ mod tests {
             "homing source add team --every 1h --target codex",
             "/srv/team\n",
         );
-        assert_eq!(answers.unwrap().root, "/srv/team");
-        assert_eq!(said, "directory to sync from: ");
+        assert_eq!(answers.unwrap().place, Place::Root("/srv/team".to_owned()));
+        assert_eq!(said, "directory or URL to sync from: ");
     }
 
     #[test]
@@ -219,6 +246,11 @@ mod tests {
         for (line, missing) in [
             ("homing source add", "NAME and --root"),
             ("homing source add team", "--root is missing"),
+            ("homing source add team --kind http", "--url is missing"),
+            (
+                "homing source add --url https://e.org --archive",
+                "NAME is missing",
+            ),
             ("homing source add --root d", "NAME is missing"),
         ] {
             let error = complete(&args(line), &[], false).unwrap_err();
