@@ -7,12 +7,11 @@ use bytes::{Bytes, BytesMut};
 use homing_core::{Progress, SideError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::errors;
-use crate::turns::Host;
+use crate::turns::{Host, Turn};
 
 /// A body that does not bring so much in the time that a stall may take is given up: it trickles.
 const LEAST_BYTES: usize = 1024;
@@ -68,14 +67,13 @@ pub struct Body {
     window_bytes: usize,
     progress: Progress,
     host: Arc<Host>,
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 impl Body {
     pub(crate) fn new(
         response: reqwest::Response,
-        host: Arc<Host>,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
         stall_timeout: Duration,
         progress: &Progress,
     ) -> Self {
@@ -89,7 +87,7 @@ impl Body {
             window_end: Instant::now() + stall_timeout,
             window_bytes: 0,
             progress: progress.clone(),
-            host,
+            host: Arc::clone(turn.host()),
             turn: Some(turn),
         }
     }

@@ -1,7 +1,7 @@
 //! The HTTP client: connections that are kept between runs, and limits on everything a server may do.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use homing_core::{Progress, SideError};
@@ -10,7 +10,7 @@ use reqwest::Certificate;
 use url::Url;
 
 use crate::addresses::{Resolver, Seen, names_local};
-use crate::turns::Turns;
+use crate::turns::{LANES, Turns};
 use crate::{Login, ShownUrl};
 
 /// Header lines of one answer; a server that sends more is refused.
@@ -62,10 +62,19 @@ struct Inner {
     options: ClientOptions,
     turns: Turns,
     seen: Seen,
+    own: Vec<Certificate>,
     /// For what the user named.
-    any: reqwest::Client,
+    any: Lanes,
     /// For where a public server sends us: it never connects to this machine or its network.
-    public: reqwest::Client,
+    public: Lanes,
+}
+
+/// Connections of one kind. A client has one HTTP/2 connection to a host, so another one needs another client, which is
+/// made when it is needed.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    resolver: Resolver,
+    clients: [OnceLock<reqwest::Client>; LANES],
 }
 
 impl Client {
@@ -80,17 +89,19 @@ impl Client {
             None => Vec::new(),
         };
         let seen = Seen::default();
-        let any = build(&options, &own, &Resolver::Any(seen.clone()))?;
-        let public = build(&options, &own, &Resolver::Public)?;
-        Ok(Self {
+        let client = Self {
             inner: Arc::new(Inner {
                 turns: Turns::new(options.per_host),
                 options,
+                any: Lanes::new(Resolver::Any(seen.clone())),
+                public: Lanes::new(Resolver::Public),
+                own,
                 seen,
-                any,
-                public,
             }),
-        })
+        };
+        // What is wrong with the options is told now.
+        client.lane(&client.inner.any, 0)?;
+        Ok(client)
     }
 
     /// Begins to speak for a source whose configured URL is `home`: looks its secret up, once.
@@ -121,13 +132,36 @@ impl Client {
     }
 
     /// Returns whom to ask for `url` on behalf of a source at `home`; [`SideError::Untrusted`] for where it may not go.
-    pub(crate) fn route(&self, home: &Url, url: &Url) -> Result<&reqwest::Client, SideError> {
+    pub(crate) fn route(&self, home: &Url, url: &Url) -> Result<&Lanes, SideError> {
         let is_named_by_user = url.origin() == home.origin();
         judge(is_named_by_user, self.inner.seen.is_local(home), url)?;
         if is_named_by_user || self.inner.seen.is_local(home) {
             Ok(&self.inner.any)
         } else {
             Ok(&self.inner.public)
+        }
+    }
+
+    /// Returns one of the connections.
+    pub(crate) fn lane<'a>(
+        &self,
+        lanes: &'a Lanes,
+        number: usize,
+    ) -> Result<&'a reqwest::Client, SideError> {
+        let lane = &lanes.clients[number];
+        if let Some(client) = lane.get() {
+            return Ok(client);
+        }
+        let client = build(&self.inner.options, &self.inner.own, &lanes.resolver)?;
+        Ok(lane.get_or_init(|| client))
+    }
+}
+
+impl Lanes {
+    fn new(resolver: Resolver) -> Self {
+        Self {
+            resolver,
+            clients: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 }

@@ -119,9 +119,10 @@ impl Session {
         go_on: &impl Fn() -> Result<(), SideError>,
     ) -> Result<Answer, SideError> {
         let client = &self.client;
-        let http = client.route(&self.home, url)?;
-        let (host, turn) = client.turns().wait(url).await;
+        let lanes = client.route(&self.home, url)?;
+        let turn = client.turns().wait(url).await;
         go_on()?;
+        let http = client.lane(lanes, turn.lane())?;
         let mut headers = headers.clone();
         let is_home = url.origin() == self.home.origin();
         if let (true, Some(authorization)) = (is_home, &self.authorization) {
@@ -135,7 +136,7 @@ impl Session {
         let response = response
             .ok_or_else(|| errors::silent(url, client.options().answer_timeout))?
             .map_err(|error| errors::of_request(error, url))?;
-        client.turns().answered(&host, response.version());
+        client.turns().answered(&turn, response.version());
         Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -143,7 +144,6 @@ impl Session {
             was_authorized: is_home && self.authorization.is_some(),
             body: Body::new(
                 response,
-                host,
                 turn,
                 client.options().stall_timeout,
                 &self.progress,

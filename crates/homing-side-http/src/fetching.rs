@@ -13,7 +13,7 @@ use crate::index::Named;
 use crate::{Inner, identity};
 
 /// So many requests wait or are under way; how many a host gets is decided for each host.
-const SIDE_BY_SIDE: usize = 128;
+const SIDE_BY_SIDE: usize = 256;
 /// After so many that failed by themselves, a server is in trouble and no more is asked of it …
 const MOST_TRANSIENT: usize = 8;
 /// … and after so many if nothing came at all: each may have taken its whole time.

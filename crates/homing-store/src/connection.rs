@@ -13,7 +13,7 @@ use crate::StoreError;
 
 const READERS: u32 = 4;
 /// What a connection keeps of the database, in KiB. The system keeps it, too, so a reader needs little.
-const WRITER_CACHE: i32 = 8192;
+const WRITER_CACHE: i32 = 2048;
 const READER_CACHE: i32 = 512;
 const STATEMENTS: usize = 64;
 

@@ -20,11 +20,11 @@ use crate::{PinScope, StoreError};
 /// Contents of up to this many bytes are in the database.
 pub(crate) const SMALL_BYTES: u64 = 1 << 20;
 /// How much waits for a transaction before one is made …
-const BUFFERED_BYTES: usize = 4 << 20;
+const BUFFERED_BYTES: usize = 2 << 20;
 /// … and before keepers wait for one that is under way.
-const BUFFERED_BYTES_MAX: usize = 16 << 20;
+const BUFFERED_BYTES_MAX: usize = 6 << 20;
 /// How much of what a run kept stays at hand for its publish.
-const FRESH_BYTES_MAX: usize = 16 << 20;
+const FRESH_BYTES_MAX: usize = 4 << 20;
 /// The histogram of how long it took to make kept contents durable.
 const CONTENTS_TIME: &str = "homing_store_contents_duration_seconds";
 pub(crate) const COPY_BYTES: usize = 128 << 10;

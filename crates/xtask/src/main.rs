@@ -28,7 +28,7 @@ enum Command {
     Ci,
     /// Write the files that are made from the code: the configuration's schema and reference
     Generate(commands::generate::GenerateArgs),
-    /// Measure against rsync and rclone and write docs/benchmarks.md
+    /// Measure against rsync, rclone, curl and claude-mpm and write docs/benchmarks.md
     Bench(commands::bench::BenchArgs),
     /// Measure line coverage and fail below the floor
     Coverage(commands::coverage::CoverageArgs),

@@ -6,6 +6,7 @@ mod files;
 mod first;
 mod large;
 mod many;
+mod network;
 mod peers;
 mod store;
 
@@ -20,6 +21,7 @@ pub(crate) use crash::after_a_kill;
 pub(crate) use first::first_and_unchanged;
 pub(crate) use large::hundred_thousand_files;
 pub(crate) use many::many_sources;
+pub(crate) use network::Network;
 pub(crate) use store::database;
 
 /// What every group needs.

@@ -33,19 +33,17 @@ pub(crate) struct Pair {
 pub(crate) struct Service {
     binaries: (PathBuf, PathBuf),
     home: PathBuf,
+    environment: &'static [(&'static str, &'static str)],
     daemon: Option<Child>,
 }
+
+/// What the unit that `homing service install` writes sets in the daemon's environment.
+pub(crate) const AS_INSTALLED: &[(&str, &str)] = &[("MALLOC_ARENA_MAX", "2")];
 
 impl Service {
     /// Makes a home with sources `s0`, `s1`, … and starts the daemon.
     pub(crate) fn start(binaries: &Binaries, home: &Path, pairs: &[Pair]) -> Result<Self> {
-        fs::create_dir_all(home.join(".config/homing"))?;
-        fs::create_dir_all(home.join("run"))?;
-        fs::set_permissions(home.join("run"), fs::Permissions::from_mode(0o700))?;
-        let mut config = format!(
-            "[daemon]\ndata_dir = \"{}\"\nlog = \"warn\"\n\n",
-            home.join("data").display()
-        );
+        let mut config = String::new();
         let mut targets: Vec<(&Path, Vec<String>)> = Vec::new();
         for (number, pair) in pairs.iter().enumerate() {
             writeln!(
@@ -68,11 +66,28 @@ impl Service {
                 from.join(", ")
             )?;
         }
+        Self::start_with(binaries, home, &config, &[])
+    }
+
+    /// Makes a home with these sections of a configuration and starts the daemon in an environment with these variables.
+    pub(crate) fn start_with(
+        binaries: &Binaries,
+        home: &Path,
+        sections: &str,
+        environment: &'static [(&'static str, &'static str)],
+    ) -> Result<Self> {
+        fs::create_dir_all(home.join(".config/homing"))?;
+        fs::create_dir_all(home.join("run"))?;
+        fs::set_permissions(home.join("run"), fs::Permissions::from_mode(0o700))?;
+        let config = format!(
+            "[daemon]\ndata_dir = \"{}\"\nlog = \"warn\"\n\n{sections}",
+            home.join("data").display()
+        );
         File::create(home.join(".config/homing/config.toml"))?.write_all(config.as_bytes())?;
-        let binaries = (binaries.homing.clone(), binaries.homingd.clone());
         let mut service = Self {
-            binaries,
+            binaries: (binaries.homing.clone(), binaries.homingd.clone()),
             home: home.to_owned(),
+            environment,
             daemon: None,
         };
         service.launch()?;
@@ -97,6 +112,7 @@ impl Service {
             .open(self.home.join("homingd.log"))?;
         let mut command = Command::new(&self.binaries.1);
         self.environment(&mut command);
+        command.envs(self.environment.iter().copied());
         let begun = Instant::now();
         let mut child = command
             .stdin(Stdio::null())

@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     /// Its times, in the order in which they alternated with Homing's.
     pub(crate) times: Vec<Duration>,
+    /// What else is to be told of it, such as its requests.
+    pub(crate) note: String,
 }
 
 /// Rows, as they are measured.
@@ -57,16 +59,29 @@ impl Table {
         peers: &[Peer],
         targets: &[Target],
     ) {
+        self.add_noted(what, times, "", peers, targets);
+    }
+
+    /// Adds a row of times with what else is to be told of Homing's.
+    pub(crate) fn add_noted(
+        &mut self,
+        what: &str,
+        times: &[Duration],
+        note: &str,
+        peers: &[Peer],
+        targets: &[Target],
+    ) {
         let own = median(times);
         let mut compared = String::new();
         for peer in peers {
             let theirs = median(&peer.times);
             write!(
                 compared,
-                "{} {} ({:.2} ×); ",
+                "{} {} ({:.2} ×){}; ",
                 peer.name,
                 millis(theirs),
-                own / theirs
+                own / theirs,
+                noted(&peer.note)
             )
             .expect("it is a string");
         }
@@ -95,8 +110,9 @@ impl Table {
             verdicts.trim_end_matches("; "),
         );
         self.push(format!(
-            "| {what} | {} | {compared} | {verdicts} |",
-            millis(own)
+            "| {what} | {}{} | {compared} | {verdicts} |",
+            millis(own),
+            noted(note)
         ));
     }
 
@@ -135,6 +151,35 @@ impl Table {
              one by rsync or rclone is not. × is Homing's time as a share of the peer's.\n",
             self.runs
         )?;
+        self.render_rows(&mut page)?;
+        for (title, text) in &self.appendix {
+            writeln!(page, "\n## {title}\n\n```text\n{}\n```", text.trim_end())?;
+        }
+        Ok(page)
+    }
+
+    /// Returns a section of a page with a title of its own, what was measured with what, and what is to be known of it.
+    pub(crate) fn render_section(
+        &self,
+        title: &str,
+        versions: &str,
+        about: &str,
+    ) -> Result<String> {
+        let mut section = format!("\n## {title}\n\n");
+        writeln!(
+            section,
+            "Measured on {} with {} runs; `cargo xtask bench --only network` measures this part alone.\n",
+            today()?,
+            self.runs
+        )?;
+        writeln!(section, "* machine: {}", machine()?)?;
+        writeln!(section, "* file system: {}", self.place)?;
+        writeln!(section, "* versions: {versions}\n\n{about}\n")?;
+        self.render_rows(&mut section)?;
+        Ok(section)
+    }
+
+    fn render_rows(&self, page: &mut String) -> Result<()> {
         writeln!(
             page,
             "| what | Homing | peers | target |\n|---|---|---|---|"
@@ -148,16 +193,19 @@ impl Table {
         for note in &self.notes {
             writeln!(page, "* {note}")?;
         }
-        for (title, text) in &self.appendix {
-            writeln!(page, "\n## {title}\n\n```text\n{}\n```", text.trim_end())?;
-        }
-        Ok(page)
+        Ok(())
     }
 
     fn push(&mut self, row: String) {
         crate::shell::say(&row);
         self.rows.push(row);
     }
+}
+
+/// Says what was wanted, and whether it is so.
+pub(crate) fn verdict(value: f64, most: f64, unit: &str) -> String {
+    let met = if value <= most { "met" } else { "**missed**" };
+    format!("≤ {most} {unit}: {met}")
 }
 
 /// Returns the median in milliseconds.
@@ -171,6 +219,14 @@ pub(crate) fn median(times: &[Duration]) -> f64 {
         0 => f64::NAN,
         count if count.is_multiple_of(2) => f64::midpoint(millis[count / 2 - 1], millis[count / 2]),
         count => millis[count / 2],
+    }
+}
+
+fn noted(note: &str) -> String {
+    if note.is_empty() {
+        String::new()
+    } else {
+        format!(", {note}")
     }
 }
 
@@ -221,7 +277,8 @@ fn versions() -> Result<String> {
     ))
 }
 
-fn first_line(command: &mut Command) -> Result<String> {
+/// Returns the first line that a program prints.
+pub(crate) fn first_line(command: &mut Command) -> Result<String> {
     let output = command.output()?;
     Ok(String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -253,13 +310,14 @@ mod tests {
         let peer = Peer {
             name: "rsync -a",
             times: vec![Duration::from_millis(100)],
+            note: "3 requests".to_owned(),
         };
         let targets = [Target::Ratio("rsync -a", 1.5), Target::Millis(120.0)];
         table.add("a row", &[Duration::from_millis(130)], &[peer], &targets);
         assert_eq!(
             table.rows,
             [
-                "| a row | 130 ms | rsync -a 100 ms (1.30 ×) | ≤ 1.5 × rsync -a: met; ≤ 120 ms: **missed** |"
+                "| a row | 130 ms | rsync -a 100 ms (1.30 ×), 3 requests | ≤ 1.5 × rsync -a: met; ≤ 120 ms: **missed** |"
             ]
         );
     }

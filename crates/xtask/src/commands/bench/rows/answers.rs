@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::super::kept::{Kept, percentile};
 use super::super::service::{Pair, Service};
-use super::super::table::{Table, Target};
+use super::super::table::{Table, Target, verdict};
 use super::files::{make_files, write};
 use super::{Bench, pair};
 
@@ -225,9 +225,4 @@ fn tell(table: &mut Table, what: &str, times: &[Duration], half: Option<f64>, mo
     }
     let value = format!("p50 {p50:.2} ms, p99 {p99:.2} ms");
     table.tell(what, &value, &verdicts.join("; "));
-}
-
-fn verdict(value: f64, most: f64, unit: &str) -> String {
-    let met = if value <= most { "met" } else { "**missed**" };
-    format!("≤ {most} {unit}: {met}")
 }

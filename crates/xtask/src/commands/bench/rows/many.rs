@@ -45,6 +45,7 @@ pub(crate) fn many_sources(bench: &Bench<'_>, table: &mut Table) -> Result<()> {
         let mut peer = Peer {
             name: "100 × rsync -a",
             times: Vec::new(),
+            note: String::new(),
         };
         for _ in 0..bench.runs {
             bench.place.settle()?;

@@ -31,10 +31,12 @@ impl Three {
         let rsync = Peer {
             name: "rsync -a",
             times: self.rsync,
+            note: String::new(),
         };
         let rclone = Peer {
             name: "rclone copy",
             times: self.rclone,
+            note: String::new(),
         };
         table.add(what, &self.homing, &[rsync, rclone], targets);
     }
