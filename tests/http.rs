@@ -106,7 +106,7 @@ fn files_without_an_index_are_asked_for_on_condition() -> TestResult {
     home.ok(&["sync"])?;
     let requests = nginx.requests()?;
     ensure!(requests.len() == 2 && requests.iter().all(|request| request.status == 304));
-    // What is lost here is fetched again, although the server says that it did not change.
+    // Who forces it trusts no validator.
     home.ok(&["sync", "--force"])?;
     ensure!(
         nginx

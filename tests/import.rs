@@ -262,6 +262,21 @@ fn a_backup_is_never_replaced() -> TestResult {
 }
 
 #[test]
+fn a_file_that_names_no_url_is_left_where_it_is() -> TestResult {
+    let (home, _daemon) = home()?;
+    let file = put(
+        &home,
+        "package.json",
+        r#"{"name": "mine", "version": "1.0"}"#,
+    )?;
+    let path = file.to_str().context("a path")?;
+    home.homing(&["import", "etag-cache", path])?
+        .expect(3, &[])?;
+    ensure!(file.exists(), "it was renamed");
+    Ok(())
+}
+
+#[test]
 fn a_cache_that_cannot_be_renamed_is_taken_over_and_stays() -> TestResult {
     let mut home = Home::new()?;
     home.configure(CONFIG)?;

@@ -1,6 +1,6 @@
 //! Which addresses are of this machine or its network, and which a stranger may send us to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,13 +80,50 @@ impl Seen {
     }
 }
 
+/// The hosts of the proxies that the environment names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proxies(Arc<BTreeSet<String>>);
+
+impl Proxies {
+    /// Returns those of this process, as the HTTP library finds them too.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the HTTP library reads them itself, and both must see the same"
+    )]
+    pub(crate) fn of_environment() -> Self {
+        let names = ["https_proxy", "http_proxy", "all_proxy"];
+        let values = names.into_iter().flat_map(|name| {
+            let loud = std::env::var(name.to_ascii_uppercase());
+            [std::env::var(name), loud].into_iter().flatten()
+        });
+        Self::named(values)
+    }
+
+    fn named(values: impl Iterator<Item = String>) -> Self {
+        let host = |value: String| {
+            // Without a scheme it is a host and a port.
+            let whole = if value.contains("://") {
+                value
+            } else {
+                format!("http://{value}")
+            };
+            Some(Url::parse(&whole).ok()?.host_str()?.to_ascii_lowercase())
+        };
+        Self(Arc::new(values.filter_map(host).collect()))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains(&name.to_ascii_lowercase())
+    }
+}
+
 /// Resolves names for connections: what is checked here is what is connected to.
 #[derive(Debug, Clone)]
 pub(crate) enum Resolver {
     /// Any address will do; it is noted which names are local.
     Any(Seen),
-    /// Local addresses are refused.
-    Public,
+    /// Local addresses are refused, but for those of the proxies of these names: they are not where a server leads.
+    Public(Proxies),
 }
 
 impl Resolve for Resolver {
@@ -112,10 +149,12 @@ impl Resolver {
                 Ok(found)
             }
             // One local address among others is as good a way in as any.
-            Self::Public if found.iter().any(|at| is_local(at.ip())) => {
+            Self::Public(proxies)
+                if !proxies.has(name) && found.iter().any(|at| is_local(at.ip())) =>
+            {
                 Err(LocalAddress(name.to_owned()))
             }
-            Self::Public => Ok(found),
+            Self::Public(_) => Ok(found),
         }
     }
 }
@@ -191,14 +230,31 @@ mod tests {
         any.judge("team.example", vec![at("10.0.0.1"), at("1.1.1.1")])
             .unwrap();
         assert!(!seen.is_local(&team));
-        let refused = Resolver::Public.judge("evil.example", vec![at("1.1.1.1"), at("127.0.0.1")]);
+        let refused = Resolver::Public(Proxies::default())
+            .judge("evil.example", vec![at("1.1.1.1"), at("127.0.0.1")]);
         assert!(refused.unwrap_err().to_string().contains("evil.example"));
         assert_eq!(
-            Resolver::Public
+            Resolver::Public(Proxies::default())
                 .judge("fine.example", vec![at("1.1.1.1")])
                 .unwrap()
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn a_proxy_on_the_own_network_is_reached() {
+        let values = [
+            "http://ann:s3cret@Proxy.corp:3128",
+            "other.corp:8080",
+            "::",
+            "",
+        ];
+        let proxies = Proxies::named(values.into_iter().map(str::to_owned));
+        let inside = || vec!["10.0.0.1:0".parse().unwrap()];
+        let public = Resolver::Public(proxies);
+        assert!(public.judge("proxy.corp", inside()).is_ok());
+        assert!(public.judge("other.corp", inside()).is_ok());
+        assert!(public.judge("wiki.corp", inside()).is_err());
     }
 }

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use reqwest::Certificate;
 use url::Url;
 
-use crate::addresses::{Resolver, Seen, names_local};
+use crate::addresses::{Proxies, Resolver, Seen, names_local};
 use crate::turns::{LANES, Turns};
 use crate::{Login, ShownUrl};
 
@@ -89,12 +89,17 @@ impl Client {
             None => Vec::new(),
         };
         let seen = Seen::default();
+        let proxies = if options.proxies {
+            Proxies::of_environment()
+        } else {
+            Proxies::default()
+        };
         let client = Self {
             inner: Arc::new(Inner {
                 turns: Turns::new(options.per_host),
                 options,
                 any: Lanes::new(Resolver::Any(seen.clone())),
-                public: Lanes::new(Resolver::Public),
+                public: Lanes::new(Resolver::Public(proxies)),
                 own,
                 seen,
             }),

@@ -48,14 +48,19 @@ impl GithubSide {
             let whose = match api.user().await {
                 Ok(user) => format!("`{}`'s", refusal::plain(&user.login)),
                 Err(error @ SideError::Auth { .. }) if limits.is_none() => return Err(error),
-                Err(_nobody) => "valid".to_owned(),
+                Err(SideError::NotFound { .. } | SideError::Auth { .. }) if limits.is_some() => {
+                    "valid".to_owned()
+                }
+                Err(error) => format!("not checked ({error})"),
             };
             notes.push(match &scopes {
                 Some(scopes) => format!(
                     "the token is {whose}; its scopes: {}",
                     refusal::listed(scopes)
                 ),
-                None => format!("the token is {whose}; it is fine-grained"),
+                None => format!(
+                    "the token is {whose}; GitHub tells no scopes of it, as of fine-grained ones"
+                ),
             });
             if scopes.is_some_and(|scopes| !scopes.iter().any(|scope| scope == "repo")) {
                 notes.push(

@@ -78,11 +78,15 @@ impl Walk<'_> {
             id: commit.to_owned(),
         };
         for name in self.path.into_iter().flat_map(|path| path.split('/')) {
-            let entries = self.list(&here, false).await?.0;
+            let (entries, truncated) = self.list(&here, false).await?;
             let next = entries
                 .into_iter()
                 .find(|entry| entry.path == name && entry.kind == "tree");
             let Some(next) = next else {
+                // It may be among those that were left out.
+                if truncated {
+                    return Err(self.too_many_in(&here));
+                }
                 return Ok(None);
             };
             here = here.child(&next);
@@ -106,13 +110,7 @@ impl Walk<'_> {
             is_too_much = false;
             let (entries, truncated) = self.list(&here, false).await?;
             if truncated {
-                return Err(SideError::Untrusted {
-                    message: format!(
-                        "`{}` has a directory with more entries than GitHub lists: {}",
-                        self.api.place(),
-                        homing_core::shown(here.prefix.as_bytes())
-                    ),
-                });
+                return Err(self.too_many_in(&here));
             }
             for entry in entries {
                 if entry.kind == "tree" && self.is_wanted(&here, &entry) {
@@ -122,6 +120,16 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    fn too_many_in(&self, directory: &Directory) -> SideError {
+        SideError::Untrusted {
+            message: format!(
+                "`{}` has a directory with more entries than GitHub lists: `{}`",
+                self.api.place(),
+                homing_core::shown(directory.prefix.as_bytes())
+            ),
+        }
     }
 
     fn is_wanted(&self, here: &Directory, child: &Entry) -> bool {

@@ -135,8 +135,10 @@ async fn take_over(
     let cached = found::cached(kind, file, &named, context);
     let all = document.tar(lists, &cached)?;
     let report = client.import(kind.route(), dry_run, all).await?;
+    // What names no source was no cache of ours to put aside.
+    let is_cache = !report.sources.is_empty();
     let (backup, warning) = match (kind, dry_run) {
-        (Kind::EtagCache, false) => put_aside(file),
+        (Kind::EtagCache, false) if is_cache => put_aside(file),
         _ => (None, None),
     };
     let done = ImportedDocument {

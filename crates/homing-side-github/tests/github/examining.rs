@@ -56,7 +56,11 @@ async fn a_token_is_told_with_its_owner_and_what_it_lacks() -> TestResult {
             false,
         ),
         ("narrow", "the token is `ann`'s; its scopes: `user`", true),
-        ("fine", "the token is `octo`'s; it is fine-grained", false),
+        (
+            "fine",
+            "the token is `octo`'s; GitHub tells no scopes of it, as of fine-grained ones",
+            false,
+        ),
     ] {
         let notes = world.side_with_token(token)?.examine().await?.notes;
         assert_eq!(notes[0], whose);
