@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use homing_core::{ContentHash, Item, ItemKey, ListRequest, SideError};
-use homing_remote::{Answer, Keeper, Kept, Request, Session, Validators};
+use homing_remote::{Answer, Keeper, Kept, Request, Session, Validators, Witness};
 use tokio::sync::OnceCell;
 
 use crate::index::Named;
@@ -166,11 +166,18 @@ impl<'a> Fetching<'a> {
         }
         self.begin_for(&mut answer).await?;
         let validators = Validators::of(&answer.headers);
-        let kept = self.keeper.keep(answer.body, &mut ()).await;
+        let mut beginning = Beginning::default();
+        let kept = self.keeper.keep(answer.body, &mut beginning).await;
         let (hash, size) = match kept.map_err(|error| self.failed(error))? {
             Kept::Whole { hash, size } => (hash, size),
             Kept::TooLong => return Ok(Got::TooLong),
         };
+        // A server that goes by file names calls its login page Markdown.
+        if named.digest.is_none() && is_markdown(&named.name) && beginning.is_page() {
+            return Ok(Got::Refused(
+                "the server answered with an HTML page".to_owned(),
+            ));
+        }
         if let Some(digest) = named.digest.filter(|digest| *digest != hash) {
             return Ok(Got::Refused(format!(
                 "its SHA-256 is {hash}, and the index says {digest}"
@@ -225,4 +232,35 @@ impl<'a> Fetching<'a> {
         }
         error
     }
+}
+
+/// The first bytes of a content.
+#[derive(Default)]
+struct Beginning(Vec<u8>);
+
+impl Beginning {
+    const BYTES: usize = 256;
+
+    /// Tells whether this is how a whole web page begins.
+    fn is_page(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.0).to_ascii_lowercase();
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        text.starts_with("<!doctype html") || text.starts_with("<html")
+    }
+}
+
+impl Witness for Beginning {
+    fn see(&mut self, bytes: &[u8]) {
+        let room = Self::BYTES - self.0.len();
+        self.0.extend(bytes.iter().take(room));
+    }
+}
+
+fn is_markdown(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    extension.is_some_and(|one| {
+        ["md", "mdc", "markdown"]
+            .iter()
+            .any(|known| one.eq_ignore_ascii_case(known))
+    })
 }

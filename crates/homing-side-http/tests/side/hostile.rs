@@ -43,17 +43,25 @@ fn reason(listed: &homing_core::Listed, path: &str) -> String {
 async fn an_html_page_is_no_file_unless_one_is_asked_for() {
     let server = serving(|path| match path {
         "good.md" => ok("good"),
+        "named.md" => ok("\n<!DOCTYPE HTML><html>"),
+        "about.md" => ok("# <!doctype html>"),
         _ => (
             "200 OK\r\ncontent-type: text/html; charset=utf-8".to_owned(),
             "<html>".to_owned(),
         ),
     });
-    let what = files(&["good.md", "login.md", "page.HTML"]);
+    let what = files(&["good.md", "login.md", "named.md", "about.md", "page.HTML"]);
     let mut world = World::new(options(&server.url(""), what));
     let listed = world.sync().await;
-    let taken = [("good.md", "good"), ("page.HTML", "<html>")];
+    let taken = [
+        ("about.md", "# <!doctype html>"),
+        ("good.md", "good"),
+        ("page.HTML", "<html>"),
+    ];
     assert_eq!(contents(&world, &listed), expected(&taken));
-    assert!(reason(&listed, "login.md").contains("HTML page"));
+    for name in ["login.md", "named.md"] {
+        assert!(reason(&listed, name).contains("HTML page"), "{name}");
+    }
     let index = World::new(options(
         &server.url(""),
         What::Index("index.json".to_owned()),
