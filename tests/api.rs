@@ -91,6 +91,11 @@ fn get(home: &Home, path: &str) -> Result<Answer> {
     ask(home, "GET", path, &Value::Null)
 }
 
+/// Returns what is counted, in Prometheus' text format.
+pub(crate) fn figures(home: &Home) -> Result<String> {
+    Ok(get(home, "/v1/metrics")?.body)
+}
+
 fn description(home: &Home) -> Result<Description> {
     Ok(Description(get(home, "/v1/openapi.json")?.json()?))
 }

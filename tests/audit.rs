@@ -1,9 +1,11 @@
 //! `homing audit`: what is to be said against items, and what becomes of those that hide something.
 
-use anyhow::{Context, ensure};
-use serde_json::Value;
+mod real;
 
-use crate::harness::{Home, TestResult, line_with};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::harness::{Home, Outcome, TestResult, line_with};
 
 const GOOD: &str = "---\nname: a\ndescription: d\n---\nbe kind\n";
 const BAD: &str =
@@ -92,6 +94,7 @@ fn sarif_is_what_the_standard_asks_for() -> TestResult {
         ensure!(outcome.code == 3, "{outcome}");
         let log: Value = serde_json::from_str(&outcome.stdout)?;
         ensure!(log["version"] == "2.1.0", "{log:#}");
+        ensure!(against_the_standard(&log)? == [""; 0], "{log:#}");
         let run = &log["runs"][0];
         ensure!(run["tool"]["driver"]["name"] == "homing", "{log:#}");
         let results = run["results"].as_array().context("results")?;
@@ -108,6 +111,106 @@ fn sarif_is_what_the_standard_asks_for() -> TestResult {
             ("active-file", "error", "team/.mcp.json"),
         ];
         ensure!(told == expected, "{told:?}");
+    }
+    // What is no SARIF is seen to be none.
+    let mut log: Value = serde_json::from_str(&home.homing(&["audit", "--sarif"])?.stdout)?;
+    for (place, wrong) in [
+        ("/runs/0/results/0/level", json!("blocking")),
+        ("/runs/0/results/0/ruleIndex", json!(-2)),
+        ("/runs/0/columnKind", json!("characters")),
+        ("/runs/0/results/0/message", json!({ "said": "text" })),
+        (
+            "/runs/0/results/0/locations/0/physicalLocation/region/startLine",
+            json!(0),
+        ),
+    ] {
+        let field = log.pointer_mut(place).context(place)?;
+        let right = std::mem::replace(field, wrong);
+        let complaints = against_the_standard(&log)?;
+        ensure!(!complaints.is_empty(), "{place}");
+        ensure!(
+            complaints.iter().all(|one| one.starts_with(place)),
+            "{complaints:#?}"
+        );
+        *log.pointer_mut(place).context(place)? = right;
+    }
+    ensure!(against_the_standard(&log)? == [""; 0], "{log:#}");
+
+    // Nothing to say is a report too.
+    let empty = Home::with_one_source()?;
+    empty.origin("team").write("agents/a.md", GOOD)?;
+    let _daemon = empty.start()?;
+    empty.ok(&["sync"])?;
+    let log: Value = serde_json::from_str(&empty.ok(&["audit", "--sarif"])?)?;
+    ensure!(against_the_standard(&log)? == [""; 0], "{log:#}");
+    ensure!(log["runs"][0]["results"] == json!([]), "{log:#}");
+    Ok(())
+}
+
+/// Returns what the schema of SARIF 2.1.0 has against a report.
+fn against_the_standard(log: &Value) -> Result<Vec<String>> {
+    // The pattern of a language has a bracket too many in the standard.
+    let (wrong, meant) = ("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
+    let schema = include_str!("schemas/sarif-2.1.0.json").replace(wrong, meant);
+    let schema: Value = serde_json::from_str(&schema)?;
+    let schema = jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)?;
+    let complaints = schema.iter_errors(log);
+    Ok(complaints
+        .map(|one| format!("{}: {one}", one.instance_path()))
+        .collect())
+}
+
+#[test]
+fn each_finding_is_told_once_and_why_names_the_way_out() -> TestResult {
+    let home = Home::new()?;
+    let origin = home.make_origin("team")?;
+    origin.write("agents/a.md", GOOD)?;
+    home.configure(
+        "[sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\n\
+         [targets.claude]\ntool = \"claude-code\"\nfrom = [\"team\"]\n\
+         [targets.cursor]\ntool = \"cursor\"\nfrom = [\"team\"]\n",
+    )?;
+    let _daemon = home.start()?;
+    home.ok(&["sync"])?;
+    origin.write("agents/a.md", BAD)?;
+    origin.write("agents/new.md", BAD.replace("name: a", "name: new"))?;
+    let synced: Outcome = home.homing(&["sync"])?;
+    ensure!(synced.code == 0, "{synced}");
+    let all = format!("{}{}", synced.stdout, synced.stderr);
+    for path in ["agents/a.md", "agents/new.md"] {
+        ensure!(all.matches(path).count() == 1, "{path} in:\n{all}");
+    }
+    line_with(
+        &all,
+        &[
+            "finding: `agents/a.md:5:4` of source `team`: unicode-tags: 4 invisible tags spell `evil`; \
+             the last version without it stays in targets `claude.agents`, `cursor.agents`",
+        ],
+    )?;
+    line_with(
+        &all,
+        &["the agent is not published in targets `claude.agents`, `cursor.agents`"],
+    )?;
+
+    let why = home.ok(&["why", ".claude/agents/a.md"])?;
+    line_with(&why, &["claude.agents: a.md: blocked"])?;
+    ensure!(
+        why.contains("unicode-tags") && why.contains("the last version without it stays"),
+        "{why}"
+    );
+    let why = home.json_ok(&["why", ".cursor/agents/new.md"])?;
+    ensure!(why["state"] == "blocked", "{why:#}");
+    let reason = why["candidates"][0]["reason"]
+        .as_str()
+        .context("a reason")?;
+    for part in [
+        "`agents/new.md:5:4`",
+        "the agent is not published in target `cursor.agents`",
+        "`on_finding = \"warn\"` in [targets.cursor]",
+    ] {
+        ensure!(reason.contains(part), "{reason}");
     }
     Ok(())
 }

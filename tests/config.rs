@@ -21,7 +21,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "2:8",
         "dir",
     ),
-    ("[sources.team]\nkind = \"git\"\n", "2:8", "git"),
+    ("[sources.team]\nkind = \"agentfs\"\n", "2:8", "agentfs"),
     ("[sources.team]\nkind = \"http\"\n", "1:10", "url"),
     (
         "[sources.Team]\nkind = \"dir\"\nroot = \"{origins}/team\"\n",

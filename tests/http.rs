@@ -1,5 +1,8 @@
 //! Sources of the kind `http`, from a real nginx to the targets.
 
+mod proxies;
+mod redirects;
+
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +13,7 @@ use crate::harness::{Home, TestResult, Tree, run};
 const SECRET: &str = "s3cret-and-shown-nowhere";
 
 /// Configures one source at `url` with these lines, published in `agents`.
-fn configure(home: &Home, url: &str, lines: &str) -> TestResult {
+pub(crate) fn configure(home: &Home, url: &str, lines: &str) -> TestResult {
     home.configure(&format!(
         "[sources.team]\nkind = \"http\"\nurl = \"{url}\"\n{lines}\n[targets.agents]\npath = \"{{home}}/agents\"\nfrom = [\"team\"]\n"
     ))?;
@@ -171,7 +174,9 @@ fn a_token_is_sent_and_stands_in_nothing_that_is_said_or_kept() -> TestResult {
     let said = run(check)?;
     said.expect(0, &[])?;
     ensure!(
-        said.stdout.contains("1 file") && said.stdout.contains("its token is there"),
+        said.stdout.contains("1 file")
+            && said.stdout.contains("its content was not read")
+            && said.stdout.contains("its token is there"),
         "{said}"
     );
     let daemon = home.start_with(
@@ -291,7 +296,7 @@ fn a_source_at_a_url_is_added_and_a_secret_in_it_is_refused() -> TestResult {
         outcome.code != 0 && !outcome.stderr.contains(SECRET),
         "{outcome}"
     );
-    outcome.expect(outcome.code, &["no place in a URL", "token = {"])?;
+    outcome.expect(outcome.code, &["no place in a URL", "--token env:"])?;
     let secret = format!("https://example.org/?token={SECRET}");
     let outcome = home.homing(&["source", "add", "docs", "--url", &secret, "--archive"])?;
     ensure!(

@@ -477,7 +477,8 @@ fn the_sync_after_an_import_from_a_server_downloads_nothing() -> TestResult {
             &text,
         )?;
         let url = nginx.url(&format!("agents/{name}"));
-        let entry = json!({"etag": etag(&url)?, "file_size": text.len()});
+        let now = jiff::Timestamp::now().to_string();
+        let entry = json!({"etag": etag(&url)?, "file_size": text.len(), "last_modified": now});
         cache.insert(url, entry);
     }
     put(&home, CACHE, &Value::Object(cache).to_string())?;
@@ -491,6 +492,34 @@ fn the_sync_after_an_import_from_a_server_downloads_nothing() -> TestResult {
     home.ok(&["sync", source])?;
     let answers: Vec<u16> = nginx.requests()?.iter().map(|one| one.status).collect();
     ensure!(answers == [304; 3], "{answers:?}");
+    daemon.stop()
+}
+
+#[test]
+fn an_edit_of_a_cached_file_is_not_taken_for_what_the_server_has() -> TestResult {
+    let Some(nginx) = Nginx::start(&NginxOptions::default())? else {
+        return Ok(());
+    };
+    let (home, daemon) = home()?;
+    nginx.put("agents/a.md", b"theirs\n")?;
+    let url = nginx.url("agents/a.md");
+    let entry = json!({"etag": etag(&url)?, "file_size": 7,
+        "last_modified": "2026-01-01T00:00:00.5+00:00"});
+    // Of the same length, and written later than it was downloaded.
+    put(&home, ".claude-mpm/cache/remote-agents/a.md", "edited\n")?;
+    put(&home, CACHE, &json!({ url: entry }).to_string())?;
+    let done = home.json_ok(&["import", "etag-cache"])?;
+    ensure!(
+        outcomes(&done) == pairs([("a.md", "content-only")]),
+        "{done:#}"
+    );
+    let source = done["imports"][0]["added"][0]
+        .as_str()
+        .context("a source")?;
+    nginx.requests()?;
+    home.ok(&["sync", source])?;
+    let answers: Vec<u16> = nginx.requests()?.iter().map(|one| one.status).collect();
+    ensure!(answers == [200], "{answers:?}");
     daemon.stop()
 }
 

@@ -103,6 +103,17 @@ fn killed_at(point: &str) -> TestResult {
     daemon.stop()
 }
 
+#[test]
+fn a_run_that_is_cut_off_before_it_has_recorded_anything_is_in_the_history() -> TestResult {
+    let home = with_work_to_do()?;
+    ended_at(&home, "run::transferred", &["sync"])?;
+    let daemon = home.start()?;
+    let runs = of_sources(&home)?;
+    let cut_off = runs.iter().filter(|run| run["status"] == "interrupted");
+    ensure!(cut_off.count() == 1, "{runs:#?}");
+    daemon.stop()
+}
+
 /// SIGTERM while a run is held at a point for a moment: the run ends well, and so does the daemon.
 fn terminated_at(point: &str) -> TestResult {
     let home = with_work_to_do()?;

@@ -158,3 +158,42 @@ fn the_same_name_twice_in_a_source_is_found() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn what_a_tool_reads_in_another_form_is_older_only_when_it_is() -> TestResult {
+    let home = Home::new()?;
+    let origin = home.make_origin("team")?;
+    let agent = |text: &str| format!("---\nname: a\ndescription: d\n---\n{text}\n");
+    origin.write("agents/a.md", agent("One."))?;
+    home.configure(
+        "[sources.team]\nkind = \"dir\"\nroot = \"{origins}/team\"\n\
+         [targets.codex]\ntool = \"codex\"\nfrom = [\"team\"]\n",
+    )?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let is_current = || -> Result<bool> {
+        let listed = home.json_ok(&["list"])?;
+        let places = listed["items"][0]["published"].as_array();
+        let places = places.context("places")?;
+        ensure!(places.len() == 1, "{listed:#}");
+        places[0]["current"].as_bool().context("a word")
+    };
+    ensure!(is_current()?);
+    let text = home.ok(&["list"])?;
+    line_with(&text, &["a", "agent", "team", "codex.agents"])?;
+    ensure!(!text.contains("older"), "{text}");
+    daemon.stop()?;
+    // Nothing of what was rendered before is remembered.
+    let _daemon = home.start()?;
+    ensure!(is_current()?, "after a start");
+
+    // It cannot be written as TOML any more, so the last version stays.
+    origin.write("agents/a.md", "No frontmatter.\n")?;
+    home.ok(&["sync"])?;
+    ensure!(!is_current()?, "what lies there is older");
+    line_with(&home.ok(&["list"])?, &["codex.agents (older)"])?;
+    origin.write("agents/a.md", agent("Two."))?;
+    home.ok(&["sync"])?;
+    ensure!(is_current()?, "it is mended");
+    Ok(())
+}

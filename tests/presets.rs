@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::harness::{Home, TestResult, Tree, line_with};
 
@@ -255,6 +255,7 @@ fn a_skill_lies_in_one_directory_that_several_tools_read() -> TestResult {
         shown.contains("team by codex.skills") && shown.contains("[targets.gemini.agents]"),
         "{shown}"
     );
+    ensure!(shown.contains("its settings and its hook apply"), "{shown}");
     let path = home
         .path(".gemini/skills/foo/SKILL.md")
         .display()
@@ -341,6 +342,111 @@ fn the_name_of_a_preset_means_all_its_parts() -> TestResult {
     ensure!(removed.contains("files stay"), "{removed}");
     ensure!(home.path(".claude/agents/review.md").exists());
     Ok(())
+}
+
+/// Asks homingd until something is so; each question takes some milliseconds.
+fn until(home: &Home, is_so: impl Fn() -> Result<bool>) -> TestResult {
+    for _ in 0..1_000 {
+        if is_so()? {
+            return Ok(());
+        }
+        home.json_ok(&["status"])?;
+    }
+    bail!("it is not so after 1,000 questions")
+}
+
+#[test]
+fn what_include_kinds_leaves_out_goes_and_what_is_edited_stays() -> TestResult {
+    let home = home_with(&["claude-code", "codex"], "")?;
+    let origin = home.origin("team");
+    for number in 0..8 {
+        let name = format!("s{number}");
+        origin.write(
+            &format!("skills/{name}/SKILL.md"),
+            SKILL.replace("foo", &name),
+        )?;
+    }
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    let skills = home.target(".claude/skills");
+    let commands = home.target(".claude/commands");
+    ensure!(skills.has("s7/SKILL.md") && commands.has("git/commit.md"));
+    skills.write("s1/SKILL.md", "mine\n")?;
+    skills.write("own/SKILL.md", "own\n")?;
+    let all = fs::read_to_string(home.config_path())?;
+    let of_claude = "tool = \"claude-code\"\n";
+    let some = all.replace(
+        of_claude,
+        &format!("{of_claude}include_kinds = [\"agent\", \"command\"]\n"),
+    );
+    home.configure(&some)?;
+    home.ok(&["config", "reload"])?;
+    home.ok(&["sync"])?;
+    until(&home, || Ok(skills.texts()?.len() == 2))?;
+    skills.expect(&[("own/SKILL.md", "own\n"), ("s1/SKILL.md", "mine\n")])?;
+    ensure!(home.path(".claude/agents/review.md").exists());
+    ensure!(commands.has("git/commit.md"));
+    ensure!(
+        home.path(".agents/skills/s7/SKILL.md").exists(),
+        "codex has them still"
+    );
+    let listed = home.ok(&["target", "list"])?;
+    ensure!(!listed.contains("claude-code.skills"), "{listed}");
+
+    // While homingd does not run, too.
+    daemon.stop()?;
+    home.configure(&some.replace("[\"agent\", \"command\"]", "[\"agent\"]"))?;
+    let daemon = home.start()?;
+    home.status_when_recovered()?;
+    home.ok(&["sync"])?;
+    until(&home, || Ok(commands.texts()?.is_empty()))?;
+    daemon.stop()?;
+    let _daemon = home.start()?;
+    let status = home.status_when_recovered()?;
+    let names: Vec<&str> = status["targets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|target| target["id"].as_str())
+        .collect();
+    ensure!(!names.contains(&"claude-code.commands"), "{status:#}");
+
+    // And back.
+    home.configure(&all)?;
+    home.ok(&["config", "reload"])?;
+    home.homing(&["sync"])?;
+    ensure!(skills.has("s7/SKILL.md") && commands.has("git/commit.md"));
+    ensure!(
+        skills.read("s1/SKILL.md")? == "mine\n",
+        "an edit is nobody's to replace"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_kind_that_another_preset_takes_over_is_left_where_it_is() -> TestResult {
+    let home = home_with(&["claude-code"], "")?;
+    let daemon = home.start()?;
+    home.ok(&["sync"])?;
+    daemon.stop()?;
+    let all = fs::read_to_string(home.config_path())?;
+    let of_claude = "tool = \"claude-code\"\n";
+    let split = all.replace(
+        of_claude,
+        &format!("{of_claude}include_kinds = [\"agent\"]\n"),
+    );
+    home.configure(&format!(
+        "{split}[targets.rest]\ntool = \"claude-code\"\nfrom = [\"team\"]\ninclude_kinds = [\"skill\", \"command\"]\n"
+    ))?;
+    let _daemon = home.start()?;
+    home.status_when_recovered()?;
+    home.ok(&["sync"])?;
+    home.target(".claude/skills").expect(&[
+        ("foo/SKILL.md", SKILL),
+        ("foo/scripts/run.sh", "echo foo\n"),
+    ])?;
+    home.target(".claude/commands")
+        .expect(&[("git/commit.md", "Commit it.\n")])
 }
 
 #[test]

@@ -97,6 +97,48 @@ fn what_is_added_is_shown_with_what_to_do_next() -> TestResult {
 }
 
 #[test]
+fn a_secret_that_was_typed_is_refused_with_where_it_is_now() -> TestResult {
+    let home = Home::with_one_source()?;
+    for arguments in [
+        &["--url", "https://ann:s3cret@example.org/", "--archive"][..],
+        &["--url", "https://example.org/?token=s3cret", "--archive"],
+        &[
+            "--url",
+            "https://example.org/",
+            "--index",
+            "https://ann:s3cret@e.org/i.json",
+        ],
+        &[
+            "--url",
+            "https://github.com/o/r",
+            "--api",
+            "https://s3cret@e.org/",
+        ],
+    ] {
+        let said = home.homing(&[&["source", "add", "docs"], arguments].concat())?;
+        said.expect(2, &["has no place in a URL", "shell's history", "--token"])?;
+        ensure!(!said.to_string().contains("s3cret"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_check_does_not_promise_that_it_comes_again() -> TestResult {
+    let home = Home::new()?;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    home.configure(&format!(
+        "[sources.team]\nkind = \"http\"\nurl = \"http://{nobody}/\"\narchive = true\n"
+    ))?;
+    let said = home.homing(&["source", "check"])?;
+    said.expect(1, &["there is no connection to", "then try it again"])?;
+    ensure!(
+        !said.stderr.contains("by itself") && said.stderr.matches("caused by").count() == 1,
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_dry_run_and_a_failed_check_write_nothing() -> TestResult {
     let home = Home::with_one_source()?;
     let before = Tree(home.path("")).snapshot()?;

@@ -14,7 +14,8 @@ fn a_target_is_added_shown_and_removed() -> TestResult {
         "target", "add", "second", "--path", "second", "--from", "team", "--layout", "flat",
     ])?;
     ensure!(
-        said.contains("added target `second`") && said.contains("homing sync team"),
+        said.contains("added target `second`")
+            && said.contains("next: when it runs: `homing sync team`"),
         "{said}"
     );
     let added = "\n[targets.second]\npath = \"~/second\"\nfrom = [\"team\"]\nlayout = \"flat\"\n";

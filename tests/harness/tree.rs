@@ -5,10 +5,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::TestResult;
+use super::{PATIENCE, TestResult};
 
 /// A directory that tests write and read whole.
 #[derive(Debug, Clone)]
@@ -94,6 +95,23 @@ impl Tree {
             )
         };
         Ok(snapshot.into_iter().map(text).collect())
+    }
+
+    /// Waits until the files are as `enough` wants them: something else brings that about.
+    pub(crate) fn wait_until(
+        &self,
+        enough: impl Fn(&BTreeMap<String, String>) -> bool,
+    ) -> TestResult {
+        let since = Instant::now();
+        loop {
+            // A file may go away between the list and the look.
+            let found = self.texts();
+            if found.as_ref().is_ok_and(&enough) {
+                return Ok(());
+            }
+            ensure!(since.elapsed() < PATIENCE, "it stays at {found:#?}");
+            std::thread::yield_now();
+        }
     }
 
     /// Fails unless exactly these files with these texts are there.

@@ -128,7 +128,8 @@ pub struct Why {
     /// The path in the target.
     pub path: String,
     /// What the file is now: `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`,
-    /// `shadowed` (not published here, for another item has its name); more may come.
+    /// `shadowed` (not published here, for another item has its name), `blocked` (a finding keeps what the source has now
+    /// from being published); more may come.
     pub state: String,
     /// Who offers it, the winner first.
     pub candidates: Vec<Candidate>,

@@ -178,6 +178,8 @@ kinds! {
     UnknownConflict = "unknown-conflict", 404, Unknown, "No such conflict";
     /// No target holds that path, or no source that item.
     UnknownPath = "unknown-path", 404, Unknown, "No such path";
+    /// The history knows no such revision of the source.
+    UnknownRevision = "unknown-revision", 404, Unknown, "No such revision";
     /// No run changed anything that could be put back.
     NothingToUndo = "nothing-to-undo", 404, Unknown, "Nothing to undo";
     /// The request cannot be carried out as it is.

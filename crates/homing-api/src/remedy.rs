@@ -7,9 +7,9 @@ impl ProblemKind {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable => {
-                "check the network, the name in `url` and any proxy; it is tried again by itself"
+                "check the network, the name in `url` and any proxy, then run `homing sync --force`"
             }
-            Self::Transient => "it is tried again by itself; `homing sync --force` tries at once",
+            Self::Transient => "wait a little; `homing sync --force` tries it at once",
             Self::Auth => {
                 "see that the account of homingd may read the source, then run `homing sync --force`"
             }
@@ -19,7 +19,7 @@ impl ProblemKind {
             Self::NotFound => {
                 "see that the source's `root` in the configuration is right and mounted"
             }
-            Self::RateLimited => "wait; it is tried again when the source allows it",
+            Self::RateLimited => "wait until the source allows it, then run `homing sync`",
             Self::Conflict => {
                 "`homing conflicts` lists what is open, each with the command that decides it"
             }
@@ -52,6 +52,9 @@ impl ProblemKind {
                 "try again in a moment; `homing status` tells when it is ready"
             }
             Self::UnknownSource | Self::UnknownTarget => "`homing status` lists the names",
+            Self::UnknownRevision => {
+                "`homing run show` tells which revision a source had after a run"
+            }
             Self::UnknownRun | Self::NothingToUndo => {
                 "`homing history` lists the runs that are kept"
             }
@@ -66,7 +69,7 @@ impl ProblemKind {
             Self::NotRunning => "start it with `homingd`, or with `systemctl --user start homingd`",
             Self::CutOff => {
                 "see its log for why, and start it again: what was under way is repaired at the start, and \
-                 `homing history` shows what became of it"
+                 `homing history` shows the runs that had begun to change something"
             }
             Self::MethodNotAllowed
             | Self::UnknownRoute

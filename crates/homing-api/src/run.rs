@@ -167,6 +167,9 @@ pub struct Run {
     /// Time by phase, in order.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// The source's revision after it, where it has one: only of a run that has ended, as the history tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Where it is, while it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,

@@ -119,6 +119,12 @@ pub struct Source {
     /// The origin's revision, where it has one.
     #[serde(default)]
     pub revision: Option<String>,
+    /// When that commit was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_time: Option<String>,
+    /// The first line of that commit's message, cut at 200 characters: a stranger's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_subject: Option<String>,
     /// Items in its head.
     pub files: u64,
     /// Open conflicts.

@@ -9,8 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use homing_config::parse_duration;
 
 pub(crate) use sections::{
-    AddSourceArgs, AddTargetArgs, CheckSourcesArgs, RemoveSourceArgs, RemoveTargetArgs,
-    SourceCommand, SourceNamesArgs, TargetCommand,
+    AddSourceArgs, AddTargetArgs, CheckSourcesArgs, PinSourceArgs, RemoveSourceArgs,
+    RemoveTargetArgs, SourceCommand, SourceNamesArgs, TargetCommand, UnpinSourceArgs,
 };
 
 /// Keeps what AI agents live on in step with where it comes from.
@@ -98,6 +98,11 @@ pub(crate) enum Command {
     Run(RunCommand),
     /// Put back what the last run (or RUN) changed here, and hold it there
     Undo(UndoArgs),
+    /// Go back to a commit that a source was at, and stay there
+    ///
+    /// Pins the source as `homing source pin` does, and syncs it. It follows its `ref` again after
+    /// `homing source unpin NAME`.
+    Rollback(RollbackArgs),
     /// Let held or deleted items follow upstream again
     Release(ReleaseArgs),
     /// Tell what happens: runs, states, conflicts
@@ -390,6 +395,19 @@ pub(crate) struct RunArgs {
 pub(crate) struct UndoArgs {
     /// The number of the run; without one, the last that changed something
     pub(crate) run: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The source, of kind git or github
+    pub(crate) name: String,
+    /// A commit (its full id, or the beginning of one in the history), or a time: RFC 3339, a date (its beginning here),
+    /// or an age such as 2d; then the commit that was in use at that time
+    #[arg(long, value_name = "REV|TIME")]
+    pub(crate) to: String,
+    /// Continue exactly the plan that was blocked for deleting a lot
+    #[arg(long)]
+    pub(crate) accept_deletions: bool,
 }
 
 #[derive(Debug, Args)]

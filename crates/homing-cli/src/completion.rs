@@ -246,6 +246,8 @@ mod tests {
             "verify Target",
             "source show Source",
             "source enable Source",
+            "source pin Source",
+            "rollback Source",
             "source check Source",
             "target remove Target",
         ] {

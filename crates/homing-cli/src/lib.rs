@@ -13,6 +13,7 @@ mod output;
 mod paths;
 mod pick;
 mod progress_lines;
+mod revisions;
 mod runs;
 mod table;
 mod text;

@@ -100,6 +100,12 @@ impl Report {
         }
     }
 
+    /// Begins the text for people with another.
+    pub(crate) fn preceded_by(mut self, text: &str) -> Self {
+        self.human.insert_str(0, text);
+        self
+    }
+
     /// Takes a large document, of which only what is asked for is written: that of `--json`, or the text for people.
     pub(crate) fn either(
         json: bool,

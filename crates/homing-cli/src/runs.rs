@@ -162,14 +162,26 @@ pub(crate) fn notices(notices: &[Notice], screen: Screen) -> String {
     let mut text = String::new();
     for notice in notices.iter().take(LISTED_ITEMS) {
         let label = screen.paint(YELLOW, &format!("{}:", escape(&notice.kind)));
-        let path = escape(&notice.path);
-        let separator = if path.is_empty() { "" } else { ": " };
-        writeln!(text, "{label} {path}{separator}{}", escape(&notice.message))
-            .expect("a String takes all");
+        let message = &notice.message;
+        // Most sentences begin with the place that they are about.
+        let is_named = message
+            .strip_prefix('`')
+            .and_then(|rest| rest.strip_prefix(notice.path.as_str()))
+            .is_some_and(|rest| rest.starts_with(['`', ':']));
+        let path = if notice.path.is_empty() || is_named {
+            String::new()
+        } else {
+            format!("{}: ", escape(&notice.path))
+        };
+        writeln!(text, "{label} {path}{}", escape(message)).expect("a String takes all");
     }
     if notices.len() > LISTED_ITEMS {
-        writeln!(text, "… and {} more of these", notices.len() - LISTED_ITEMS)
-            .expect("a String takes all");
+        writeln!(
+            text,
+            "… and at least {} more; `homing run show` lists them",
+            notices.len() - LISTED_ITEMS
+        )
+        .expect("a String takes all");
     }
     text
 }
@@ -252,6 +264,7 @@ pub(crate) mod tests {
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),
+            revision: None,
             progress: None,
             items: Vec::new(),
             next: None,

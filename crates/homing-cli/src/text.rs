@@ -34,6 +34,11 @@ pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     format!("'{}'", word.replace('\'', r"'\''")).into()
 }
 
+/// Returns a commit's id as people write it.
+pub(crate) fn short_commit(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
 /// Returns "1 file", "2 files".
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

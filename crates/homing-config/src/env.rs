@@ -40,6 +40,8 @@ pub struct Env {
     pub uid: u32,
     /// What commands of the user's find in their environment.
     pub passed_on: Vec<(OsString, OsString)>,
+    /// What `git` and `ssh` find beside that: who the user is to them, and the way out.
+    pub for_git: Vec<(OsString, OsString)>,
 }
 
 /// The variables that commands of the user's find: what finds programs and files, the language, the desktop.
@@ -63,6 +65,24 @@ pub(crate) const PASSED_ON: [&str; 19] = [
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
+];
+
+/// The variables that `git` and `ssh` find beside those.
+const FOR_GIT: [&str; 14] = [
+    "SSH_AUTH_SOCK",
+    "SSH_AGENT_PID",
+    "GNUPGHOME",
+    "KRB5CCNAME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
 ];
 
 impl Env {
@@ -102,10 +122,8 @@ impl Env {
                 .collect(),
             current_dir: current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             uid,
-            passed_on: PASSED_ON
-                .into_iter()
-                .filter_map(|name| Some((OsString::from(name), var_os(name)?)))
-                .collect(),
+            passed_on: given(&PASSED_ON),
+            for_git: given(&FOR_GIT),
         }
     }
 
@@ -128,6 +146,7 @@ impl Env {
             current_dir: home.to_owned(),
             uid: rustix::process::getuid().as_raw(),
             passed_on: Vec::new(),
+            for_git: Vec::new(),
         }
     }
 }
@@ -135,6 +154,13 @@ impl Env {
 /// Reads one variable of this process: a secret, at the moment of its use, which [`Env`] does not keep.
 pub fn read_variable(name: &str) -> Option<OsString> {
     var_os(name)
+}
+
+/// Returns those of the variables that are set.
+fn given(names: &[&str]) -> Vec<(OsString, OsString)> {
+    let set = names.iter();
+    set.filter_map(|name| Some((OsString::from(name), var_os(name)?)))
+        .collect()
 }
 
 #[cfg(test)]

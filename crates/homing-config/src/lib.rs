@@ -31,7 +31,8 @@ mod values;
 pub use commands::Commands;
 pub use config::{
     AtStart, Config, DaemonConfig, Deletions, EXAMPLE, HttpListing, Kind, Layout, LogFormat,
-    OnFinding, PushMode, SCHEMA, SourceConfig, SourceKind, TargetConfig,
+    OnFinding, PushMode, SCHEMA, SignedObject, SignerKeys, SourceConfig, SourceKind, TargetConfig,
+    Verify,
 };
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use edit::{DiffLine, Edit, EditError, FileChange, Section, Setting};
@@ -39,5 +40,6 @@ pub use env::{Env, read_variable};
 pub use locations::Locations;
 pub use presets::{Preset, Served};
 pub use secret::SecretSource;
+pub use source::secret_in_address;
 pub use tools::{AgentForm, Part, Tool};
 pub use values::{ValueError, parse_duration, parse_name, parse_size};

@@ -98,6 +98,37 @@ fn same_name(one: &OsString, other: &OsString) -> bool {
     }
 }
 
+/// Leaves away the directories of left-out parts that a target, a source or another of them has to do with.
+pub(crate) fn undisputed(
+    left_out: Vec<TargetRead>,
+    sources: &[SourceRead],
+    targets: &[TargetRead],
+) -> Vec<TargetRead> {
+    if left_out.is_empty() {
+        return left_out;
+    }
+    let published = targets.iter().map(|target| &target.config.path);
+    let roots = sources
+        .iter()
+        .filter_map(|source| match &source.config.kind {
+            SourceKind::Dir { root } => Some(root),
+            SourceKind::Http { .. } | SourceKind::Github { .. } | SourceKind::Git { .. } => None,
+        });
+    let mut taken: Vec<Resolved> = published
+        .chain(roots)
+        .map(|path| Resolved::new(path))
+        .collect();
+    let mut undisputed = Vec::new();
+    for target in left_out {
+        let place = Resolved::new(&target.config.path);
+        if taken.iter().all(|other| place.relation(other).is_none()) {
+            taken.push(place);
+            undisputed.push(target);
+        }
+    }
+    undisputed
+}
+
 struct Place {
     label: String,
     path: PathBuf,
@@ -123,7 +154,7 @@ pub(crate) fn check(
         .iter()
         .filter_map(|source| match &source.config.kind {
             SourceKind::Dir { root } => Some((source, root)),
-            SourceKind::Http { .. } | SourceKind::Github { .. } => None,
+            SourceKind::Http { .. } | SourceKind::Github { .. } | SourceKind::Git { .. } => None,
         })
         .collect();
     let selected: Vec<Place> = local

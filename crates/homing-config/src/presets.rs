@@ -21,6 +21,8 @@ pub struct Preset {
     pub project: Option<PathBuf>,
     /// The sources that its section names, whoever serves them.
     pub wants: Vec<SourceId>,
+    /// `include_kinds` does not name its kind.
+    pub is_left_out: bool,
     /// Sources whose items the tool reads in the directory of another target.
     pub served: Vec<Served>,
     /// Sources whose items the tool reads in this directory and in the one of another target.
@@ -66,6 +68,15 @@ struct Reader {
     wants: Vec<SourceId>,
 }
 
+/// Takes those parts out of the targets that are to hold nothing.
+pub(crate) fn leave_out(targets: &mut Vec<TargetRead>) -> Vec<TargetRead> {
+    let is_left_out = |target: &mut TargetRead| {
+        let preset = target.config.preset.as_ref();
+        preset.is_some_and(|preset| preset.is_left_out)
+    };
+    targets.extract_if(.., is_left_out).collect()
+}
+
 /// Decides in which directories skills are published.
 ///
 /// Tools read each other's directories, and what lies in two of them is listed twice. So the skills of each source go
@@ -100,6 +111,13 @@ pub(crate) fn settle(targets: &mut Vec<TargetRead>) {
             }
             chosen.insert(key, hosts);
         }
+    }
+    for ((_, at), from) in &mut hosted {
+        // What came first until here is the order of whichever section stands first.
+        let wants = readers.iter().find(|reader| reader.at == *at);
+        let wants = wants.map_or(&[][..], |reader| &reader.wants);
+        let place = |source: &SourceId| wants.iter().position(|wanted| wanted == source);
+        from.sort_by_key(|source| place(source).unwrap_or(usize::MAX));
     }
     let ids = assign(targets, &readers, &hosted);
     for reader in &readers {

@@ -2,6 +2,10 @@
 
 mod address;
 mod kind;
+mod verify;
+
+pub(crate) use address::is_this_machine;
+pub use address::secret_in_address;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -26,6 +30,7 @@ pub(crate) const KEYS: &[&str] = &[
     "agent_skills",
     "archive",
     "ref",
+    "pin",
     "path",
     "include",
     "exclude",
@@ -45,16 +50,13 @@ pub(crate) const KEYS: &[&str] = &[
     "user",
     "ca_file",
     "api",
+    "verify",
+    "allowed_signers",
+    "keyring",
     "enabled",
 ];
 const LATER: &[&str] = &["signature"];
-const LATER_KINDS: &[&str] = &[
-    "git",
-    "agentfs",
-    "cloud-files",
-    "cloud-database",
-    "database",
-];
+const LATER_KINDS: &[&str] = &["agentfs", "cloud-files", "cloud-database", "database"];
 const MAX_FILES: u64 = 10_000_000;
 /// A schedule that is denser would keep the disk busy for nothing.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -111,6 +113,20 @@ pub(crate) fn read(
             Some("remove it, or add for example cron = \"0 */6 * * *\"".to_owned()),
         );
     }
+    let token = secret::read(section, "token", locations, env);
+    if token.is_some()
+        && let Some(place) = &place
+        && place.kind.is_unencrypted()
+    {
+        section.complain(
+            place.span.clone(),
+            format!("the token of `{id}` would be sent unencrypted, where everyone on the way can read it"),
+            Some(
+                "write https://; over http:// a token goes to this machine alone (localhost, 127.0.0.1, [::1])"
+                    .to_owned(),
+            ),
+        );
+    }
     let policies = [Policy::Ask, Policy::Ours, Policy::Theirs, Policy::Union]
         .map(|policy| (policy.as_str(), policy));
     let config = SourceConfig {
@@ -126,33 +142,20 @@ pub(crate) fn read(
         every: every.map(|every| every.value),
         cron: cron.map(|cron| cron.value),
         timezone: timezone.map(|timezone| timezone.value),
-        at_start: section.get_or_default(
-            "at_start",
-            word(
-                &[
-                    ("due", AtStart::Due),
-                    ("always", AtStart::Always),
-                    ("never", AtStart::Never),
-                ],
-                &[],
-            ),
-        ),
+        at_start: section.get_or_default("at_start", word(&AtStart::WORDS, &[])),
         stale_after: stale_after.map(|stale_after| stale_after.value),
         watch: section.get_or_default("watch", boolean),
         priority: u16::try_from(section.get_or_default("priority", number(0, 1000)))
             .expect("it is at most 1000"),
         push: section.get_or_default(
             "push",
-            word(
-                &[("never", PushMode::Never), ("direct", PushMode::Direct)],
-                &["branch", "fork", "pull-request"],
-            ),
+            word(&PushMode::WORDS, &["branch", "fork", "pull-request"]),
         ),
         on_conflict: section.get_or_default("on_conflict", word(&policies, &[])),
         max_file_size: section.get_or_default("max_file_size", size),
         max_total_size: section.get_or_default("max_total_size", size),
         max_files: section.get_or_default("max_files", number(1, MAX_FILES)),
-        token: secret::read(section, "token", locations, env),
+        token,
         enabled: section.get_or_default("enabled", boolean),
     };
     if config.max_file_size > config.max_total_size {

@@ -122,10 +122,15 @@ pub(crate) fn read(
         Some(Where::Tool(places, project)) => {
             refuse_beside_tool(section);
             let tool = places.value.tool();
-            let parts = parts(section, tool, &include_kinds);
+            let wanted = parts(section, tool, &include_kinds);
             let read = |part: &Part| TargetRead {
                 id: part_id(name, part.as_str()),
                 config: TargetConfig {
+                    from: if wanted.contains(part) {
+                        from.clone()
+                    } else {
+                        Vec::new()
+                    },
                     include_kinds: vec![part.kind()],
                     layout: match part {
                         Part::Agents => Layout::Agents,
@@ -137,6 +142,7 @@ pub(crate) fn read(
                         part: *part,
                         project: project.clone(),
                         wants: from.clone(),
+                        is_left_out: !wanted.contains(part),
                         served: Vec::new(),
                         read_twice: Vec::new(),
                     }),
@@ -145,7 +151,7 @@ pub(crate) fn read(
                 path_span: places.span.clone(),
                 places: Some(places.value.clone()),
             };
-            parts.iter().map(read).collect()
+            tool.parts().iter().map(read).collect()
         }
     }
 }

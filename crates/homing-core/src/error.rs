@@ -72,6 +72,12 @@ pub enum SideError {
         /// What it sent, and the rule.
         message: String,
     },
+    /// What it offers is not signed as the configuration wants it; the next thing that it offers may be.
+    #[error("{message}")]
+    Unverified {
+        /// What is not, by which key, and why.
+        message: String,
+    },
     /// The disk is full, read-only or failing on this machine.
     #[error("{message}")]
     Storage {
@@ -131,6 +137,7 @@ impl SideError {
             Self::Conflict { .. } => Self::Conflict { message },
             Self::Changed { key } => Self::Changed { key: key.clone() },
             Self::Untrusted { .. } => Self::Untrusted { message },
+            Self::Unverified { .. } => Self::Unverified { message },
             Self::Storage { .. } => Self::Storage {
                 message,
                 source: None,
@@ -154,6 +161,8 @@ pub enum ProblemKind {
     SpecialFile,
     /// A name that cannot be a key.
     Name,
+    /// A far side that is reached at the place that is configured, and has another name now.
+    Renamed,
     /// Two names that cannot live in one directory everywhere.
     Collision,
     /// Something that could not be read.

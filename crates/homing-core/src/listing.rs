@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::{
     BoxFuture, ContentHash, ContentReader, Contents, Item, ItemKey, Manifest, Problem, Progress,
     SideError,
@@ -27,6 +29,36 @@ pub struct Revision {
     pub name: String,
     /// What a conditional request sends, where that is not the name.
     pub validator: Option<String>,
+    /// What its author said of it, where it is a commit.
+    pub about: Option<About>,
+}
+
+/// What a commit says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// When it was committed.
+    pub time: Timestamp,
+    /// The first line of its message: a stranger's words, made harmless.
+    pub subject: String,
+}
+
+impl About {
+    /// How many characters of a subject are kept.
+    pub const LONGEST_SUBJECT: usize = 200;
+
+    /// Takes what a commit says; what a terminal obeys is left out, and what is too long is cut.
+    pub fn new(time: Timestamp, subject: &[u8]) -> Self {
+        let subject = String::from_utf8_lossy(subject);
+        let is_obeyed = |letter: char| {
+            letter.is_control()
+                || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        let harmless = subject.chars().filter(|letter| !is_obeyed(*letter));
+        Self {
+            time,
+            subject: harmless.take(Self::LONGEST_SUBJECT).collect(),
+        }
+    }
 }
 
 /// What is asked of [`crate::Side::list`].
@@ -60,8 +92,8 @@ impl ListRequest {
 /// The answer of a side that was asked to list itself.
 #[derive(Debug)]
 pub enum Listing {
-    /// It is what the request's `since` says.
-    Unchanged,
+    /// It is what the request's `since` says; what a person should hear about all the same.
+    Unchanged(Vec<Problem>),
     /// All that it holds.
     Whole(Box<Listed>),
 }
@@ -82,7 +114,7 @@ impl Listing {
     pub fn whole(self) -> Result<Listed, SideError> {
         match self {
             Self::Whole(listed) => Ok(*listed),
-            Self::Unchanged => Err(SideError::Permanent {
+            Self::Unchanged(_) => Err(SideError::Permanent {
                 message: "it says that nothing changed since a revision that it was not told"
                     .to_owned(),
                 source: None,
@@ -203,5 +235,19 @@ impl Contents for Nowhere {
 
     fn flush(&self) -> Result<(), SideError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_cut_and_holds_nothing_that_a_terminal_obeys() {
+        let about = |subject: &[u8]| About::new(Timestamp::UNIX_EPOCH, subject).subject;
+        assert_eq!(about(b"fix \x1b[31mred\x07\r\n"), "fix [31mred");
+        assert_eq!(about("a\u{202e}b\u{2066}c".as_bytes()), "abc");
+        assert_eq!(about(b"\xff"), "\u{fffd}");
+        assert_eq!(about("\u{e9}".repeat(300).as_bytes()), "\u{e9}".repeat(200));
     }
 }

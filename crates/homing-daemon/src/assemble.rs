@@ -1,25 +1,27 @@
 //! From the configuration to what the engine is told to do.
 
+mod git;
 mod github;
 mod http;
 mod remote;
+mod rereading;
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homing_api::{Problem, ProblemKind};
 use homing_config::{
-    AgentForm, AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, OnFinding, Part, Preset,
-    PushMode, Served, SourceConfig, SourceKind, TargetConfig,
+    AgentForm, AtStart, Config, ConfigError, Deletions, Env, Kind, Layout, Locations, OnFinding,
+    Part, Preset, PushMode, Served, SourceConfig, SourceKind, TargetConfig,
 };
-use homing_core::{ContentHash, Limits, Side, SideError, SourceId};
+use homing_core::{ContentHash, Limits, Side, SideError, SourceId, TargetId};
 use homing_engine as engine;
 use homing_items as items;
 use homing_side_dir::{DirOptions, DirSide};
 use jiff::tz::TimeZone;
 use url::Url;
 
-pub(crate) use self::remote::Remotes;
+pub(crate) use self::remote::{Kept, Remotes};
 
 /// How an invalid configuration is mended.
 pub(crate) const MEND: &str =
@@ -30,8 +32,9 @@ pub(crate) const MEND: &str =
 /// The problem tells what the configuration asks for that cannot be.
 pub(crate) fn specs(
     config: &Config,
-    config_file: &Path,
+    locations: &Locations,
     env: &Env,
+    kept: &Kept,
 ) -> Result<engine::Specs, Box<Problem>> {
     let settings = engine::Settings {
         max_runs: config.daemon.max_runs,
@@ -41,13 +44,14 @@ pub(crate) fn specs(
     };
     let in_section = |section: String| {
         move |error: SideError| {
-            let detail = format!("{}: [{section}]: {error}", config_file.display());
+            let file = locations.config_file.display();
+            let detail = format!("{file}: [{section}]: {error}");
             let problem = Problem::new(ProblemKind::ConfigInvalid, detail);
             Box::new(problem.with_hint(MEND))
         }
     };
     let timezone = config.daemon.timezone.as_ref();
-    let remotes = Remotes::new(config.daemon.per_host, env);
+    let remotes = Remotes::new(config.daemon.per_host, &locations.data_dir, env, kept);
     let sources = config
         .sources
         .iter()
@@ -59,19 +63,17 @@ pub(crate) fn specs(
             ))
         })
         .collect::<Result<_, Box<Problem>>>()?;
-    let targets = config
-        .targets
-        .iter()
-        .map(|(id, config)| {
-            Ok((
-                id.clone(),
-                target(config, env).map_err(in_section(format!("targets.{id}")))?,
-            ))
-        })
-        .collect::<Result<_, Box<Problem>>>()?;
+    let targets_of = |configs: &BTreeMap<TargetId, TargetConfig>| {
+        let built = configs.iter().map(|(id, config)| {
+            let built = target(config, env).map_err(in_section(format!("targets.{id}")))?;
+            Ok((id.clone(), built))
+        });
+        built.collect::<Result<_, Box<Problem>>>()
+    };
     Ok(engine::Specs {
         sources,
-        targets,
+        targets: targets_of(&config.targets)?,
+        left_out: targets_of(&config.left_out)?,
         settings,
     })
 }
@@ -124,10 +126,32 @@ pub(crate) fn source(
             remotes,
         )?,
         SourceKind::Github {
+            url, api, ca_file, ..
+        } => github::side(
+            id,
+            config,
             url,
-            api,
-            reference,
-        } => github::side(id, config, url, api.as_ref(), reference.as_deref(), remotes)?,
+            api.as_ref(),
+            config.kind.followed(),
+            ca_file.as_ref(),
+            remotes,
+        )?,
+        SourceKind::Git {
+            url,
+            user,
+            ca_file,
+            verify,
+            ..
+        } => {
+            let repository = git::Repository {
+                url,
+                reference: config.kind.followed(),
+                user: user.as_deref(),
+                ca_file: ca_file.as_ref(),
+                verify: verify.as_ref(),
+            };
+            git::side(id, config, &repository, remotes)?
+        }
     };
     Ok(engine::SourceSpec {
         kind: config.kind.word().to_owned(),
@@ -196,6 +220,7 @@ fn target(config: &TargetConfig, env: &Env) -> Result<engine::TargetSpec, SideEr
         render: preset.and_then(renderer),
         tool: preset.map(|preset| engine::ToolSpec {
             name: preset.tool.as_str().to_owned(),
+            is_left_out: preset.is_left_out,
             served: preset.served.iter().map(served).collect(),
             read_twice: preset.read_twice.iter().map(served).collect(),
         }),
@@ -235,7 +260,8 @@ fn served(served: &Served) -> engine::Served {
     }
 }
 
-/// Returns a fingerprint of what decides which items there are: the place, a slash, and the filters.
+/// Returns fingerprints of what decides which items there are, with slashes between them: the place, the filters and
+/// the limits. With other limits nothing is another selection, but what an origin said under the old ones is not all.
 fn selection(config: &SourceConfig) -> String {
     use std::os::unix::ffi::OsStrExt;
 
@@ -244,18 +270,22 @@ fn selection(config: &SourceConfig) -> String {
         SourceKind::Http { url, listing, .. } => {
             (vec![b"http", url.as_str().as_bytes()], http::words(listing))
         }
-        SourceKind::Github {
-            url,
-            api,
-            reference,
-        } => (
+        SourceKind::Github { url, api, .. } => (
             vec![
                 b"github",
                 url.as_str().as_bytes(),
                 api.as_ref().map_or("", Url::as_str).as_bytes(),
-                reference.as_deref().unwrap_or("").as_bytes(),
+                config.kind.followed().unwrap_or("").as_bytes(),
             ],
             Vec::new(),
+        ),
+        SourceKind::Git { url, verify, .. } => (
+            vec![
+                b"git",
+                url.as_bytes(),
+                config.kind.followed().unwrap_or("").as_bytes(),
+            ],
+            verify.as_ref().map_or_else(Vec::new, git::words),
         ),
     };
     let path = config.path.as_ref().map_or("", |path| path.as_str());
@@ -267,7 +297,15 @@ fn selection(config: &SourceConfig) -> String {
         // A kind that has none keeps the fingerprint that it had.
         .chain(ways)
         .map(str::as_bytes);
-    format!("{place}/{}", fingerprint(filters))
+    let limits = limits(config);
+    let limits = [
+        limits.max_file_size,
+        limits.max_total_size,
+        limits.max_files as u64,
+    ]
+    .map(u64::to_le_bytes);
+    let limits = limits.iter().map(<[u8; 8]>::as_slice);
+    format!("{place}/{}/{}", fingerprint(filters), fingerprint(limits))
 }
 
 /// Hashes parts so that no two lists of them look the same: each carries its length.
@@ -292,7 +330,7 @@ fn kind(kind: Kind) -> items::Kind {
 
 #[cfg(test)]
 mod tests {
-    use homing_config::Locations;
+    use std::path::Path;
 
     use super::*;
 
@@ -310,10 +348,13 @@ mod tests {
              every = \"15m\"\n[targets.t]\npath = \"~/t\"\nfrom = [\"a\"]\nlayout = \"flat\"\ndeletions = \"keep\"\n\
              after = [\"notify-send\", \"a b\"]\nhook_timeout = \"5s\"\n",
         );
+        let env = Env::with_home(Path::new("/h"));
+        let locations = Locations::find(None, None, &env).unwrap();
         let specs = specs(
             &config,
-            Path::new("c.toml"),
-            &Env::with_home(Path::new("/h")),
+            &locations,
+            &env,
+            &Kept::new(&locations.data_dir, &env),
         )
         .unwrap();
         assert_eq!(specs.settings.max_runs, 2);
@@ -341,6 +382,49 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_be_signed_decides_which_revisions_there_are() {
+        let with = |lines: &str| {
+            let config = parse(&format!(
+                "[sources.a]\nkind = \"git\"\nurl = \"/somewhere/a\"\nref = \"v1\"\n{lines}\n"
+            ));
+            selection(&config.sources.into_values().next().unwrap())
+        };
+        let all = [
+            "",
+            "verify = \"commit\"\nallowed_signers = \"/k\"",
+            "verify = \"tag\"\nallowed_signers = \"/k\"",
+            "verify = \"tag\"\nallowed_signers = \"/l\"",
+            "verify = \"tag\"\nkeyring = \"/k\"",
+        ]
+        .map(with);
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[at + 1..].contains(one), "{at}");
+        }
+    }
+
+    #[test]
+    fn one_file_that_cannot_be_read_stops_no_other_source() {
+        let config = parse(
+            "[sources.a]\nkind = \"http\"\nurl = \"https://example.org/\"\nfiles = [\"a.md\"]\n\
+             ca_file = \"/nowhere/ca.pem\"\n[sources.b]\nkind = \"dir\"\nroot = \"/somewhere/b\"\n",
+        );
+        let env = Env::with_home(Path::new("/h"));
+        let locations = Locations::find(None, None, &env).unwrap();
+        assert_eq!(
+            specs(
+                &config,
+                &locations,
+                &env,
+                &Kept::new(&locations.data_dir, &env)
+            )
+            .unwrap()
+            .sources
+            .len(),
+            2
+        );
+    }
+
+    #[test]
     fn the_fingerprint_changes_with_whatever_selects_and_with_nothing_else() {
         let with = |line: &str| {
             let config = parse(&format!(
@@ -355,6 +439,9 @@ mod tests {
             "include = [\"p\"]",
             "exclude = [\"p\"]",
             "include = [\"p\", \"q\"]",
+            "max_file_size = \"30MiB\"",
+            "max_total_size = \"30MiB\"",
+            "max_files = 3",
         ]
         .map(with);
         for (at, other) in others.iter().enumerate() {

@@ -7,7 +7,7 @@ use homing_config::{Config, Env, Locations, SourceConfig, SourceKind};
 use homing_core::{Examined, SourceId};
 use homing_engine::EngineError;
 
-use crate::assemble::Remotes;
+use crate::assemble::{Kept, Remotes};
 use crate::start::StartError;
 use crate::{assemble, convert, secrets, shown};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(locations: &Locations, env: &Env) -> Result<String, StartError
         .enable_all()
         .build()
         .map_err(|error| StartError::system("could not start", error))?;
-    let checks = runtime.block_on(check(&config, &request.sources, env))?;
+    let checks = runtime.block_on(check(&config, &request.sources, locations, env))?;
     let answer = serde_json::to_string(&checks)
         .map_err(|error| StartError::system("the answer could not be written", error))?;
     Ok(answer + "\n")
@@ -43,7 +43,12 @@ fn read_request(input: impl Read) -> Result<CheckRequest, StartError> {
     })
 }
 
-async fn check(config: &Config, wanted: &[String], env: &Env) -> Result<SourceChecks, StartError> {
+async fn check(
+    config: &Config,
+    wanted: &[String],
+    locations: &Locations,
+    env: &Env,
+) -> Result<SourceChecks, StartError> {
     for name in wanted {
         if !config.sources.keys().any(|id| id.as_str() == name) {
             return Err(StartError::Usage {
@@ -51,13 +56,18 @@ async fn check(config: &Config, wanted: &[String], env: &Env) -> Result<SourceCh
             });
         }
     }
-    let remotes = Remotes::new(config.daemon.per_host, env);
+    // Nothing is written where the daemon keeps its own.
+    let scratch = tempfile::tempdir()
+        .map_err(|error| StartError::system("there is no temporary directory", error))?;
+    let kept = Kept::new(scratch.path(), env);
+    let remotes = Remotes::new(config.daemon.per_host, &locations.data_dir, env, &kept);
     let mut sources = Vec::new();
     for (id, source) in &config.sources {
         if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
             sources.push(look(id, source, &remotes, env).await);
         }
     }
+    kept.connections.end().await;
     Ok(SourceChecks { sources })
 }
 
@@ -119,19 +129,23 @@ mod tests {
         let config = Config::parse(text, &locations, &env).unwrap();
         let size = fs::metadata("Cargo.toml").unwrap().len();
 
-        let checks = check(&config, &[], &env).await.unwrap().sources;
+        let checks = check(&config, &[], &locations, &env).await.unwrap().sources;
         assert_eq!((checks[0].files, checks[0].bytes), (2, Some(2 * size)));
         assert_eq!(checks[0].error, None);
         let error = checks[1].error.as_ref().unwrap();
         assert_eq!(error.kind.as_str(), "not-found");
         assert!(checks[1].place.ends_with("/b"), "{checks:?}");
 
-        let only = check(&config, &["b".to_owned()], &env)
+        let only = check(&config, &["b".to_owned()], &locations, &env)
             .await
             .unwrap()
             .sources;
         assert_eq!(only.len(), 1);
-        assert!(check(&config, &["c".to_owned()], &env).await.is_err());
+        assert!(
+            check(&config, &["c".to_owned()], &locations, &env)
+                .await
+                .is_err()
+        );
     }
 
     #[test]

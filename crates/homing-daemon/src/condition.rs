@@ -1,7 +1,7 @@
 //! What `status` says about the configuration.
 
 use homing_api::{Condition, Problem};
-use homing_engine::Offline;
+use homing_engine::{Offline, OfflineSource};
 
 use crate::convert;
 
@@ -37,8 +37,15 @@ pub(crate) fn restart_needed(keys: &[String], since: &str) -> Condition {
 
 /// Returns the condition while no far side can be reached: a line for each source that waits.
 pub(crate) fn offline(offline: &Offline) -> Condition {
-    let first =
-        "nothing far away can be reached; what is published stays, and syncing goes on by itself";
+    let by_itself = |source: &OfflineSource| source.comes_again;
+    let then = if offline.sources.iter().all(by_itself) {
+        "syncing goes on by itself"
+    } else if offline.sources.iter().any(by_itself) {
+        "syncing goes on by itself where a source has a schedule"
+    } else {
+        "`homing sync` tries it again"
+    };
+    let first = format!("nothing far away can be reached; what is published stays, and {then}");
     let waiting = offline.sources.iter().map(|source| {
         let since = source.last_success.map_or_else(
             || "never synced".to_owned(),
@@ -46,7 +53,7 @@ pub(crate) fn offline(offline: &Offline) -> Condition {
         );
         format!("`{}`: {since} ({})", source.id, source.reason)
     });
-    let lines: Vec<String> = std::iter::once(first.to_owned()).chain(waiting).collect();
+    let lines: Vec<String> = std::iter::once(first).chain(waiting).collect();
     let message = lines.join("\n");
     Condition {
         since: offline.reached.map(convert::time),

@@ -7,6 +7,7 @@ use homing_api::{Changes, Problem, ProblemKind};
 use homing_config::{Commands, Config, Env, Locations, LogFormat};
 use tracing_subscriber::EnvFilter;
 
+use crate::assemble::Kept;
 use crate::{assemble, log};
 
 /// Where the configuration of this process comes from.
@@ -22,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) env: Env,
     /// Where things were at the start; they stay there until the end.
     pub(crate) locations: Locations,
+    /// What outlives every configuration.
+    pub(crate) kept: Kept,
 }
 
 /// A configuration that can be followed.
@@ -53,7 +56,7 @@ impl Place {
         let waiting = commands
             .map(|commands| config.keep_commands(commands))
             .unwrap_or_default();
-        let specs = assemble::specs(&config, file, &self.env)?;
+        let specs = assemble::specs(&config, &self.locations, &self.env, &self.kept)?;
         Ok(Judged {
             config,
             filter,

@@ -41,6 +41,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
                 duration_ms: millis(duration),
             })
             .collect(),
+        revision: report.revision,
         progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
         next: None,
@@ -166,6 +167,8 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         states: states(status.states),
         conditions: status.conditions.into_iter().map(condition).collect(),
         revision: status.revision,
+        revision_time: status.about.as_ref().map(|about| time(about.time)),
+        revision_subject: status.about.map(|about| about.subject),
         files: status.files,
         conflicts: status.conflicts,
         last_attempt: status.last_attempt.map(time),

@@ -263,7 +263,13 @@ fn add(
     match groups.iter_mut().find(|group| group.configured == Some(at)) {
         Some(group) => {
             group.files.extend(files);
-            group.import.syncs.extend(import.syncs);
+            let known = &mut group.import;
+            known.syncs.extend(import.syncs);
+            // Of two places that are one source now, what the later one saw is the newer.
+            if known.revision.is_none() || import.last_attempt > known.last_attempt {
+                known.revision = import.revision.or(known.revision.take());
+            }
+            known.last_attempt = known.last_attempt.max(import.last_attempt);
         }
         None => groups.push(Group {
             configured: Some(at),
@@ -358,5 +364,40 @@ fn report(group: Group, judged: Vec<JudgedFile>, imported: &Imported) -> Importe
         synced_before: imported.synced_before,
         files: files.collect(),
         syncs: imported.syncs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_places_that_are_one_source_are_as_far_as_the_later_one() {
+        let seen = |revision: Option<&str>, time: Option<&str>| Import {
+            revision: revision.map(str::to_owned),
+            last_attempt: time.map(|time| time.parse().unwrap()),
+            ..Import::default()
+        };
+        let (old, new) = (Some("2025-01-01T00:00:00Z"), Some("2025-02-01T00:00:00Z"));
+        for (first, second, revision, time) in [
+            (seen(None, None), seen(Some("a"), old), "a", old),
+            (seen(Some("a"), old), seen(Some("b"), new), "b", new),
+            (seen(Some("a"), new), seen(Some("b"), old), "a", new),
+            (seen(Some("a"), old), seen(None, new), "a", new),
+            (seen(None, new), seen(Some("b"), old), "b", new),
+        ] {
+            let mut groups = vec![Group {
+                configured: Some(0),
+                id: "own".to_owned(),
+                settings: ImportedSettings::default(),
+                max_file_size: 0,
+                files: Vec::new(),
+                import: first,
+            }];
+            add(&mut groups, &[], 0, Vec::new(), second);
+            let import = &groups[0].import;
+            assert_eq!(import.revision.as_deref(), Some(revision));
+            assert_eq!(import.last_attempt, time.and_then(|time| time.parse().ok()));
+        }
     }
 }

@@ -38,6 +38,7 @@ use std::time::Duration;
 use homing_config::{Env, Locations};
 
 use crate::arguments::{Action, Arguments};
+use crate::assemble::Kept;
 use crate::configuration::Place;
 use crate::start::StartError;
 
@@ -107,6 +108,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> Result<ExitC
                 config: arguments.config,
                 data_dir: arguments.data_dir,
                 env: env.clone(),
+                kept: Kept::new(&locations.data_dir, env),
                 locations,
             })
         }

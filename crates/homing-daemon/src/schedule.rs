@@ -14,7 +14,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Repositories, Upkeep};
 
 /// Sources with a shorter interval want a clock that ticks every second.
 const SHORT: Duration = Duration::from_secs(30);
@@ -112,6 +112,7 @@ impl Pump {
         store: Store,
         tasks: Tasks,
         tempo: Tempo,
+        repositories: Repositories,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -119,7 +120,7 @@ impl Pump {
             store,
             tasks,
             tempo,
-            upkeep: Upkeep::new(now),
+            upkeep: Upkeep::new(now, repositories),
             last_tick: Mutex::new(now),
         }
     }

@@ -17,6 +17,7 @@ use crate::schedule::{Pump, Schedule, Tempo};
 use crate::shown::Shown;
 use crate::start::StartError;
 use crate::tasks::Tasks;
+use crate::upkeep::Repositories;
 use crate::{condition, convert, log, problem};
 
 /// How long answers under way may take once the runs have ended.
@@ -103,11 +104,16 @@ impl Service {
         let Some(syncing) = &mut self.syncing else {
             return Ok(());
         };
+        let env = &self.place.env;
         let pump = Pump::new(
             syncing.engine.clone(),
             syncing.store.clone(),
             self.tasks.clone(),
             syncing.tempo,
+            Repositories {
+                mirrors: self.place.kept.mirrors.clone(),
+                environment: env.passed_on.iter().chain(&env.for_git).cloned().collect(),
+            },
             Timestamp::now(),
         );
         let schedule = Schedule::start(pump)
@@ -197,6 +203,7 @@ impl Service {
         }
         let grace = syncing.config.daemon.shutdown_grace;
         syncing.engine.shutdown(grace).await;
+        self.place.kept.connections.end().await;
         if !self.tasks.finished(ANSWER_GRACE).await {
             tracing::warn!("some connections did not end in time");
         }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homing_api::{SecretShown, SourceShown, TargetShown};
-use homing_config::{
-    AtStart, Config, Deletions, PushMode, SecretSource, Served, SourceConfig, TargetConfig,
-};
+use homing_config::{Config, Deletions, SecretSource, Served, SourceConfig, TargetConfig};
 use jiff::tz::TimeZone;
 
 /// How sources and targets are configured, by name.
@@ -62,19 +60,10 @@ fn source(id: String, config: &SourceConfig, zone: Option<&TimeZone>) -> SourceS
             .filter(|_| config.cron.is_some())
             .and_then(|zone| zone.iana_name().map(str::to_owned)),
         watch: config.watch,
-        at_start: match config.at_start {
-            AtStart::Due => "due",
-            AtStart::Always => "always",
-            AtStart::Never => "never",
-        }
-        .to_owned(),
+        at_start: config.at_start.as_str().to_owned(),
         stale_after_ms: config.stale_after.map(millis),
         priority: config.priority,
-        push: match config.push {
-            PushMode::Never => "never",
-            PushMode::Direct => "direct",
-        }
-        .to_owned(),
+        push: config.push.as_str().to_owned(),
         on_conflict: config.on_conflict.as_str().to_owned(),
         max_file_size: config.max_file_size,
         max_total_size: config.max_total_size,

@@ -1,4 +1,6 @@
-//! Upkeep of the store: old history goes every day; room that is free for good is given back in quiet hours.
+//! Upkeep of the store and of mirrors: old history goes every day; room that is free for good is given back in quiet hours.
+
+mod repositories;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,6 +9,8 @@ use homing_engine::Engine;
 use homing_store::Store;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+pub(crate) use self::repositories::Repositories;
 
 /// How often the store is swept.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -21,14 +25,18 @@ const QUIET_HOURS: std::ops::Range<i8> = 1..5;
 pub(crate) struct Upkeep {
     next_sweep: Mutex<Timestamp>,
     next_vacuum: Mutex<Timestamp>,
+    next_tidying: Mutex<Timestamp>,
+    repositories: Repositories,
 }
 
 impl Upkeep {
     /// Returns an upkeep whose first sweep is some minutes from `now`.
-    pub(crate) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp, repositories: Repositories) -> Self {
         Self {
             next_sweep: Mutex::new(later(now, FIRST_SWEEP_AFTER)),
             next_vacuum: Mutex::new(later(now, FIRST_SWEEP_AFTER)),
+            next_tidying: Mutex::new(later(now, FIRST_SWEEP_AFTER)),
+            repositories,
         }
     }
 
@@ -40,12 +48,13 @@ impl Upkeep {
         now: Timestamp,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let sweeps = take_turn(&self.next_sweep, now, SWEEP_EVERY);
-        let vacuums = is_quiet(now, &TimeZone::system())
-            && engine.is_idle()
-            && take_turn(&self.next_vacuum, now, VACUUM_EVERY);
-        if !sweeps && !vacuums {
+        let is_quiet = is_quiet(now, &TimeZone::system()) && engine.is_idle();
+        let vacuums = is_quiet && take_turn(&self.next_vacuum, now, VACUUM_EVERY);
+        let tidies = is_quiet && take_turn(&self.next_tidying, now, SWEEP_EVERY);
+        if !sweeps && !vacuums && !tidies {
             return None;
         }
+        let repositories = tidies.then(|| (self.repositories.clone(), engine.clone()));
         let (store, keep_history) = (store.clone(), engine.settings().keep_history);
         Some(async move {
             if sweeps {
@@ -53,6 +62,9 @@ impl Upkeep {
             }
             if vacuums {
                 vacuum(&store).await;
+            }
+            if let Some((repositories, engine)) = repositories {
+                repositories.tidy(&engine, keep_history).await;
             }
         })
     }

@@ -1,5 +1,6 @@
 //! The catalog: the heads of a target's sources, merged by priority, as paths of that target.
 
+mod flagged;
 mod place;
 mod unit;
 
@@ -7,14 +8,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use homing_core::{Item, ItemKey, Manifest, Problem, ProblemKind, SourceId, TargetId, Version};
+use homing_core::{
+    Item, ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, TargetId, Version,
+};
 use homing_items::Kind;
 use homing_store::{HeadRow, HoldRow};
 
 use crate::past::Past;
 use crate::pipeline::check;
 use crate::spec::{OnFinding, TargetSpec};
-use place::{Placed, place};
+pub(crate) use flagged::{Flagged, Outcome};
+use place::place;
 use unit::{Before, Unit, units};
 
 /// The head of one source with the holds on it.
@@ -56,6 +60,16 @@ pub(crate) struct Loser {
     pub(crate) to: Option<ItemKey>,
 }
 
+/// Why an entry is not offered at all.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) problem: Problem,
+    pub(crate) reason: String,
+}
+
+/// Tells why a target cannot take an entry under a path.
+pub(crate) type Refuse<'r> = dyn FnMut(&ItemKey, &Entry) -> Result<Option<Refused>, SideError> + 'r;
+
 /// What a target should hold.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -64,8 +78,12 @@ pub(crate) struct Catalog {
     pub(crate) problems: Vec<Problem>,
     /// Holds whose time is over: upstream has moved on from what was refused.
     pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
-    /// What findings keep from being published as it is, a sentence each.
-    pub(crate) stopped: Vec<String>,
+    /// Items with blocking findings, unless the target does not mind.
+    pub(crate) flagged: Vec<Flagged>,
+    /// Which of them what is offered belongs to.
+    flagged_keys: BTreeMap<(SourceId, ItemKey), usize>,
+    /// What is not offered for one of them, by the path that it would have.
+    kept_back: BTreeMap<ItemKey, Vec<(Entry, usize)>>,
 }
 
 /// Under which path the agents and skills with a name are published, so far.
@@ -73,12 +91,15 @@ type Names = HashMap<(Kind, String), ItemKey>;
 
 impl Catalog {
     /// Merges `heads`, which stand in the order of the target's `from`.
+    ///
+    /// What is refused does not compete, so that it cannot win and then leave its path empty.
     pub(crate) fn merge(
         id: &TargetId,
         heads: Vec<SourceHead>,
         target: &TargetSpec,
         past: &Past,
-    ) -> Self {
+        refuse: &mut Refuse<'_>,
+    ) -> Result<Self, SideError> {
         let mut catalog = Self::default();
         let mut all = Vec::new();
         for head in heads {
@@ -89,9 +110,9 @@ impl Catalog {
         all.sort_by(|one, other| one.rank_key().cmp(&other.rank_key()));
         let mut names = Names::new();
         for unit in all {
-            catalog.offer(unit, &mut names, (id, target));
+            catalog.offer(unit, &mut names, (id, target), refuse)?;
         }
-        catalog
+        Ok(catalog)
     }
 
     /// Returns the catalog as the far side of a plan.
@@ -112,20 +133,22 @@ impl Catalog {
         }
     }
 
-    fn offer(&mut self, mut unit: Unit, names: &mut Names, at: (&TargetId, &TargetSpec)) {
+    fn offer(
+        &mut self,
+        mut unit: Unit,
+        names: &mut Names,
+        at: (&TargetId, &TargetSpec),
+        refuse: &mut Refuse<'_>,
+    ) -> Result<(), SideError> {
         let (id, target) = at;
-        if !self.judge(&mut unit, at) {
-            return;
+        if !unit.findings.is_empty() && !self.flag(&mut unit, at) {
+            return Ok(());
         }
-        let name = unit.name_key();
-        let (kind, whole) = (unit.kind, unit.whole_name());
-        let placed = Placed {
-            kind,
-            skill: unit.directory.as_deref(),
-            name: &whole,
-        };
-        let mut offered = Vec::with_capacity(unit.entries.len());
-        for entry in unit.entries {
+        let entries = std::mem::take(&mut unit.entries);
+        let (name, whole) = (unit.name_key(), unit.whole_name());
+        let placed = unit.placed(&whole);
+        let mut offered = Vec::with_capacity(entries.len());
+        for entry in entries {
             if let Some(rule) = check::active_file(&entry.key, &target.allow_active) {
                 self.problems.push(Problem {
                     kind: ProblemKind::Active,
@@ -138,12 +161,21 @@ impl Catalog {
                 continue;
             }
             // A target of a tool's takes only what is for it.
-            if let Some(path) = place(target.layout, &entry.key, placed) {
-                offered.push((path, entry));
+            let Some(path) = place(target.layout, &entry.key, placed) else {
+                continue;
+            };
+            match refuse(&path, &entry)? {
+                None => offered.push((path, entry)),
+                Some(Refused { problem, reason }) => {
+                    self.problems.push(problem);
+                    let losers = self.losers.entry(path).or_default();
+                    let to = None;
+                    losers.push(Loser { entry, reason, to });
+                }
             }
         }
         let Some((_, first)) = offered.first() else {
-            return;
+            return Ok(());
         };
         let taken = name
             .as_ref()
@@ -182,56 +214,72 @@ impl Catalog {
                 }
             }
         }
+        Ok(())
     }
 
-    /// Looks at what is to be said against an item; tells whether it, or what was published of it before, is offered.
-    fn judge(&mut self, unit: &mut Unit, (id, target): (&TargetId, &TargetSpec)) -> bool {
-        let Some((key, finding)) = unit
-            .findings
-            .first()
-            .filter(|_| target.on_finding != OnFinding::Allow)
-        else {
+    /// Decides what becomes of an item with a blocking finding: its entries become what is offered of it.
+    fn judge(unit: &mut Unit, target: &TargetSpec) -> Outcome {
+        if target.on_finding == OnFinding::Warn {
+            return Outcome::Published;
+        }
+        match unit.before.take() {
+            Some(Before { entries, is_sound }) => {
+                unit.entries = entries;
+                if is_sound {
+                    Outcome::LastGoodStays
+                } else {
+                    Outcome::OwnStays
+                }
+            }
+            None => Outcome::NotPublished,
+        }
+    }
+
+    /// Notes what becomes of an item with a blocking finding; tells whether anything of it is offered.
+    fn flag(&mut self, unit: &mut Unit, (id, target): (&TargetId, &TargetSpec)) -> bool {
+        let name = unit.whole_name();
+        let placed = unit.placed(&name);
+        let paths = |entry: &Entry| place(target.layout, &entry.key, placed);
+        // What the target takes in no case is nothing that it has to keep back.
+        if target.on_finding == OnFinding::Allow || unit.entries.iter().find_map(paths).is_none() {
+            return true;
+        }
+        let outcome = Self::judge(unit, target);
+        let subject = (&unit.source, unit.kind);
+        let Some(flagged) = Flagged::new(subject, &unit.findings, id, outcome) else {
             return true;
         };
-        let more = match unit.findings.len() {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        let place = format!("{key}:{}:{}", finding.line, finding.column);
-        let what = format!(
-            "`{place}` of source `{}`: {}: {}{more}",
-            unit.source, finding.rule, finding.message
-        );
-        let path = key.to_string();
-        let (is_offered, outcome) = if target.on_finding == OnFinding::Warn {
-            (
-                true,
-                format!("it is published in target `{id}` all the same"),
-            )
-        } else if let Some(Before { entries, is_sound }) = unit.before.take() {
-            unit.entries = entries;
-            let what = if is_sound {
-                "the last version without it"
-            } else {
-                "what is there, which may be your own edit,"
-            };
-            (true, format!("{what} stays in target `{id}`"))
-        } else {
-            (
-                false,
-                format!("the {} is not published in target `{id}`", unit.kind),
-            )
-        };
-        let message = format!("{what}; {outcome}");
-        if target.on_finding == OnFinding::Block {
-            self.stopped.push(message.clone());
+        self.flagged.push(flagged);
+        let at = self.flagged.len() - 1;
+        if outcome != Outcome::NotPublished {
+            let keys = unit.entries.iter().map(|entry| entry.key.clone());
+            self.flagged_keys
+                .extend(keys.map(|key| ((unit.source.clone(), key), at)));
+            return true;
         }
-        self.problems.push(Problem {
-            kind: ProblemKind::Finding,
-            path,
-            message,
-        });
-        is_offered
+        let name = unit.whole_name();
+        let placed = unit.placed(&name);
+        for entry in &unit.entries {
+            if let Some(path) = place(target.layout, &entry.key, placed) {
+                let kept_back = self.kept_back.entry(path).or_default();
+                kept_back.push((entry.clone(), at));
+            }
+        }
+        false
+    }
+
+    /// Returns what is to be said against an entry.
+    pub(crate) fn flagged(&self, entry: &Entry) -> Option<&Flagged> {
+        let at = self
+            .flagged_keys
+            .get(&(entry.source.clone(), entry.key.clone()))?;
+        self.flagged.get(*at)
+    }
+
+    /// Returns the items that findings keep from a path, with the findings.
+    pub(crate) fn kept_back(&self, path: &ItemKey) -> impl Iterator<Item = (&Entry, &Flagged)> {
+        let kept_back = self.kept_back.get(path).into_iter().flatten();
+        kept_back.filter_map(|(entry, at)| Some((entry, self.flagged.get(*at)?)))
     }
 
     /// Returns where an agent or skill of another source has the name already, and why this one cannot have it.

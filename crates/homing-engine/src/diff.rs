@@ -14,7 +14,7 @@ use homing_core::{
 use homing_store::{HeadRow, HoldRow, LedgerRow};
 
 use crate::capture::take_in;
-use crate::catalog::{Catalog, SourceHead};
+use crate::catalog::{Catalog, Flagged, SourceHead};
 use crate::edits::Look;
 use crate::elsewhere;
 use crate::engine::Engine;
@@ -91,6 +91,7 @@ impl Engine {
             captured: BTreeMap::new(),
             with_patches,
             wanted: Vec::new(),
+            flagged: Vec::new(),
             report: DiffReport::default(),
         };
         let report = diff.find().await;
@@ -136,6 +137,7 @@ struct Diff<'a> {
     with_patches: bool,
     /// The patches to be made.
     wanted: Vec<Wanted>,
+    flagged: Vec<Flagged>,
     report: DiffReport,
 }
 
@@ -222,6 +224,9 @@ impl Diff<'_> {
         for target in &targets {
             self.publish(target, &head).await?;
         }
+        self.report
+            .problems
+            .extend(Flagged::problems(&self.flagged));
         if pushes {
             let input = PushInput {
                 source: self.id,
@@ -446,6 +451,9 @@ impl Diff<'_> {
                 }),
         );
         self.report.problems.extend(catalog.problems);
+        let flagged = catalog.flagged.into_iter();
+        self.flagged
+            .extend(flagged.filter(|one| one.source == *self.id));
         self.report.problems.extend(near.problems);
         Ok(())
     }
@@ -460,7 +468,7 @@ impl Diff<'_> {
         let spec = self.shared.specs.targets.get(target);
         let agreed = |change: &PathChange| {
             let is_own = &change.source == self.id && self.consent.keys.contains(&change.key);
-            let is_moved = spec.is_some_and(|spec| spec.is_served_elsewhere(&change.source));
+            let is_moved = spec.is_some_and(|spec| spec.lets_go_of(&change.source));
             change.after.is_none() && (is_own || is_moved)
         };
         let steps: Vec<Step> = changes

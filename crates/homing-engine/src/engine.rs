@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::catalog::Flagged;
 use crate::changes::{self, Changes};
 use crate::error::EngineError;
 use crate::events::Events;
@@ -53,10 +54,11 @@ impl Engine {
 
     /// As [`Engine::start`], and tells what happens on `events`.
     pub async fn start_telling(
-        specs: Specs,
+        mut specs: Specs,
         store: Store,
         events: Events,
     ) -> Result<Self, EngineError> {
+        specs.recall(&store).await?;
         let boot_id = boot_id();
         let configured = Registration::of(&specs, |_| true);
         let now = runs::now();
@@ -219,6 +221,7 @@ impl Engine {
             target: None,
             status: status.map(|status| status.as_str().to_owned()),
             before,
+            own: false,
             limit,
         };
         let stored = self
@@ -447,6 +450,7 @@ fn is_at_start(run: &Run) -> bool {
 pub(crate) async fn conclude_alone(shared: &Shared, run: &Run, published: Published) {
     let mut ended = crate::pipeline::record::Ended::default();
     run.problems(published.problems);
+    run.problems(Flagged::problems(&published.flagged));
     ended.journalled(published.carried);
     ended.reported(published.reported);
     ended.digests.extend(published.digest);

@@ -163,6 +163,18 @@ impl EngineError {
         }
     }
 
+    /// Returns it as it is told of a source that comes again by itself.
+    pub(crate) fn failure_on_the_way(&self) -> Failure {
+        let failure = self.failure();
+        match self {
+            Self::Side(error) => Failure {
+                hint: side_hint(error, Again::ByItself),
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
     /// Returns what the guard refused, with the whole command that goes on: without the root's word the next run could
     /// stop before it comes here.
     pub(crate) fn blocked(&self, source: &SourceId, verb: &str, accept_root: bool) -> Failure {
@@ -275,7 +287,7 @@ impl EngineError {
             Self::Store(_) => {
                 "check free space and permissions of the data directory, then run `homingd --check-store`"
             }
-            Self::Side(error) => return side_hint(error),
+            Self::Side(error) => return side_hint(error, Again::ByHand),
             Self::Cancelled => return None,
             Self::Task(_) | Self::Panicked(_) => {
                 "look at the daemon's log; nothing that was recorded is lost"
@@ -295,7 +307,7 @@ pub(crate) fn side_kind(error: &SideError) -> &'static str {
         SideError::RateLimited { .. } => "rate-limited",
         SideError::Conflict { .. } => "conflict",
         SideError::Changed { .. } => "changed",
-        SideError::Untrusted { .. } => "untrusted",
+        SideError::Untrusted { .. } | SideError::Unverified { .. } => "untrusted",
         SideError::Storage { .. } => "storage",
         SideError::Config { .. } => "config",
         SideError::Cancelled => "cancelled",
@@ -303,32 +315,56 @@ pub(crate) fn side_kind(error: &SideError) -> &'static str {
     }
 }
 
-fn side_hint(error: &SideError) -> Option<String> {
-    let hint = match error {
-        SideError::Transient { .. } | SideError::RateLimited { .. } => {
+/// Who makes the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// The source's schedule.
+    ByItself,
+    /// Whoever reads this.
+    ByHand,
+}
+
+fn side_hint(error: &SideError, again: Again) -> Option<String> {
+    let hint = match (error, again) {
+        (SideError::Transient { .. } | SideError::RateLimited { .. }, Again::ByItself) => {
             "it is tried again by itself"
         }
-        SideError::Unreachable { .. } => {
+        (SideError::Transient { .. } | SideError::RateLimited { .. }, Again::ByHand) => {
+            "try it again later"
+        }
+        (SideError::Unreachable { .. }, Again::ByItself) => {
             "check the network, the name in `url` and any proxy; it is tried again by itself"
         }
-        SideError::Auth { .. } => {
+        (SideError::Unreachable { .. }, Again::ByHand) => {
+            "check the network, the name in `url` and any proxy, then try it again"
+        }
+        (SideError::Auth { .. }, _) => {
             "give the user that runs homingd access to it: a mode or a writable mount for files, a `token` that is valid and allows it for a server"
         }
-        SideError::NotFound { .. } => {
+        (SideError::NotFound { .. }, _) => {
             "check that it exists: a path must be there and mounted, a `url` and what is below it spelt right"
         }
-        SideError::Conflict { .. } => "move what stands in the way, then sync again",
-        SideError::Changed { .. } => "sync again when nothing writes to it",
-        SideError::Untrusted { .. } => {
-            "look at what the source holds; limits are set in its section of config.toml"
+        (SideError::Conflict { .. }, _) => "move what stands in the way, then sync again",
+        (SideError::Changed { .. }, _) => "sync again when nothing writes to it",
+        (SideError::Untrusted { .. }, _) => {
+            "look at what the source holds there, and at the address and the limits in its section of config.toml"
         }
-        SideError::Storage { .. } => {
+        (SideError::Unverified { .. }, again) => {
+            return Some(format!(
+                "have it signed by a key that `allowed_signers` or `keyring` names, or add the key there if you trust it; what is published stays{}",
+                match again {
+                    Again::ByItself => ", and it is asked again by itself",
+                    Again::ByHand => "",
+                }
+            ));
+        }
+        (SideError::Storage { .. }, _) => {
             "make sure that the disk has free space and can be read and written, then sync again"
         }
-        SideError::Config { .. } => {
+        (SideError::Config { .. }, _) => {
             "mend config.toml: homingd takes it over as soon as it is valid"
         }
-        SideError::Cancelled | SideError::Permanent { .. } => return None,
+        (SideError::Cancelled | SideError::Permanent { .. }, _) => return None,
     };
     Some(hint.to_owned())
 }

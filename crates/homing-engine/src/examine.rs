@@ -5,10 +5,13 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 use homing_core::{ContentHash, ContentReader, Contents, ItemKey, SideError};
-use homing_items::{Examined, Finding, Kind, Level, RULES, Rule, SCAN_BYTES, examine, own_name};
+use homing_items::{Examined, Examiner, Finding, Kind, Level, RULES, Rule, own_name};
 use homing_store::{Facts, HeadRow};
 
 use crate::shared::locked;
+
+/// So much of a content is read back at once.
+const READ_BYTES: usize = 16 << 10;
 
 /// The contents of a run, each examined while it is kept.
 pub(crate) struct Examining {
@@ -95,15 +98,12 @@ impl Contents for Examining {
     fn keep(&self, bytes: &mut dyn Read, size_hint: u64) -> Result<(ContentHash, u64), SideError> {
         let mut tee = Tee {
             from: bytes,
-            start: Vec::with_capacity(usize::try_from(size_hint).unwrap_or(0).min(SCAN_BYTES)),
+            examiner: Examiner::for_size(size_hint),
         };
         let (hash, size) = self.below.keep(&mut tee, size_hint)?;
-        let is_known = locked(&self.seen).contains_key(&hash);
-        if !is_known {
-            // Not under the lock: others keep contents meanwhile.
-            let examined = examine(&tee.start, size);
-            locked(&self.seen).insert(hash, examined);
-        }
+        // Not under the lock: others keep contents meanwhile.
+        let examined = tee.examiner.end();
+        locked(&self.seen).insert(hash, examined);
         Ok((hash, size))
     }
 
@@ -112,17 +112,16 @@ impl Contents for Examining {
     }
 }
 
-/// Passes bytes on and remembers the first of them.
+/// Passes bytes on and shows them to an examiner.
 struct Tee<'a> {
     from: &'a mut dyn Read,
-    start: Vec<u8>,
+    examiner: Examiner,
 }
 
 impl Read for Tee<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(buffer)?;
-        let room = SCAN_BYTES - self.start.len();
-        self.start.extend_from_slice(&buffer[..count.min(room)]);
+        self.examiner.update(&buffer[..count]);
         Ok(count)
     }
 }
@@ -146,16 +145,28 @@ pub(crate) fn read_back(
         Err(SideError::NotFound { .. }) => return Ok(None),
         opened => opened?,
     };
-    let mut start = Vec::new();
-    let size = (&mut reader)
-        .take(SCAN_BYTES as u64)
-        .read_to_end(&mut start)
-        .and_then(|read| Ok(read as u64 + io::copy(&mut reader, &mut io::sink())?))
-        .map_err(|error| SideError::Storage {
-            message: format!("content {hash} could not be read"),
-            source: Some(Box::new(error)),
-        })?;
-    Ok(Some((examine(&start, size), size)))
+    let mut examiner = Examiner::default();
+    let size = read_through(&mut reader, &mut examiner).map_err(|error| SideError::Storage {
+        message: format!("content {hash} could not be read"),
+        source: Some(Box::new(error)),
+    })?;
+    Ok(Some((examiner.end(), size)))
+}
+
+fn read_through(reader: &mut dyn Read, examiner: &mut Examiner) -> io::Result<u64> {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut size = 0;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                examiner.update(&buffer[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Makes the store's row of what was found out.
@@ -263,10 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_large_content_is_examined_and_all_of_it_is_kept() {
+    fn a_large_content_is_examined_whole_on_its_way_and_when_it_is_read_back() {
         let store = Arc::new(MemoryContents::default());
         let examining = Examining::over(Arc::clone(&store) as Arc<dyn Contents>);
-        let large = vec![b'x'; SCAN_BYTES + 70_000];
+        let mut large = vec![b'x'; 3 << 20];
+        large.extend_from_slice("\u{202e}".as_bytes());
         let (hash, _) = examining
             .keep(&mut large.as_slice(), large.len() as u64)
             .unwrap();
@@ -276,6 +288,12 @@ mod tests {
         let (again, size) = read_back(store.as_ref(), &hash).unwrap().unwrap();
         assert_eq!(size, large.len() as u64);
         assert_eq!(Some(super::facts(&again, &key("x.md"))), facts);
+        let facts = examining.facts(&key("x.py"), &hash).unwrap();
+        let found = blocking(facts.as_ref()).unwrap();
+        assert_eq!(
+            (found.rule, found.column),
+            (Rule::BidirectionalControl, (3 << 20) + 1)
+        );
     }
 
     #[test]

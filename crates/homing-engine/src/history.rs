@@ -21,6 +21,7 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Shadowed, "shadowed"),
     (ProblemKind::Rendering, "rendering"),
     (ProblemKind::ReadTwice, "read-twice"),
+    (ProblemKind::Renamed, "renamed"),
     (ProblemKind::Empty, "empty"),
     (ProblemKind::Rescued, "rescued"),
     (ProblemKind::Hook, "hook"),
@@ -43,6 +44,20 @@ pub(crate) fn stored_problem(problem: &Problem) -> String {
         problem.path,
         problem.message
     )
+}
+
+/// Writes problems into one text.
+pub(crate) fn stored_problems(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(stored_problem).collect();
+    serde_json::Value::from(lines).to_string()
+}
+
+/// Reads what [`stored_problems`] wrote; none of what it did not write.
+pub(crate) fn problems(stored: Option<String>) -> Vec<Problem> {
+    let lines: Vec<String> = stored
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    lines.iter().filter_map(|line| problem_from(line)).collect()
 }
 
 fn problem_from(line: &str) -> Option<Problem> {
@@ -85,6 +100,7 @@ pub(crate) fn report(row: &RunRow) -> RunReport {
             .iter()
             .map(|(name, ms)| (name.clone(), Duration::from_millis(*ms)))
             .collect(),
+        revision: row.revision.clone(),
         progress: None,
         items: Vec::new(),
     }

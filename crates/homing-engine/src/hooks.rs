@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use homing_core::{Problem, ProblemKind, RunId, SourceId, TargetId};
+use homing_process::{End, Errand, Outcome};
 use homing_store::{Hop, JournalState};
 use serde_json::json;
 use tokio::sync::{Mutex as TurnLock, MutexGuard as TurnGuard, oneshot};
 use tracing::{Instrument, Span};
 
-use crate::child::{self, End, Errand, Outcome};
 use crate::error::EngineError;
 use crate::history;
 use crate::report::{ItemAction, ItemReport};
@@ -164,7 +164,7 @@ async fn deliver(shared: &Shared, id: &TargetId, news: &News) -> Delivery {
         return Delivery::Done(None);
     };
     crate::kill_point!("hook::begun");
-    let outcome = match child::start(errand(id, spec, hook, news)) {
+    let outcome = match homing_process::start(errand(id, spec, hook, news)) {
         Ok(running) => {
             outlived::note(shared, id, running.leader()).await;
             let outcome = running.end(&shared.ending).await;

@@ -248,6 +248,7 @@ fn run(id: RunId, source: &SourceId, sync: &ImportedSync) -> RunRow {
         phases: Vec::new(),
         plan_digest: None,
         problems: Vec::new(),
+        revision: None,
         boot_id: String::new(),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use homing_core::{Contents, ItemKey, SideError, SourceId, TargetId, Version};
-use homing_items::{Finding, Frontmatter, Kind, Level, Rule, SCAN_BYTES, Skills};
+use homing_items::{FRONTMATTER_BYTES, Finding, Frontmatter, Kind, Level, Rule, Skills};
 use homing_store::{HeadRow, LedgerRow};
 
 use crate::engine::Engine;
@@ -12,6 +13,7 @@ use crate::error::EngineError;
 use crate::examine::{self, Examining};
 use crate::pipeline::check;
 use crate::shared::{Shared, blocking};
+use crate::spec::Renderer;
 
 /// Which findings an item must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,8 @@ struct Held {
     allowed: Vec<Vec<String>>,
 }
 
-type Ledgers = Vec<(TargetId, BTreeMap<ItemKey, LedgerRow>)>;
+/// What each target holds, and the form that it holds it in.
+type Ledgers = Vec<(TargetId, Option<Renderer>, BTreeMap<ItemKey, LedgerRow>)>;
 
 impl Engine {
     /// Returns the items of all configured sources, by kind, name and source.
@@ -95,6 +98,7 @@ impl Engine {
     ) -> Result<Vec<KnownItem>, EngineError> {
         let (held, ledgers) = read(&self.shared).await?;
         let contents = self.shared.contents();
+        let renderings = Arc::clone(&self.shared.renderings);
         blocking(move || {
             let mut items = Vec::new();
             for mut source in held {
@@ -117,15 +121,20 @@ impl Engine {
             let mut found = Vec::with_capacity(items.len());
             for (mut item, version) in items {
                 let places = published.remove(&(item.source.clone(), item.path.clone()));
-                item.published = places
-                    .into_iter()
-                    .flatten()
-                    .map(|(target, row)| Placement {
+                for (target, renderer, row) in places.into_iter().flatten() {
+                    let now = match renderer {
+                        None => Some(version),
+                        Some(renderer) => {
+                            let original = (&item.path, version);
+                            renderings.version(renderer, original, contents.as_ref())?
+                        }
+                    };
+                    item.published.push(Placement {
                         target: target.clone(),
                         path: row.path.clone(),
-                        is_current: row.base == Some(version),
-                    })
-                    .collect();
+                        is_current: row.base.is_some() && row.base == now,
+                    });
+                }
                 if item.kind != Kind::File {
                     item.description = description(contents.as_ref(), version)?;
                 }
@@ -165,15 +174,18 @@ async fn read(shared: &Shared) -> Result<(Vec<Held>, Ledgers), EngineError> {
             allowed: allowed(source),
         })
         .collect();
-    let targets: Vec<TargetId> = specs.targets.keys().cloned().collect();
+    let targets = specs.targets.iter();
+    let targets: Vec<_> = targets
+        .map(|(id, spec)| (id.clone(), spec.render))
+        .collect();
     let read = shared.store.read(move |reader| {
         for source in &mut held {
             source.rows = reader.head(&source.source)?;
         }
         let mut ledgers = Vec::new();
-        for target in targets {
+        for (target, renderer) in targets {
             let ledger = reader.ledger(&target)?;
-            ledgers.push((target, ledger));
+            ledgers.push((target, renderer, ledger));
         }
         Ok((held, ledgers))
     });
@@ -283,11 +295,12 @@ fn note_duplicates(items: &mut [(KnownItem, Version)]) {
     }
 }
 
-type Places<'l> = BTreeMap<(SourceId, ItemKey), Vec<(&'l TargetId, &'l LedgerRow)>>;
+type Place<'l> = (&'l TargetId, Option<Renderer>, &'l LedgerRow);
+type Places<'l> = BTreeMap<(SourceId, ItemKey), Vec<Place<'l>>>;
 
 fn published(ledgers: &Ledgers) -> Places<'_> {
     let mut places = Places::new();
-    for (target, ledger) in ledgers {
+    for (target, renderer, ledger) in ledgers {
         for row in ledger
             .values()
             .filter(|row| !row.tombstone && row.base.is_some())
@@ -295,7 +308,7 @@ fn published(ledgers: &Ledgers) -> Places<'_> {
             places
                 .entry((row.source.clone(), row.key.clone()))
                 .or_default()
-                .push((target, row));
+                .push((target, *renderer, row));
         }
     }
     places
@@ -308,7 +321,9 @@ fn description(contents: &dyn Contents, version: Version) -> Result<Option<Strin
         opened => opened?,
     };
     let mut start = Vec::new();
-    let read = reader.take(SCAN_BYTES as u64).read_to_end(&mut start);
+    let read = reader
+        .take(FRONTMATTER_BYTES as u64)
+        .read_to_end(&mut start);
     read.map_err(|error| SideError::Storage {
         message: format!("content {} could not be read", version.hash),
         source: Some(Box::new(error)),

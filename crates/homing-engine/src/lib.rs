@@ -24,7 +24,6 @@ mod cadence;
 mod capture;
 mod catalog;
 mod changes;
-pub mod child;
 mod details;
 mod diff;
 mod edits;

@@ -36,10 +36,12 @@ impl Engine {
     ///
     /// Runs under way finish under the settings that they began with, and those that wait begin under the new ones.
     /// What is not `touched` keeps its state and its schedule. Targets that are touched, or take from a source that
-    /// is, are published again in the background. What the configuration names no more is left as it is.
+    /// is, are published again in the background. What the configuration names no more is left as it is,
+    /// but for the left-out directories of what it does name.
     pub async fn reload(&self, mut specs: Specs, touched: &Touched) -> Result<Self, EngineError> {
         self.admit()?;
         let old = self.shared.newest();
+        let recalled = specs.recall(&old.store).await?;
         keep_sides(&old.specs, &mut specs, touched);
         let configured = Registration::of(&specs, |id| touched.sources.contains(id));
         let known = old
@@ -94,6 +96,7 @@ impl Engine {
         };
         for (id, spec) in &engine.shared.specs.targets {
             let is_touched = touched.targets.contains(id)
+                || recalled.contains(id)
                 || spec.from.iter().any(|id| touched.sources.contains(id));
             if is_touched {
                 engine.publish(id.clone(), Trigger::Startup);
@@ -194,6 +197,7 @@ pub(crate) fn register(
         }
         let filter = RunFilter {
             source: Some(id.clone()),
+            own: true,
             limit: 1,
             ..RunFilter::default()
         };

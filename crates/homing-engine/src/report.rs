@@ -234,6 +234,8 @@ pub struct RunReport {
     pub problems: Vec<Problem>,
     /// Time by phase, in order.
     pub phases: Vec<(String, Duration)>,
+    /// The source's revision after it, where it has one; of runs that the history tells.
+    pub revision: Option<String>,
     /// Where it is, while it is under way.
     pub progress: Option<RunProgress>,
     /// Its items, where they were asked for; items that were as they should be are not among them.
@@ -397,7 +399,7 @@ pub struct WhyReport {
     /// Who offers it, the winner first.
     pub candidates: Vec<WhyCandidate>,
     /// What the file is now: a word such as `published`, `edited`, `held`, `adopted`, `deleted`, `conflict`, `own`,
-    /// `shadowed`.
+    /// `shadowed`, `blocked`.
     pub state: &'static str,
 }
 

@@ -163,9 +163,9 @@ async fn in_target(
         }
     }
     let carried = turn.carry_out(assignments, rows).await?;
-    if let Some(path) = carried.changed.first() {
+    if let Some(change) = carried.changed.first() {
         return Err(EngineError::Rejected {
-            message: format!("`{path}` changed while it was resolved"),
+            message: format!("`{}` changed while it was resolved", change.path),
             hint: "sync again, then look at `homing conflicts`".to_owned(),
         });
     }

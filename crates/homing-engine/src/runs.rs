@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use homing_core::{Problem, ProblemKind, Progress, RunId, SourceId, TargetId};
-use homing_store::RunRow;
+use homing_store::{RunRow, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub(crate) struct Run {
     events: Events,
     /// Whether listeners have heard of it: what only looks, or found nothing to do at the start, is not told.
     told: AtomicBool,
+    /// Whether the history was asked to note that it is under way.
+    noted: AtomicBool,
     live: Mutex<Option<Live>>,
     told_progress: Mutex<Option<RunProgress>>,
     /// Runs that wait for this one's work, and so are in the same phase.
@@ -78,6 +81,7 @@ impl Run {
             error: None,
             problems: Vec::new(),
             phases: Vec::new(),
+            revision: None,
             progress: None,
             items: Vec::new(),
         };
@@ -91,6 +95,7 @@ impl Run {
             done: watch::Sender::new(false),
             events,
             told: AtomicBool::new(false),
+            noted: AtomicBool::new(false),
             live: Mutex::default(),
             told_progress: Mutex::default(),
             followers: Vec::new(),
@@ -232,7 +237,7 @@ impl Run {
                 }
                 *count += 1;
                 if *count > PROBLEMS_PER_KIND {
-                    let message = "there are more of this kind, which are not listed".to_owned();
+                    let message = "there are more of this kind, which are not listed; `homing audit` and `homing source check` tell all".to_owned();
                     report.problems.push(Problem {
                         kind: problem.kind,
                         path: String::new(),
@@ -247,7 +252,11 @@ impl Run {
 
     /// Ends the run with an error; the first one counts.
     pub(crate) fn fail(&self, error: &EngineError) {
-        let failure = error.failure();
+        self.end_with(error.failure());
+    }
+
+    /// Ends it with a failure as it is to be told; the first one counts.
+    pub(crate) fn end_with(&self, failure: Failure) {
         self.update(|report| {
             report.fail(failure);
         });
@@ -394,6 +403,19 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
+/// Notes in the history that a run is under way, and does not wait for it: should the process die, the run is told as
+/// interrupted.
+pub(crate) fn note_begun(store: &Store, boot_id: &str, run: &Run) {
+    if run.noted.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let row = row(&run.report(), None, boot_id);
+    // Queued by the first poll. A store that cannot be written fails the next write, which somebody waits for.
+    store
+        .write(move |writer| writer.begin_run(&row))
+        .now_or_never();
+}
+
 /// Makes a history row of a report.
 pub(crate) fn row(report: &RunReport, plan_digest: Option<String>, boot_id: &str) -> RunRow {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -425,6 +447,7 @@ pub(crate) fn row(report: &RunReport, plan_digest: Option<String>, boot_id: &str
             .iter()
             .map(crate::history::stored_problem)
             .collect(),
+        revision: None,
         boot_id: boot_id.to_owned(),
     }
 }

@@ -140,19 +140,27 @@ impl Schedule {
                 if status != RunStatus::Blocked && is_complete {
                     self.last_success = Some(now);
                 }
-                self.failures = 0;
                 // It may have given a part of what it has, and said when to come again.
                 let asked = error.and_then(EngineError::wait);
                 self.backoff_until = asked.and_then(|asked| later(now, asked.min(LONGEST_WAIT)));
                 self.wait_for_backoff(spec);
                 self.stalled = None;
+                match error {
+                    Some(EngineError::Side(
+                        SideError::Transient { .. } | SideError::Unreachable { .. },
+                    )) if asked.is_none() => self.come_again_for_the_rest(spec, now),
+                    _ => self.failures = 0,
+                }
             }
             RunStatus::Error => {
                 self.failures = self.failures.saturating_add(1);
                 let interval = cadence.map(|cadence| cadence.interval(now));
                 let pause = match error {
-                    // It costs next to nothing to ask, and works again as soon as the network does.
-                    Some(EngineError::Side(SideError::Unreachable { .. })) => FIRST_BACKOFF,
+                    // It costs next to nothing to ask, and works again as soon as the network does; or it says itself
+                    // when it works again, which what failed before does not make later.
+                    Some(EngineError::Side(
+                        SideError::Unreachable { .. } | SideError::RateLimited { .. },
+                    )) => first_backoff(),
                     _ => backoff(self.failures, interval.unwrap_or_default()),
                 };
                 let asked = error.and_then(EngineError::wait).unwrap_or_default();
@@ -170,9 +178,18 @@ impl Schedule {
         self.plan_staleness(spec);
     }
 
+    /// Has a source that broke off in the middle come again before its next turn, if that is far away.
+    fn come_again_for_the_rest(&mut self, spec: &SourceSpec, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        let Some(turn) = self.next_due else { return };
+        let interval = spec.cadence.as_ref().map(|cadence| cadence.interval(now));
+        let soon = later(now, backoff(self.failures, interval.unwrap_or_default()));
+        self.next_due = Some(soon.map_or(turn, |soon| soon.min(turn)));
+    }
+
     /// Has a source come again after its pause: not only at its next turn, and not before.
     fn wait_for_backoff(&mut self, spec: &SourceSpec) {
-        if self.backoff_until.is_some() && (spec.cadence.is_some() || spec.watch) {
+        if self.backoff_until.is_some() && spec.comes_again() {
             self.next_due = self.backoff_until;
         }
     }
@@ -229,10 +246,19 @@ impl From<&SourceRow> for Schedule {
     }
 }
 
+/// Returns [`FIRST_BACKOFF`], or the milliseconds that a test would rather wait (feature `failpoints`).
+fn first_backoff() -> Duration {
+    fail::fail_point!("engine::first_backoff", |millis| {
+        let millis = millis.and_then(|millis| millis.parse().ok());
+        millis.map_or(FIRST_BACKOFF, Duration::from_millis)
+    });
+    FIRST_BACKOFF
+}
+
 /// Returns the pause after the `failures`th failure in a row.
 fn backoff(failures: u32, interval: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    FIRST_BACKOFF
+    first_backoff()
         .saturating_mul(1 << doublings)
         .min(LONGEST_BACKOFF.max(interval))
 }

@@ -10,9 +10,11 @@ use homing_core::{ItemKey, Problem, ProblemKind, SideError, SourceId, TargetId};
 use homing_store::{HeadRow, SourceRow, SourceUpdate};
 
 use crate::capture;
+use crate::catalog::Flagged;
 use crate::error::EngineError;
 use crate::examine;
 use crate::filter::Filter;
+use crate::history;
 use crate::pipeline::plan::Consent;
 use crate::pipeline::record;
 use crate::push;
@@ -47,17 +49,23 @@ struct SourceState {
     push_waits: bool,
     /// Its items were examined by other rules, or never.
     unexamined: bool,
+    /// What was wrong with the origin when it was what its revision says.
+    problems: Vec<Problem>,
 }
 
 impl SourceState {
-    fn never_selected(&self) -> bool {
-        self.row.as_ref().is_none_or(|row| row.selection.is_none())
+    fn selection(&self) -> Option<&str> {
+        self.row.as_ref()?.selection.as_deref()
     }
 
-    /// Tells whether the head followed another selection so far.
+    /// Tells whether the head followed another selection so far: another place, or other filters. Limits select nothing.
     fn follows_another(&self, selection: &str) -> bool {
-        let old = self.row.as_ref().and_then(|row| row.selection.as_deref());
-        old.is_some_and(|old| old != selection)
+        let selected = |fingerprint: &str| {
+            let mut parts = fingerprint.split('/').map(str::to_owned);
+            (parts.next(), parts.next())
+        };
+        self.selection()
+            .is_some_and(|old| selected(old) != selected(selection))
     }
 }
 
@@ -203,9 +211,11 @@ impl<'a> SourceRun<'a> {
             }
         });
         let published = futures_util::future::join_all(requests).await;
+        let mut flagged = Vec::new();
         for published in published {
             let published = published?;
             self.run.problems(published.problems);
+            flagged.extend(published.flagged);
             self.ended.journalled(published.carried);
             self.ended.reported(published.reported);
             self.ended.digests.extend(published.digest);
@@ -215,6 +225,7 @@ impl<'a> SourceRun<'a> {
                 });
             }
         }
+        self.run.problems(Flagged::problems(&flagged));
         Ok(())
     }
 
@@ -289,6 +300,9 @@ impl<'a> SourceRun<'a> {
         let id = self.id.clone();
         let update = SourceUpdate {
             selection: Some(self.spec.selection.clone()),
+            // What the head has was listed under the old one.
+            revision: Some(None),
+            etag: Some(None),
             ..SourceUpdate::default()
         };
         self.shared
@@ -313,6 +327,7 @@ impl<'a> SourceRun<'a> {
                         == Some("1"),
                     unexamined: reader.metadata(&examine::rules_key(&id))?
                         != Some(examine::rules()),
+                    problems: history::problems(reader.metadata(&record::problems_key(&id))?),
                 })
             })
             .await?;
@@ -329,7 +344,11 @@ impl<'a> SourceRun<'a> {
     }
 
     fn fail(&mut self, error: EngineError) {
-        self.run.fail(&error);
+        self.run.end_with(if self.spec.comes_again() {
+            error.failure_on_the_way()
+        } else {
+            error.failure()
+        });
         self.ended.error.get_or_insert(error);
     }
 }

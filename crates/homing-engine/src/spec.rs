@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use homing_core::{Policy, Side, SourceId, TargetId};
 use homing_items::Kind;
+use homing_store::{Store, StoreError};
 
 use crate::cadence::Cadence;
 
@@ -19,6 +20,8 @@ pub struct Specs {
     pub sources: BTreeMap<SourceId, SourceSpec>,
     /// The targets by name.
     pub targets: BTreeMap<TargetId, TargetSpec>,
+    /// Directories in which nothing is to lie any more: each is a target as long as Homing knows of files there.
+    pub left_out: BTreeMap<TargetId, TargetSpec>,
     /// Limits of the daemon.
     pub settings: Settings,
 }
@@ -86,7 +89,7 @@ pub struct SourceSpec {
     pub on_conflict: Policy,
     /// Bytes of the largest file that the source takes.
     pub max_file_size: u64,
-    /// Fingerprint of the place (url, ref, path), a slash, and that of the filters.
+    /// Fingerprints of the place (url, ref, path), the filters and the limits, with slashes between them.
     pub selection: String,
     /// When its turns come; `None`: by hand only, or when something changes.
     pub cadence: Option<Cadence>,
@@ -98,6 +101,13 @@ pub struct SourceSpec {
     pub watch: bool,
     /// Disabled sources publish nothing.
     pub enabled: bool,
+}
+
+impl SourceSpec {
+    /// Tells whether it is tried again after a failure without anybody asking.
+    pub fn comes_again(&self) -> bool {
+        self.cadence.is_some() || self.watch
+    }
 }
 
 impl fmt::Debug for SourceSpec {
@@ -151,6 +161,8 @@ pub struct Served {
 pub struct ToolSpec {
     /// Its name.
     pub name: String,
+    /// The user leaves this directory out: what is here goes, and nobody is asked.
+    pub is_left_out: bool,
     /// Sources whose items it reads elsewhere: what is here of them goes, and nobody is asked.
     pub served: Vec<Served>,
     /// Sources whose items it reads elsewhere too, so that it lists them twice.
@@ -219,11 +231,37 @@ pub struct Hook {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+impl Specs {
+    /// Makes targets of those left-out directories in which files lie that Homing knows of, and returns their names.
+    pub(crate) async fn recall(&mut self, store: &Store) -> Result<BTreeSet<TargetId>, StoreError> {
+        if self.left_out.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let known: Vec<TargetId> = self.left_out.keys().cloned().collect();
+        let held = store
+            .read(move |reader| {
+                let mut held = BTreeSet::new();
+                for id in known {
+                    if !reader.ledger(&id)?.is_empty() {
+                        held.insert(id);
+                    }
+                }
+                Ok(held)
+            })
+            .await?;
+        let left_out = std::mem::take(&mut self.left_out).into_iter();
+        self.targets
+            .extend(left_out.filter(|(id, _)| held.contains(id)));
+        Ok(held)
+    }
+}
+
 impl TargetSpec {
-    /// Tells whether a source's items were moved from here to the directory of another target.
-    pub(crate) fn is_served_elsewhere(&self, source: &SourceId) -> bool {
-        let served = self.tool.iter().flat_map(|tool| &tool.served);
-        !self.from.contains(source) && served.into_iter().any(|served| served.source == *source)
+    /// Tells whether the configuration says that a source's items go from here: another target has them, or none.
+    pub(crate) fn lets_go_of(&self, source: &SourceId) -> bool {
+        let is_served = |tool: &ToolSpec| tool.served.iter().any(|served| served.source == *source);
+        let let_go = |tool: &ToolSpec| tool.is_left_out || is_served(tool);
+        !self.from.contains(source) && self.tool.as_ref().is_some_and(let_go)
     }
 }
 

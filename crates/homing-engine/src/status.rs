@@ -181,9 +181,9 @@ impl Engine {
     fn offline(&self) -> Option<Offline> {
         let sources = self.shared.specs.sources.iter();
         let far_away = sources.filter(|(_, spec)| spec.enabled && spec.origin.is_remote());
-        offline::find(far_away.filter_map(|(id, _)| {
+        offline::find(far_away.filter_map(|(id, spec)| {
             let (_, actor) = self.shared.source(id).ok()?;
-            Some((id, actor.knowledge()))
+            Some((id, actor.knowledge(), spec.comes_again()))
         }))
     }
 
@@ -376,6 +376,7 @@ impl Engine {
                 now,
             ),
             revision: row.and_then(|row| row.revision.clone()),
+            about: row.and_then(|row| row.about.clone()),
             files: files as u64,
             last_attempt: known.schedule.last_attempt,
             last_success: known.schedule.last_success,

@@ -7,7 +7,7 @@ use homing_core::{ItemKey, Policy, Problem, SideError, SourceId, TargetId};
 use homing_store::{ConflictRow, HeadRow, LedgerRow, Reader, StoreError, StoredRoot};
 use tokio::sync::{Mutex as TurnLock, oneshot};
 
-use crate::catalog::SourceHead;
+use crate::catalog::{Flagged, SourceHead};
 use crate::elsewhere;
 use crate::error::EngineError;
 use crate::hooks::{self, HookActor};
@@ -40,6 +40,8 @@ pub(crate) struct Published {
     /// Items that it has not: conflicts, adoptions, failures before anything was tried.
     pub(crate) reported: Vec<ItemReport>,
     pub(crate) problems: Vec<Problem>,
+    /// Items with blocking findings.
+    pub(crate) flagged: Vec<Flagged>,
     /// Why it did not do its work.
     pub(crate) error: Option<Failure>,
     /// Fingerprint of the plan, when the guard stopped it.

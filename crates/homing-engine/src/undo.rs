@@ -235,7 +235,7 @@ async fn undo_in(
     };
     let carried = turn.carry_out(assignments, rows).await?;
     let changed = carried.changed.iter();
-    reported.extend(changed.filter_map(|path| Some(left(id, changes.get(path)?, None))));
+    reported.extend(changed.filter_map(|change| Some(left(id, changes.get(&change.path)?, None))));
     if let Some(error) = carried.failure {
         run.fail(&error);
     }

@@ -9,7 +9,7 @@ use homing_core::{
 };
 use homing_store::Hop;
 
-use crate::catalog::{Entry, Loser};
+use crate::catalog::{Entry, Loser, Outcome};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::render;
@@ -94,12 +94,13 @@ impl Engine {
         let losers: Vec<&Loser> = here.chain(elsewhere.filter(lost_to_it)).collect();
         let to = losers.iter().find_map(|loser| loser.to.as_ref());
         let winner_elsewhere = to.and_then(|to| catalog.entries.get(to));
-        if row.is_none() && winner.is_none() && losers.is_empty() {
+        let kept_back: Vec<_> = catalog.kept_back(&path).collect();
+        if row.is_none() && winner.is_none() && losers.is_empty() && kept_back.is_empty() {
             return Ok(None);
         }
         let mut candidates = Vec::new();
         if let Some(winner) = winner.or(winner_elsewhere) {
-            let mut reason = match losers.len() {
+            let mut reason = match losers.len() + kept_back.len() {
                 0 => "it is the only source that offers this path".to_owned(),
                 _ => "it comes first by priority, then by the higher version, then by the order of the target's `from`"
                     .to_owned(),
@@ -111,11 +112,24 @@ impl Engine {
                 reason.push_str("; ");
                 reason.push_str(&note.message);
             }
+            if let Some(flagged) = catalog.flagged(winner) {
+                reason.push_str("; ");
+                reason.push_str(&flagged.with_way_out());
+            }
             candidates.push(self.candidate(winner, reason).await?);
         }
         for loser in losers {
             candidates.push(self.candidate(&loser.entry, loser.reason.clone()).await?);
         }
+        for (entry, flagged) in &kept_back {
+            candidates.push(self.candidate(entry, flagged.with_way_out()).await?);
+        }
+        let is_blocked = match winner {
+            Some(winner) => catalog
+                .flagged(winner)
+                .is_some_and(|flagged| flagged.outcome != Outcome::Published),
+            None => !kept_back.is_empty(),
+        };
         let near = near(spec, &path).await;
         let state = match (&row, winner) {
             _ if conflict => "conflict",
@@ -128,6 +142,7 @@ impl Engine {
                 "edited"
             }
             (_, Some(Entry { held: true, .. })) => "held",
+            _ if is_blocked && (row.is_some() || near.item().is_none()) => "blocked",
             (Some(row), _) if row.adopted => "adopted",
             (Some(_), _) => "published",
             (None, None) if near.item().is_none() => "shadowed",

@@ -184,6 +184,7 @@ async fn empty(
         all.carried.extend(published.carried);
         all.reported.extend(published.reported);
         all.problems.extend(published.problems);
+        all.flagged.extend(published.flagged);
         all.error = all.error.or(published.error);
         all.digest = all.digest.or(published.digest);
     }

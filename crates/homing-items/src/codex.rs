@@ -10,6 +10,9 @@ use crate::kind::{Kind, own_name};
 /// A larger text is no agent.
 const LARGEST: usize = 1 << 20;
 
+/// So many fields that have no place are named.
+const MOST_NAMED: usize = 20;
+
 /// An agent in another form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -77,8 +80,13 @@ pub fn codex_agent(key: &ItemKey, bytes: &[u8]) -> Result<Rendered, NotRendered>
         developer_instructions: format!("{}\n", body.replace("\r\n", "\n")),
     };
     let mut left_out = Vec::new();
+    let mut more = 0_usize;
     for (field, value) in frontmatter.mapping() {
         if let Err(why) = agent.take(&field, &value) {
+            if left_out.len() == MOST_NAMED {
+                more += 1;
+                continue;
+            }
             let field: String = field.chars().take(64).collect();
             let shown = format!("`{}`", field.escape_debug());
             left_out.push(match why {
@@ -86,6 +94,9 @@ pub fn codex_agent(key: &ItemKey, bytes: &[u8]) -> Result<Rendered, NotRendered>
                 None => shown,
             });
         }
+    }
+    if more > 0 {
+        left_out.push(format!("{more} more"));
     }
     let text = toml::to_string(&agent).expect("texts and lists of texts can be written as TOML");
     Ok(Rendered { text, left_out })
@@ -123,7 +134,10 @@ impl Agent {
             }
             "sandbox_mode" => match word() {
                 Some(mode @ ("read-only" | "workspace-write")) => {
-                    self.sandbox_mode = Some(mode.to_owned());
+                    // The narrower of several counts, wherever it stands.
+                    if self.sandbox_mode.as_deref() != Some("read-only") {
+                        self.sandbox_mode = Some(mode.to_owned());
+                    }
                     Ok(())
                 }
                 _ => Err(Some("a source may not open the sandbox".to_owned())),
@@ -236,6 +250,34 @@ mod tests {
         );
         let inherits = render("---\nname: n\ndescription: d\nmodel: inherit\n---\nb").unwrap();
         assert!(inherits.left_out.is_empty() && !parsed(&inherits).contains_key("model"));
+    }
+
+    #[test]
+    fn the_narrower_sandbox_counts_wherever_it_stands() {
+        for fields in [
+            "readonly: true\nsandbox_mode: workspace-write",
+            "sandbox_mode: workspace-write\nreadonly: true",
+            "readonly: false\nsandbox_mode: read-only",
+            "sandbox_mode: read-only\nreadonly: false",
+        ] {
+            let rendered = render(&format!("---\ndescription: d\n{fields}\n---\nb")).unwrap();
+            let mode = parsed(&rendered)["sandbox_mode"].clone();
+            assert_eq!(mode.as_str(), Some("read-only"), "{fields}");
+        }
+    }
+
+    #[test]
+    fn so_many_fields_are_named_and_the_others_counted() {
+        let fields = |count: usize| {
+            let fields: String = (0..count)
+                .flat_map(|at| ["f".to_owned(), at.to_string(), ": x\n".to_owned()])
+                .collect();
+            let text = format!("---\ndescription: d\n{fields}---\nb");
+            render(&text).unwrap().left_out
+        };
+        assert_eq!(fields(20).len(), 20);
+        assert_eq!(fields(20)[19], "`f19`");
+        assert_eq!(fields(500)[19..], ["`f19`", "480 more"]);
     }
 
     #[test]

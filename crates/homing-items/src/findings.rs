@@ -70,7 +70,6 @@ rules! {
     DescriptionMissing "description-missing" Note "An agent or a skill does not say what it is for",
     DescriptionTooLong "description-too-long" Note "A description has more than 1,024 characters",
     DuplicatedName "duplicated-name" Note "Two items of one source and kind have the same name",
-    ScannedInPart "scanned-in-part" Note "A file is so large that only its beginning was examined",
     PromptInjection "prompt-injection" Warning "A text tries to make an agent disregard what it was told",
     PipedDownload "piped-download" Warning "What is downloaded, or was encoded, is run unseen",
     UnicodeTags "unicode-tags" Blocking "Invisible Unicode tags hide a text from people",

@@ -6,10 +6,8 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 
-/// A frontmatter of more bytes is read line by line only.
-const STRICT_BYTES: usize = 64 << 10;
-/// The most bytes in which the end of a frontmatter is looked for.
-const LONGEST_BYTES: usize = 256 << 10;
+/// A frontmatter ends within so many bytes from the beginning of its text, or is none.
+pub const FRONTMATTER_BYTES: usize = 64 << 10;
 
 /// The frontmatter of a text, as it stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +32,19 @@ pub struct Header {
 impl<'t> Frontmatter<'t> {
     /// Finds the frontmatter of a text: the first line is `---`, and so is (or `...`) the one that ends it.
     pub fn of(text: &'t str) -> Option<Self> {
+        let whole = text.len();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rest = text.strip_prefix("---")?;
         let (first, rest) = rest.split_once('\n')?;
         if !first.trim().is_empty() {
             return None;
         }
+        let room = FRONTMATTER_BYTES.saturating_sub(whole - rest.len());
         let mut at = 0;
         for line in rest.split_inclusive('\n') {
+            if at + line.len() > room {
+                return None;
+            }
             if matches!(line.trim_end(), "---" | "...") {
                 return Some(Self {
                     yaml: &rest[..at],
@@ -49,26 +52,22 @@ impl<'t> Frontmatter<'t> {
                 });
             }
             at += line.len();
-            if at > LONGEST_BYTES {
-                return None;
-            }
         }
         None
     }
 
     /// Returns what it says of its item. What is no YAML (`description: a: b`) is read line by line.
     pub fn header(&self) -> Header {
-        let strict = (self.yaml.len() <= STRICT_BYTES)
-            .then(|| serde_saphyr::from_str_with_options::<StrictHeader>(self.yaml, options()));
+        let strict = serde_saphyr::from_str_with_options::<StrictHeader>(self.yaml, options());
         let header = match strict {
-            Some(Ok(header)) => Header {
+            Ok(header) => Header {
                 name: header.name,
                 description: header.description,
                 version: header
                     .version
                     .or_else(|| header.metadata.and_then(|metadata| metadata.version)),
             },
-            _ => lenient_header(self.yaml),
+            Err(_) => lenient_header(self.yaml),
         };
         let told = |text: Option<String>| {
             let text = text?;
@@ -84,10 +83,7 @@ impl<'t> Frontmatter<'t> {
 
     /// Returns all that it says, in its order, for whoever renders the item in another form.
     pub fn mapping(&self) -> Vec<(String, Value)> {
-        if self.yaml.len() <= STRICT_BYTES
-            && let Ok(mapping) =
-                serde_saphyr::from_str_with_options::<Mapping>(self.yaml, options())
-        {
+        if let Ok(mapping) = serde_saphyr::from_str_with_options::<Mapping>(self.yaml, options()) {
             return mapping.0;
         }
         let entries = entries(self.yaml).into_iter();
@@ -104,6 +100,13 @@ impl<'t> Frontmatter<'t> {
         let is_key = |line: &str| split_entry(line).is_some_and(|(found, _)| found == key);
         let line = self.yaml.lines().position(is_key);
         line.map_or(1, |line| u32::try_from(line + 2).unwrap_or(u32::MAX))
+    }
+}
+
+impl Frontmatter<'_> {
+    /// Returns the line of the text, from 1, that ends it.
+    pub(crate) fn last_line(&self) -> u32 {
+        u32::try_from(self.yaml.lines().count() + 2).unwrap_or(u32::MAX)
     }
 }
 
@@ -285,7 +288,10 @@ mod tests {
         ] {
             assert_eq!(Frontmatter::of(none), None, "{none:?}");
         }
-        let endless = format!("---\n{}---\n", "a: b\n".repeat(LONGEST_BYTES / 5 + 1));
+        let long = |lines: usize| format!("---\n{}---\n", "a: b\n".repeat(lines));
+        let fits = long((FRONTMATTER_BYTES - 8) / 5);
+        assert!(Frontmatter::of(&fits).is_some());
+        let endless = long(FRONTMATTER_BYTES / 5);
         assert_eq!(Frontmatter::of(&endless), None);
     }
 
@@ -363,7 +369,7 @@ mod tests {
             "]".repeat(10_000)
         );
         assert_eq!(header(&deep).name.as_deref(), Some("deep"));
-        let large = format!("name: large\nx: {}", "y".repeat(STRICT_BYTES));
+        let large = format!("name: large\nx: {}", "y".repeat(FRONTMATTER_BYTES - 50));
         assert_eq!(header(&large).name.as_deref(), Some("large"));
     }
 

@@ -17,26 +17,32 @@ const FLAGS: [&str; 3] = [
     "\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
 ];
 const BLACK_FLAG: char = '\u{1f3f4}';
+/// A flag with its tags.
+const FLAG_BYTES: usize = 7 * 4;
 
-/// Looks at the lines of a text, one after the other.
+/// Looks at the lines of a text, one after the other, each whole or in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Hidden {
     within_words: u32,
     first_within_words: Option<(u32, u32)>,
+    /// What the line ends with so far.
+    tags: Row,
+    row: Row,
+    before: Option<char>,
 }
 
 /// Characters in a row that are not seen.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Row {
-    begins: u32,
+    begins: (u32, u32),
     length: usize,
     text: String,
 }
 
 impl Row {
-    fn add(&mut self, column: u32, shown: Option<char>) {
+    fn add(&mut self, place: (u32, u32), shown: Option<char>) {
         if self.length == 0 {
-            self.begins = column;
+            self.begins = place;
         }
         self.length += 1;
         if self.text.chars().count() < SHOWN_CHARS {
@@ -46,50 +52,65 @@ impl Row {
 }
 
 impl Hidden {
-    /// Looks at a line.
-    pub(crate) fn line(&mut self, number: u32, line: &str, found: &mut Found) {
-        let (mut tags, mut row) = (Row::default(), Row::default());
-        let mut before = None;
-        let mut chars = line.chars();
-        let mut column = 0;
+    /// Looks at a line, or the next piece of one, whose first character stands at `line` and `first`.
+    pub(crate) fn piece(&mut self, (line, first): (u32, u32), text: &str, found: &mut Found) {
+        if self.tags.length + self.row.length == 0 && text.is_ascii() {
+            self.before = text.chars().next_back().or(self.before);
+            return;
+        }
+        let mut chars = text.chars();
+        let mut column = first;
         while let Some(char) = chars.next() {
-            column += 1;
+            let place = (line, column);
+            column = column.saturating_add(1);
             let tag = matches!(char, '\u{e0000}'..='\u{e007f}');
             if tag {
                 // Tags stand for the ASCII characters.
                 let meant = u8::try_from(u32::from(char) - 0xe0000).ok().map(char::from);
-                tags.add(column, meant.filter(|meant| !meant.is_ascii_control()));
+                self.tags
+                    .add(place, meant.filter(|meant| !meant.is_ascii_control()));
                 continue;
             }
-            end_of_tags(&std::mem::take(&mut tags), number, found);
+            self.end_of_tags(found);
             if is_direction(char) {
                 let message = format!(
                     "U+{:04X} changes the direction of what follows",
                     u32::from(char)
                 );
-                found.add(Rule::BidirectionalControl, (number, column), message);
+                found.add(Rule::BidirectionalControl, place, message);
             } else if is_invisible(char) {
-                row.add(column, Some(char));
+                self.row.add(place, Some(char));
                 continue;
             }
-            self.end_of_row(
-                &std::mem::take(&mut row),
-                (before, Some(char)),
-                number,
-                found,
-            );
-            before = Some(char);
+            self.end_of_row(Some(char), found);
+            self.before = Some(char);
             if char == BLACK_FLAG
                 && let Some(flag) = FLAGS.iter().find(|flag| chars.as_str().starts_with(**flag))
             {
                 for _ in flag.chars() {
                     chars.next();
-                    column += 1;
+                    column = column.saturating_add(1);
                 }
             }
         }
-        end_of_tags(&tags, number, found);
-        self.end_of_row(&row, (before, None), number, found);
+    }
+
+    /// Ends a line.
+    pub(crate) fn end_of_line(&mut self, found: &mut Found) {
+        self.end_of_tags(found);
+        self.end_of_row(None, found);
+        self.before = None;
+    }
+
+    /// Returns where a text can be cut, not after `cut`, so that no flag is.
+    pub(crate) fn cut_before_a_flag(bytes: &[u8], cut: usize) -> usize {
+        let from = cut.saturating_sub(FLAG_BYTES);
+        let mut encoded = [0; 4];
+        let flag = BLACK_FLAG.encode_utf8(&mut encoded).as_bytes();
+        let begins = bytes[from..cut]
+            .windows(flag.len())
+            .rposition(|at| at == flag);
+        begins.map_or(cut, |begins| from + begins)
     }
 
     /// Tells what only the whole text shows.
@@ -105,45 +126,43 @@ impl Hidden {
         }
     }
 
-    fn end_of_row(
-        &mut self,
-        row: &Row,
-        (before, after): (Option<char>, Option<char>),
-        number: u32,
-        found: &mut Found,
-    ) {
-        if row.length == 0 {
+    fn end_of_tags(&mut self, found: &mut Found) {
+        if self.tags.length == 0 {
             return;
         }
-        let place = (number, row.begins);
+        let tags = std::mem::take(&mut self.tags);
+        let mut message = match tags.length {
+            1 => "1 invisible tag".to_owned(),
+            many => format!("{many} invisible tags"),
+        };
+        if !tags.text.is_empty() {
+            let verb = if tags.length == 1 { "spells" } else { "spell" };
+            message = format!("{message} {verb} `{}`", tags.text);
+        }
+        found.add(Rule::UnicodeTags, tags.begins, message);
+    }
+
+    fn end_of_row(&mut self, after: Option<char>, found: &mut Found) {
+        if self.row.length == 0 {
+            return;
+        }
+        let row = std::mem::take(&mut self.row);
         if row.length >= LONG_RUN {
             let message = format!("{} invisible characters in a row", row.length);
-            found.add(Rule::InvisibleText, place, message);
-        } else if [before, after]
+            found.add(Rule::InvisibleText, row.begins, message);
+        } else if [self.before, after]
             .iter()
             .all(|char| char.is_some_and(|char| char.is_ascii_alphanumeric()))
             && row.text != SOFT_HYPHEN
         {
-            self.within_words += 1;
-            self.first_within_words.get_or_insert(place);
+            self.within_words = self.within_words.saturating_add(1);
+            self.first_within_words.get_or_insert(row.begins);
         }
     }
 }
 
 /// Tells where a word may be broken; what sets a text in columns writes it.
 const SOFT_HYPHEN: &str = "\u{ad}";
-
-fn end_of_tags(tags: &Row, number: u32, found: &mut Found) {
-    if tags.length == 0 {
-        return;
-    }
-    let message = if tags.text.is_empty() {
-        format!("{} invisible tags", tags.length)
-    } else {
-        format!("{} invisible tags spell `{}`", tags.length, tags.text)
-    };
-    found.add(Rule::UnicodeTags, (number, tags.begins), message);
-}
 
 /// Embeddings, overrides and isolates. The marks that single characters of Arabic and Hebrew need are none of them.
 fn is_direction(char: char) -> bool {
@@ -165,7 +184,7 @@ mod tests {
     use crate::findings::{Finding, Rule};
 
     fn found(text: &str) -> Vec<Finding> {
-        crate::scan::scan(text.as_bytes()).findings
+        crate::examiner::found(text)
     }
 
     fn tags(text: &str) -> String {
@@ -189,7 +208,7 @@ mod tests {
             long[0].message.contains("500") && long[0].message.len() < 120,
             "{long:?}"
         );
-        assert_eq!(found("a\u{e0001}b")[0].message, "1 invisible tags");
+        assert_eq!(found("a\u{e0001}b")[0].message, "1 invisible tag");
         assert_eq!(found(&format!("{}\n{}", tags("a"), tags("b"))).len(), 2);
     }
 
@@ -207,7 +226,7 @@ mod tests {
             [Finding::at(
                 Rule::UnicodeTags,
                 (1, 8),
-                "1 invisible tags spell `x`"
+                "1 invisible tag spells `x`"
             )]
         );
     }

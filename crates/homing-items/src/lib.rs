@@ -4,6 +4,7 @@
 //! is found in them.
 
 mod codex;
+mod examiner;
 mod facts;
 mod findings;
 mod frontmatter;
@@ -16,10 +17,10 @@ mod precedence;
 mod scan;
 
 pub use codex::{NotRendered, Rendered, codex_agent};
-pub use facts::{Examined, Facts, RULES, examine};
+pub use examiner::{Examiner, examine};
+pub use facts::{Examined, Facts, RULES};
 pub use findings::{Finding, Level, Rule, UnknownRule};
-pub use frontmatter::{Frontmatter, Header};
+pub use frontmatter::{FRONTMATTER_BYTES, Frontmatter, Header};
 pub use group::Skills;
 pub use kind::{Kind, UnknownKind, own_name};
 pub use precedence::Precedence;
-pub use scan::SCAN_BYTES;

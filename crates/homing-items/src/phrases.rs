@@ -4,6 +4,7 @@ use crate::findings::Rule;
 use crate::scan::{Columns, Found};
 
 /// A word of a phrase.
+#[derive(Debug)]
 struct Slot {
     /// What it may be.
     words: &'static [&'static str],
@@ -13,6 +14,7 @@ struct Slot {
     most: u8,
 }
 
+#[derive(Debug)]
 struct Phrase {
     slots: &'static [Slot],
     /// The phrase counts only after a word that negates, else only without one.
@@ -236,13 +238,16 @@ fn may_begin(first: u8, length: usize) -> bool {
 }
 
 /// Looks at the words of a text, one after the other, over the ends of lines.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Phrases {
     under_way: Vec<Progress>,
+    /// The line has words.
+    has_words: bool,
     /// How many words ago there was a negation.
     since_negation: Option<u8>,
 }
 
+#[derive(Debug)]
 struct Progress {
     phrase: &'static Phrase,
     next: usize,
@@ -251,13 +256,18 @@ struct Progress {
 }
 
 impl Phrases {
-    /// Looks at a line; tells whether there are words in it with which one downloads.
-    pub(crate) fn line(&mut self, number: u32, line: &str, found: &mut Found) -> bool {
-        let bytes = line.as_bytes();
-        let mut columns = Columns::of(line);
+    /// Looks at a line, or the next piece of one, whose first character stands at `line` and `first`; tells whether
+    /// there are words in it with which one downloads.
+    pub(crate) fn piece(
+        &mut self,
+        (line, first): (u32, u32),
+        text: &str,
+        found: &mut Found,
+    ) -> bool {
+        let bytes = text.as_bytes();
+        let mut columns = Columns::of(text, first);
         let mut is_suspect = false;
         let mut at = 0;
-        let mut is_empty = true;
         while at < bytes.len() {
             if !bytes[at].is_ascii_alphanumeric() {
                 if matches!(bytes[at], b'.' | b'!' | b'?' | b';') {
@@ -266,7 +276,7 @@ impl Phrases {
                 at += 1;
                 continue;
             }
-            is_empty = false;
+            self.has_words = true;
             let begin = at;
             while at < bytes.len() && bytes[at].is_ascii_alphanumeric() {
                 at += 1;
@@ -286,12 +296,16 @@ impl Phrases {
             word.make_ascii_lowercase();
             let word = std::str::from_utf8(word).unwrap_or("");
             is_suspect = is_suspect || SUSPECTS.contains(&word);
-            self.word(word, &mut || (number, columns.column(begin)), found);
-        }
-        if is_empty {
-            self.end_of_sentence();
+            self.word(word, &mut || (line, columns.column(begin)), found);
         }
         is_suspect
+    }
+
+    /// Ends a line.
+    pub(crate) fn end_of_line(&mut self) {
+        if !std::mem::take(&mut self.has_words) {
+            self.end_of_sentence();
+        }
     }
 
     fn pass_word(&mut self) {
@@ -346,7 +360,7 @@ mod tests {
     use crate::findings::Rule;
 
     fn found(text: &str) -> Vec<(u32, u32)> {
-        let found = crate::scan::scan(text.as_bytes()).findings;
+        let found = crate::examiner::found(text);
         assert!(
             found.iter().all(|one| one.rule == Rule::PromptInjection),
             "{found:?}"

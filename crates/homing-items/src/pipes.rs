@@ -1,5 +1,7 @@
 //! Pipes: what is downloaded, or was encoded, and run unseen.
 
+use std::borrow::Cow;
+
 use crate::findings::Rule;
 use crate::scan::{Columns, Found};
 
@@ -63,6 +65,8 @@ pub(crate) struct Pipes {
     interpreter: bool,
     /// Where a shell stands that runs what it is given, and whether a substitution has begun since.
     shell: Option<((u32, u32), bool)>,
+    /// The line ends so far with what has a command go on in the next one.
+    continues: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +90,10 @@ impl Pipes {
         self.origin.is_some()
     }
 
-    /// Looks at a line.
-    pub(crate) fn line(&mut self, number: u32, line: &str, found: &mut Found) {
-        let bytes = line.as_bytes();
-        let mut columns = Columns::of(line);
+    /// Looks at a line, or the next piece of one, whose first character stands at `line` and `first`.
+    pub(crate) fn piece(&mut self, (line, first): (u32, u32), text: &str, found: &mut Found) {
+        let bytes = text.as_bytes();
+        let mut columns = Columns::of(text, first);
         let mut at = 0;
         while at < bytes.len() {
             let begin = at;
@@ -98,8 +102,13 @@ impl Pipes {
             }
             if at > begin {
                 // Only bytes of ASCII are in it, so that its ends are ends of characters.
-                let word = line[begin..at].to_ascii_lowercase();
-                self.word(&word, &mut || (number, columns.column(begin)), found);
+                let word = &text[begin..at];
+                let word = if word.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                    Cow::Owned(word.to_ascii_lowercase())
+                } else {
+                    Cow::Borrowed(word)
+                };
+                self.word(&word, &mut || (line, columns.column(begin)), found);
                 continue;
             }
             let next = bytes.get(at + 1).copied();
@@ -123,9 +132,16 @@ impl Pipes {
             }
             at += 1;
         }
-        let rest = line.trim_end();
-        let goes_on = rest.ends_with('\\') || rest.ends_with('|') || rest.ends_with(" `");
-        if !goes_on {
+        let rest = text.trim_end();
+        if !rest.is_empty() {
+            let is_cut_off = rest == "`" && first > 1;
+            self.continues = rest.ends_with(['\\', '|']) || rest.ends_with(" `") || is_cut_off;
+        }
+    }
+
+    /// Ends a line.
+    pub(crate) fn end_of_line(&mut self, found: &mut Found) {
+        if !std::mem::take(&mut self.continues) {
             self.end(found);
         }
     }
@@ -229,7 +245,7 @@ mod tests {
     use crate::findings::Rule;
 
     fn found(text: &str) -> Vec<(u32, u32)> {
-        let found = crate::scan::scan(text.as_bytes()).findings;
+        let found = crate::examiner::found(text);
         assert!(
             found.iter().all(|one| one.rule == Rule::PipedDownload),
             "{found:?}"

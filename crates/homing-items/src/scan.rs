@@ -1,4 +1,4 @@
-//! The scan of a content: one pass over its lines.
+//! The scan of a content: one pass over its lines, in pieces, so that a long content or line takes no more memory.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,36 @@ use crate::hidden::Hidden;
 use crate::phrases::Phrases;
 use crate::pipes::Pipes;
 
-/// How many bytes of a content are examined.
-pub const SCAN_BYTES: usize = 1 << 20;
-
 /// How often one rule is told of one content: whoever mends five places finds the others.
 const MOST_OF_A_RULE: usize = 5;
 
-/// What a content holds.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Looks through a content, piece by piece.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) is_binary: bool,
+    found: Found,
+    hidden: Hidden,
+    phrases: Phrases,
+    pipes: Pipes,
+    line: Line,
+    /// Lines that have ended.
+    lines: u32,
+    /// Bytes of text so far, and how many of them are neither UTF-8 nor printed.
+    bytes: u64,
+    broken: u64,
+    is_binary: bool,
+}
+
+/// What is known of the line under way.
+#[derive(Debug, Default)]
+struct Line {
+    /// Its characters so far.
+    chars: u32,
+    /// It may run what it downloads.
+    is_suspect: bool,
+    /// Its commands were looked at.
+    has_commands: bool,
 }
 
 /// Collects findings, a few of each rule.
@@ -32,50 +51,101 @@ impl Found {
     }
 }
 
-/// Looks through the beginning of a content.
-pub(crate) fn scan(bytes: &[u8]) -> Scan {
-    if is_binary(bytes) {
-        return Scan {
-            is_binary: true,
-            ..Scan::default()
-        };
-    }
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let mut found = Found::default();
-    let (mut hidden, mut phrases, mut pipes) =
-        (Hidden::default(), Phrases::default(), Pipes::default());
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let text: Cow<'_, str> = String::from_utf8_lossy(line);
-        if !text.is_ascii() {
-            hidden.line(number, &text, &mut found);
+impl Scan {
+    /// Returns what is found in a text that is one whatever it has: a NUL in it hides nothing.
+    pub(crate) fn text(text: &str) -> Vec<Finding> {
+        let mut scan = Self::default();
+        for line in text.split('\n') {
+            scan.piece_of_line(line.as_bytes(), true);
+            scan.end_of_line();
         }
-        let is_suspect = phrases.line(number, &text, &mut found);
-        if is_suspect || pipes.goes_on() {
-            pipes.line(number, &text, &mut found);
+        scan.end().0
+    }
+
+    /// Looks at the next bytes. They end where a character ends, and no word is cut that means something.
+    ///
+    /// A content whose first piece is no text is binary and has no findings. Where a text stops being one later, it is
+    /// looked at no further, and what was found before stands: a NUL at its end hides nothing.
+    pub(crate) fn piece(&mut self, bytes: &[u8]) {
+        if self.is_binary || bytes.is_empty() {
+            return;
+        }
+        let is_first = self.bytes == 0;
+        let nul = bytes.iter().position(|byte| *byte == 0);
+        let text = &bytes[..nul.unwrap_or(bytes.len())];
+        self.bytes += bytes.len() as u64;
+        self.broken += broken(text);
+        // No text: it has a NUL, or a sixteenth of it is neither UTF-8 nor printed.
+        self.is_binary = nul.is_some() || self.broken > self.bytes / 16;
+        if is_first && self.is_binary {
+            return;
+        }
+        let mark = if is_first { BYTE_ORDER_MARK } else { &[] };
+        let text = text.strip_prefix(mark).unwrap_or(text);
+        let mut lines = text.split(|byte| *byte == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let is_whole = lines.peek().is_some();
+            self.piece_of_line(line, is_whole && self.line.chars == 0);
+            if is_whole {
+                self.end_of_line();
+            }
         }
     }
-    hidden.end(&mut found);
-    found.0.sort_by_key(|one| (one.line, one.column));
-    Scan {
-        findings: found.0,
-        is_binary: false,
+
+    /// Returns what was found, in the order of its places, and whether the content is binary.
+    pub(crate) fn end(mut self) -> (Vec<Finding>, bool) {
+        self.end_of_line();
+        self.hidden.end(&mut self.found);
+        let mut findings = self.found.0;
+        findings.sort_by_key(|one| (one.line, one.column));
+        (findings, self.is_binary)
+    }
+
+    fn piece_of_line(&mut self, bytes: &[u8], is_whole: bool) {
+        let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
+        let place = (
+            self.lines.saturating_add(1),
+            self.line.chars.saturating_add(1),
+        );
+        self.hidden.piece(place, &text, &mut self.found);
+        let is_suspect = self.phrases.piece(place, &text, &mut self.found);
+        // Of a line in pieces, what makes it suspect may come after what it does with it.
+        self.line.is_suspect |= is_suspect || !is_whole;
+        if self.line.is_suspect || self.pipes.goes_on() {
+            self.line.has_commands = true;
+            self.pipes.piece(place, &text, &mut self.found);
+        }
+        if !is_whole {
+            self.line.chars = self.line.chars.saturating_add(chars(&text));
+        }
+    }
+
+    fn end_of_line(&mut self) {
+        self.hidden.end_of_line(&mut self.found);
+        self.phrases.end_of_line();
+        if self.line.has_commands {
+            self.pipes.end_of_line(&mut self.found);
+        }
+        self.line = Line::default();
+        self.lines = self.lines.saturating_add(1);
     }
 }
 
-/// Tells what is no text: it has a NUL, or a sixteenth of it is neither UTF-8 nor printed.
-fn is_binary(bytes: &[u8]) -> bool {
-    if bytes.contains(&0) {
-        return true;
-    }
+/// Counts the bytes that are neither UTF-8 nor printed.
+fn broken(bytes: &[u8]) -> u64 {
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let broken: usize = bytes
         .utf8_chunks()
         .map(|chunk| {
-            let is_control = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
             let controls = chunk.valid().as_bytes().iter().filter(is_control).count();
             chunk.invalid().len() + controls
         })
         .sum();
-    broken > bytes.len() / 16
+    broken as u64
+}
+
+fn chars(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
 
 /// Counts the characters of a line up to places that come one after the other.
@@ -87,20 +157,20 @@ pub(crate) struct Columns<'l> {
 }
 
 impl<'l> Columns<'l> {
-    pub(crate) fn of(line: &'l str) -> Self {
+    /// `first` is the column of the first character.
+    pub(crate) fn of(line: &'l str, first: u32) -> Self {
         Self {
             line,
             at: 0,
-            column: 1,
+            column: first,
         }
     }
 
-    /// Returns the column, from 1, of a byte that is not before the last one that was asked for.
+    /// Returns the column of a byte that is not before the last one that was asked for.
     pub(crate) fn column(&mut self, at: usize) -> u32 {
         let between = self.line.get(self.at..at).unwrap_or("");
-        let chars = u32::try_from(between.chars().count()).unwrap_or(u32::MAX);
         self.at = at;
-        self.column = self.column.saturating_add(chars);
+        self.column = self.column.saturating_add(chars(between));
         self.column
     }
 }
@@ -110,10 +180,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::examiner::{examine, found};
+
+    fn is_binary(bytes: &[u8]) -> bool {
+        examine(bytes).is_binary
+    }
 
     fn rules(text: &str) -> Vec<(Rule, u32, u32)> {
-        let found = scan(text.as_bytes()).findings;
-        found
+        found(text)
             .iter()
             .map(|one| (one.rule, one.line, one.column))
             .collect()
@@ -128,7 +202,7 @@ mod tests {
             b"Latin-1: Gr\xfc\xdfe und mehr davon, damit es Text ist",
             b"\x1b[1mbold\x1b[0m and a long plain text after it, as terminals show it",
         ] {
-            assert!(!scan(text).is_binary, "{text:?}");
+            assert!(!is_binary(text), "{text:?}");
         }
         for binary in [
             &b"\x7fELF\0"[..],
@@ -136,8 +210,8 @@ mod tests {
             b"\x89PNG\r\n\x1a\n\xff\xfe\xfd",
             b"\xff\xfeh\xfci\xfc",
         ] {
-            assert!(scan(binary).is_binary, "{binary:?}");
-            assert_eq!(scan(binary).findings, []);
+            assert!(is_binary(binary), "{binary:?}");
+            assert_eq!(examine(binary).findings, []);
         }
     }
 
@@ -165,7 +239,7 @@ mod tests {
 
         #[test]
         fn no_bytes_bring_it_down(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-            let examined = crate::examine(&bytes, bytes.len() as u64);
+            let examined = examine(&bytes);
             for path in ["agents/a.md", "s/SKILL.md", "x.png"] {
                 examined.facts(&homing_core::ItemKey::new(path).unwrap());
             }
@@ -173,7 +247,7 @@ mod tests {
 
         #[test]
         fn no_text_brings_it_down(text in "(---\n)?([a-z]{1,3}: ?.{0,20}\n|[\u{200b}-\u{200f}\u{202a}-\u{202e}\u{e0001}-\u{e007f}🏴|$(`ä]{1,6}|curl |ignore |all |previous |\\| ?sh|.{0,8}|\n){0,60}") {
-            let examined = crate::examine(text.as_bytes(), text.len() as u64);
+            let examined = examine(text.as_bytes());
             let facts = examined.facts(&homing_core::ItemKey::new("agents/a.md").unwrap());
             let lines = u32::try_from(text.split('\n').count()).unwrap();
             for finding in facts.findings {
@@ -189,7 +263,7 @@ mod tests {
         let long = |piece: &str, bytes: usize| piece.repeat(bytes / piece.len());
         let time = |text: &str| {
             let begun = std::time::Instant::now();
-            crate::examine(text.as_bytes(), text.len() as u64);
+            examine(text.as_bytes());
             begun.elapsed()
         };
         for piece in [

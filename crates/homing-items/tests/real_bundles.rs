@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use homing_core::ItemKey;
-use homing_items::{Facts, Kind, Level, Rule, SCAN_BYTES, Skills, examine};
+use homing_items::{Facts, Kind, Level, Rule, Skills, examine};
 
 /// Everything in a bundle at a commit, or nothing where the bundles are not.
 fn items(name: &str, commit: &str) -> Option<BTreeMap<ItemKey, (Vec<u8>, Facts)>> {
@@ -45,8 +45,7 @@ fn read(directory: &Path, prefix: &str, items: &mut BTreeMap<ItemKey, (Vec<u8>, 
         } else if kind.is_file() {
             let key = ItemKey::new(&path).expect("a key");
             let bytes = fs::read(entry.path()).expect("a file");
-            let start = &bytes[..bytes.len().min(SCAN_BYTES)];
-            let facts = examine(start, bytes.len() as u64).facts(&key);
+            let facts = examine(&bytes).facts(&key);
             items.insert(key, (bytes, facts));
         }
     }

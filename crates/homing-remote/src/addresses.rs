@@ -1,11 +1,13 @@
 //! Which addresses are of this machine or its network, and which a stranger may send us to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
+
+use crate::proxies::Proxies;
 
 /// Tells whether an address is of this machine, its link or a private network, or of nobody.
 pub fn is_local(address: IpAddr) -> bool {
@@ -77,43 +79,6 @@ impl Seen {
             let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             seen.get(name).copied().unwrap_or(false)
         })
-    }
-}
-
-/// The hosts of the proxies that the environment names.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Proxies(Arc<BTreeSet<String>>);
-
-impl Proxies {
-    /// Returns those of this process, as the HTTP library finds them too.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the HTTP library reads them itself, and both must see the same"
-    )]
-    pub(crate) fn of_environment() -> Self {
-        let names = ["https_proxy", "http_proxy", "all_proxy"];
-        let values = names.into_iter().flat_map(|name| {
-            let loud = std::env::var(name.to_ascii_uppercase());
-            [std::env::var(name), loud].into_iter().flatten()
-        });
-        Self::named(values)
-    }
-
-    fn named(values: impl Iterator<Item = String>) -> Self {
-        let host = |value: String| {
-            // Without a scheme it is a host and a port.
-            let whole = if value.contains("://") {
-                value
-            } else {
-                format!("http://{value}")
-            };
-            Some(Url::parse(&whole).ok()?.host_str()?.to_ascii_lowercase())
-        };
-        Self(Arc::new(values.filter_map(host).collect()))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.contains(&name.to_ascii_lowercase())
     }
 }
 
@@ -244,13 +209,12 @@ mod tests {
 
     #[test]
     fn a_proxy_on_the_own_network_is_reached() {
-        let values = [
+        let proxies = Proxies::named(
             "http://ann:s3cret@Proxy.corp:3128",
             "other.corp:8080",
-            "::",
             "",
-        ];
-        let proxies = Proxies::named(values.into_iter().map(str::to_owned));
+            "",
+        );
         let inside = || vec!["10.0.0.1:0".parse().unwrap()];
         let public = Resolver::Public(proxies);
         assert!(public.judge("proxy.corp", inside()).is_ok());

@@ -1,5 +1,6 @@
 //! What a server answers: a status, headers, and a body that arrives in time or not at all.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ pub struct Body {
     window_end: Instant,
     window_bytes: usize,
     progress: Progress,
+    directory: Option<Arc<Path>>,
     host: Arc<Host>,
     turn: Option<Turn>,
 }
@@ -76,6 +78,7 @@ impl Body {
         turn: Turn,
         stall_timeout: Duration,
         progress: &Progress,
+        directory: Option<Arc<Path>>,
     ) -> Self {
         let length = response.headers().get(CONTENT_LENGTH);
         Self {
@@ -87,6 +90,7 @@ impl Body {
             window_end: Instant::now() + stall_timeout,
             window_bytes: 0,
             progress: progress.clone(),
+            directory,
             host: Arc::clone(turn.host()),
             turn: Some(turn),
         }
@@ -100,6 +104,11 @@ impl Body {
     /// Returns how long it will be, as the server says.
     pub fn size_hint(&self) -> Option<u64> {
         self.size_hint
+    }
+
+    /// Returns where it may be spooled; `None`: where temporary files are.
+    pub(crate) fn directory(&self) -> Option<Arc<Path>> {
+        self.directory.clone()
     }
 
     /// Returns the next bytes, `None` at the end.
@@ -146,8 +155,9 @@ impl Body {
     pub async fn collect(mut self, most: usize) -> Result<Bytes, SideError> {
         let too_long = |url: &Url| SideError::Untrusted {
             message: format!(
-                "`{}` is longer than {most} bytes, which is the most that is taken of it",
-                crate::ShownUrl::of(url)
+                "`{}` is longer than {}, which is the most that is taken of it; check the URL",
+                crate::ShownUrl::of(url),
+                size(most)
             ),
         };
         let mut all = BytesMut::new();
@@ -158,5 +168,30 @@ impl Body {
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
+    }
+}
+/// Returns a limit as people read it; limits are powers of two.
+fn size(bytes: usize) -> String {
+    let units = [(1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units
+        .into_iter()
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(unit, name)| format!("{} {name}", bytes / unit),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_limit_is_told_as_people_read_it() {
+        for (bytes, told) in [
+            (16 << 20, "16 MiB"),
+            (64 << 10, "64 KiB"),
+            (1000, "1000 bytes"),
+        ] {
+            assert_eq!(super::size(bytes), told);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod tarball;
 mod zipped;
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use homing_core::{ContentHash, Contents, Limits, SideError};
 
@@ -135,8 +136,10 @@ pub async fn unpack<U: Unpacker, W: Witness>(
     }
     let (sender, reader) = pipe();
     let name = place.clone();
-    let unpacking =
-        tokio::task::spawn_blocking(move || unpack_blocking(reader, limits, unpacker, name));
+    let directory = body.directory();
+    let unpacking = tokio::task::spawn_blocking(move || {
+        unpack_blocking(reader, limits, unpacker, name, directory.as_deref())
+    });
     let mut packed = 0;
     let mut broken = None;
     loop {
@@ -175,6 +178,7 @@ fn unpack_blocking<U: Unpacker>(
     limits: ArchiveLimits,
     mut unpacker: U,
     place: String,
+    directory: Option<&Path>,
 ) -> Result<U, SideError> {
     let failure = Failure::of(place);
     let mut first = Vec::new();
@@ -186,7 +190,7 @@ fn unpack_blocking<U: Unpacker>(
     let counter = packed.counter();
     let unguarded = match Format::of(&first) {
         Some(Format::Zip) => {
-            zipped::read(&mut packed, limits, &mut unpacker, &failure)?;
+            zipped::read(&mut packed, limits, &mut unpacker, &failure, directory)?;
             return Ok(unpacker);
         }
         Some(Format::Gzip) => {
@@ -245,10 +249,14 @@ fn without_dot(mut name: &[u8]) -> &[u8] {
 fn count(entries: &mut usize, limits: ArchiveLimits, failure: &Failure) -> Result<(), SideError> {
     *entries += 1;
     if *entries > limits.max_entries {
-        return Err(failure.untrusted(&format!(
-            "has more than {} entries; raise `max_files`",
-            limits.max_entries
-        )));
+        return Err(too_many(limits, failure));
     }
     Ok(())
+}
+
+fn too_many(limits: ArchiveLimits, failure: &Failure) -> SideError {
+    failure.untrusted(&format!(
+        "has more than {} entries; raise `max_files`",
+        limits.max_entries
+    ))
 }

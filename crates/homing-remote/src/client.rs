@@ -9,7 +9,8 @@ use http::HeaderValue;
 use reqwest::Certificate;
 use url::Url;
 
-use crate::addresses::{Proxies, Resolver, Seen, names_local};
+use crate::addresses::{Resolver, Seen, names_local};
+use crate::proxies::Proxies;
 use crate::turns::{LANES, Turns};
 use crate::{Login, ShownUrl};
 
@@ -26,7 +27,7 @@ const CONNECTION_WINDOW: u32 = 32 << 20;
 pub struct ClientOptions {
     /// Certificates (PEM) that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// Connections to one host at the same time; over HTTP/2 one connection has up to a hundred streams.
+    /// Connections to one host at the same time; over HTTP/2 two at most, with up to a hundred streams each.
     pub per_host: usize,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
@@ -36,6 +37,8 @@ pub struct ClientOptions {
     pub stall_timeout: Duration,
     /// Whether the proxies are used that the environment names (`HTTPS_PROXY`, `NO_PROXY` and their kin).
     pub proxies: bool,
+    /// Where an archive is put that can only be read once all of it is there; `None`: where temporary files are.
+    pub directory: Option<Arc<Path>>,
 }
 
 impl Default for ClientOptions {
@@ -47,6 +50,7 @@ impl Default for ClientOptions {
             answer_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
             proxies: true,
+            directory: None,
         }
     }
 }
@@ -62,6 +66,7 @@ struct Inner {
     options: ClientOptions,
     turns: Turns,
     seen: Seen,
+    proxies: Proxies,
     own: Vec<Certificate>,
     /// For what the user named.
     any: Lanes,
@@ -99,7 +104,8 @@ impl Client {
                 turns: Turns::new(options.per_host),
                 options,
                 any: Lanes::new(Resolver::Any(seen.clone())),
-                public: Lanes::new(Resolver::Public(proxies)),
+                public: Lanes::new(Resolver::Public(proxies.clone())),
+                proxies,
                 own,
                 seen,
             }),
@@ -132,6 +138,10 @@ impl Client {
         &self.inner.options
     }
 
+    pub(crate) fn proxies(&self) -> &Proxies {
+        &self.inner.proxies
+    }
+
     pub(crate) fn turns(&self) -> &Turns {
         &self.inner.turns
     }
@@ -157,7 +167,7 @@ impl Client {
         if let Some(client) = lane.get() {
             return Ok(client);
         }
-        let client = build(&self.inner.options, &self.inner.own, &lanes.resolver)?;
+        let client = build(&self.inner, &lanes.resolver)?;
         Ok(lane.get_or_init(|| client))
     }
 }
@@ -195,11 +205,8 @@ fn judge(is_named_by_user: bool, home_is_local: bool, url: &Url) -> Result<(), S
     Ok(())
 }
 
-fn build(
-    options: &ClientOptions,
-    own: &[Certificate],
-    resolver: &Resolver,
-) -> Result<reqwest::Client, SideError> {
+fn build(inner: &Inner, resolver: &Resolver) -> Result<reqwest::Client, SideError> {
+    let Inner { options, own, .. } = inner;
     let configured = || {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("homing/", env!("CARGO_PKG_VERSION")))
@@ -218,10 +225,10 @@ fn build(
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .gzip(true)
             .zstd(true);
-        if options.proxies {
-            builder
-        } else {
+        if inner.proxies.are_none() {
             builder.no_proxy()
+        } else {
+            builder
         }
     };
     configured()

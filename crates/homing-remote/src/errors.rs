@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::ShownUrl;
 use crate::addresses::LocalAddress;
+use crate::proxies::Proxies;
 
 /// How long a server is left alone that asks for it and does not say how long.
 const SOME_TIME: Duration = Duration::from_mins(1);
@@ -40,10 +41,7 @@ pub(crate) fn of_status(
                 source: None,
             }
         }
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => SideError::Auth {
-            message: format!("the proxy on the way to `{shown}` wants credentials"),
-            source: None,
-        },
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => proxy_wants_credentials(None, &shown),
         StatusCode::NOT_FOUND | StatusCode::GONE => SideError::NotFound {
             message: answered,
             source: None,
@@ -58,6 +56,18 @@ pub(crate) fn of_status(
             message: format!("{answered}, which is of no use here"),
             source: None,
         },
+    }
+}
+
+/// Returns what it means that a proxy does not know us.
+pub(crate) fn proxy_wants_credentials(proxy: Option<&str>, shown: &ShownUrl) -> SideError {
+    let proxy = proxy.map_or_else(String::new, |proxy| format!(" `{proxy}`"));
+    SideError::Auth {
+        message: format!(
+            "the proxy{proxy} on the way to `{shown}` wants other credentials: give homingd a user and a password in \
+             the variable that names the proxy (`HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`)"
+        ),
+        source: None,
     }
 }
 
@@ -83,7 +93,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// Returns what it means that no answer came.
-pub(crate) fn of_request(error: reqwest::Error, url: &Url) -> SideError {
+pub(crate) fn of_request(error: reqwest::Error, url: &Url, proxies: &Proxies) -> SideError {
     let shown = ShownUrl::of(url);
     // The URL of the error would be shown whole.
     let error = error.without_url();
@@ -103,9 +113,26 @@ pub(crate) fn of_request(error: reqwest::Error, url: &Url) -> SideError {
         } else {
             innermost(&error)
         };
+        let proxy = proxies.on_the_way_to(url);
+        if proxy.is_some() && why.contains("proxy authorization required") {
+            return proxy_wants_credentials(proxy.as_deref(), &shown);
+        }
+        let message = match proxy {
+            // What the HTTP library says when a proxy answers, and has no way on.
+            Some(proxy) if why.contains("tunnel error") => {
+                format!("the proxy `{proxy}` makes no connection to `{shown}`")
+            }
+            Some(proxy) => {
+                format!(
+                    "there is no connection to the proxy `{proxy}` on the way to `{shown}`: {why}"
+                )
+            }
+            None => format!("there is no connection to `{shown}`: {why}"),
+        };
+        // What lies between says where in the client it came up, and nothing else.
         return SideError::Unreachable {
-            message: format!("there is no connection to `{shown}`: {why}"),
-            source: Some(Box::new(error)),
+            message,
+            source: None,
         };
     }
     // There is no other way to ask hyper.
@@ -122,11 +149,7 @@ pub(crate) fn of_request(error: reqwest::Error, url: &Url) -> SideError {
         }
         why => why,
     };
-    transient(
-        format!("`{shown}` gave no answer: {why}"),
-        None,
-        Some(Box::new(error)),
-    )
+    transient(format!("`{shown}` gave no answer: {why}"), None, None)
 }
 
 /// Tells whether a connection ended before anything of an answer came.
@@ -161,7 +184,7 @@ pub(crate) fn of_body(error: reqwest::Error, url: &Url) -> SideError {
     transient(
         format!("what `{}` sent {what}", ShownUrl::of(url)),
         None,
-        Some(Box::new(error)),
+        Some(innermost(&error).into()),
     )
 }
 

@@ -1,14 +1,17 @@
 //! From the names that a remote system sends to a manifest: which of them are items, and which cannot be.
 
+mod wanted;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::path::Path;
 
 use homing_core::{
-    Capabilities, Item, ItemKey, KeyError, Limits, Manifest, Problem, ProblemKind, Scope,
-    Selection, SideError, UnknownReason, shown,
+    Capabilities, Item, ItemKey, Manifest, Problem, ProblemKind, Scope, SideError, UnknownReason,
 };
+
+use self::wanted::any_below;
+pub use self::wanted::{Wanted, key_of};
 
 /// A file system that cannot tell anything apart: what collides there may collide somewhere.
 const STRICTEST: Capabilities = Capabilities {
@@ -18,23 +21,6 @@ const STRICTEST: Capabilities = Capabilities {
 };
 /// Names that cannot be items are told one by one up to here.
 const MOST_PROBLEMS: usize = 1000;
-/// Bytes of a name that are shown.
-const MOST_SHOWN: usize = 300;
-
-/// What of a remote system is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The whole of it, for messages.
-    pub place: &'a str,
-    /// Only this subdirectory of it, without a slash at the end.
-    pub path: Option<&'a str>,
-    /// Which names.
-    pub selection: &'a Selection,
-    /// How much.
-    pub limits: Limits,
-    /// Which keys.
-    pub scope: &'a Scope,
-}
 
 /// A manifest that comes into being name by name.
 #[derive(Debug)]
@@ -44,6 +30,29 @@ pub struct Gathering<'a> {
     seen: BTreeSet<ItemKey>,
     bytes: u64,
     untold: usize,
+}
+
+/// Problems that were found while names were read; those beyond what is shown are only counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    told: Vec<Problem>,
+    untold: usize,
+}
+
+impl Problems {
+    /// Adds one, which is only made if it will be shown.
+    pub fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.told.len() < MOST_PROBLEMS {
+            self.told.push(problem());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Returns those that are shown.
+    pub fn told(&self) -> &[Problem] {
+        &self.told
+    }
 }
 
 impl<'a> Gathering<'a> {
@@ -63,12 +72,21 @@ impl<'a> Gathering<'a> {
     /// What is returned must be told of with [`Self::present`] or [`Self::cannot_tell`]. [`SideError::Untrusted`] when
     /// there are too many.
     pub fn file(&mut self, name: &[u8]) -> Result<Option<ItemKey>, SideError> {
-        let Some(key) = self.key(name, true) else {
-            return Ok(None);
-        };
-        self.note_directories(&key);
-        if !self.wants(&key) {
-            return Ok(None);
+        match self.wanted.key(name) {
+            Ok(None) => Ok(None),
+            Ok(Some(key)) => Ok(self.file_at(&key)?.then_some(key)),
+            Err(problem) => {
+                self.note(problem);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Does the same for a key; tells whether it is wanted.
+    pub fn file_at(&mut self, key: &ItemKey) -> Result<bool, SideError> {
+        self.note_directories(key);
+        if !self.wanted.wants(key) {
+            return Ok(false);
         }
         if !self.seen.insert(key.clone()) {
             self.problem(
@@ -76,29 +94,30 @@ impl<'a> Gathering<'a> {
                 key.as_str(),
                 "it is there twice; the first is taken".to_owned(),
             );
-            return Ok(None);
+            return Ok(false);
         }
         if self.seen.len() > self.wanted.limits.max_files {
-            return Err(self.too_much(&format!(
-                "more than {} files; raise `max_files`",
-                self.wanted.limits.max_files
-            )));
+            return Err(self.wanted.too_many());
         }
-        Ok(Some(key))
+        Ok(true)
     }
 
     /// Notes something that is no file: a link, a device, a submodule. It is not followed.
     pub fn not_a_file(&mut self, name: &[u8], kind: ProblemKind, what: &'static str) {
         // What cannot be a key blocks nothing.
-        let Some(key) = self.key(name, false) else {
-            return;
-        };
-        if !self.is_in_scope(&key) {
+        if let Ok(Some(key)) = self.wanted.key(name) {
+            self.not_a_file_at(&key, kind, what);
+        }
+    }
+
+    /// Does the same for a key.
+    pub fn not_a_file_at(&mut self, key: &ItemKey, kind: ProblemKind, what: &'static str) {
+        if !self.wanted.is_in_scope(key) {
             return;
         }
         let reason = UnknownReason::NotAFile(what);
         if self.wanted.selection.covers(key.as_str()) {
-            self.cannot_tell(&key, kind, reason);
+            self.cannot_tell(key, kind, reason);
         } else if !self
             .wanted
             .selection
@@ -134,7 +153,7 @@ impl<'a> Gathering<'a> {
     pub fn count(&mut self, bytes: u64) -> Result<(), SideError> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.wanted.limits.max_total_size {
-            return Err(self.too_much(&format!(
+            return Err(self.wanted.too_much(&format!(
                 "more than {} bytes in all; raise `max_total_size`",
                 self.wanted.limits.max_total_size
             )));
@@ -171,15 +190,31 @@ impl<'a> Gathering<'a> {
 
     /// Tells a person of something.
     pub fn problem(&mut self, kind: ProblemKind, path: &str, message: String) {
+        self.note(Problem {
+            kind,
+            path: path.to_owned(),
+            message,
+        });
+    }
+
+    /// Tells a person of a problem.
+    pub fn note(&mut self, problem: Problem) {
         if self.manifest.problems.len() < MOST_PROBLEMS {
-            self.manifest.problems.push(Problem {
-                kind,
-                path: path.to_owned(),
-                message,
-            });
+            self.manifest.problems.push(problem);
         } else {
             self.untold += 1;
         }
+    }
+
+    /// Tells a person of a list of problems, as far as it was kept, and of how many were not.
+    pub fn note_all(&mut self, problems: Problems) {
+        self.untold += problems.untold;
+        problems.told.into_iter().for_each(|one| self.note(one));
+    }
+
+    /// Returns how much was noted so far of what is not taken in, or not as it is.
+    pub fn noted(&self) -> usize {
+        self.manifest.problems.len() + self.untold + self.manifest.unknown.len()
     }
 
     /// Returns how many files were taken in.
@@ -228,42 +263,6 @@ impl<'a> Gathering<'a> {
         manifest
     }
 
-    /// Makes a key of a name below `path`; says why not when it is to be told.
-    fn key(&mut self, name: &[u8], tell: bool) -> Option<ItemKey> {
-        let below = match self.wanted.path {
-            None => name,
-            Some(path) => name
-                .strip_prefix(path.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"/"))?,
-        };
-        match key_of(below) {
-            Ok(key) => Some(key),
-            Err(why) => {
-                if tell {
-                    let cut = &name[..name.len().min(MOST_SHOWN)];
-                    self.problem(
-                        ProblemKind::Name,
-                        &shown(cut),
-                        format!("{why}; it is left out"),
-                    );
-                }
-                None
-            }
-        }
-    }
-
-    fn wants(&self, key: &ItemKey) -> bool {
-        self.is_in_scope(key) && self.wanted.selection.covers(key.as_str())
-    }
-
-    fn is_in_scope(&self, key: &ItemKey) -> bool {
-        match self.wanted.scope {
-            Scope::Whole => true,
-            // A file on the way to a key that was asked for blocks it.
-            Scope::Keys(keys) => keys.contains(key) || any_below(keys, key.as_str()),
-        }
-    }
-
     /// A directory at a key that was asked for is no file, unless what is in it was asked for too: then it may go.
     fn note_directories(&mut self, key: &ItemKey) {
         if let Scope::Keys(keys) = self.wanted.scope {
@@ -273,15 +272,6 @@ impl<'a> Gathering<'a> {
                     self.manifest.unknown.insert(way.to_owned(), reason);
                 }
             }
-        }
-    }
-
-    fn too_much(&self, what: &str) -> SideError {
-        SideError::Untrusted {
-            message: format!(
-                "{} holds {what}, or narrow path, include or exclude",
-                self.wanted.place
-            ),
         }
     }
 
@@ -336,49 +326,6 @@ impl<'a> Gathering<'a> {
             self.problem(ProblemKind::Collision, &path, message);
         }
     }
-}
-
-/// Tells whether one of `keys` lies below `path`.
-fn any_below(keys: &BTreeSet<ItemKey>, path: &str) -> bool {
-    let below = format!("{path}/");
-    keys.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded))
-        .next()
-        .is_some_and(|key| key.as_str().starts_with(&below))
-}
-
-/// Makes a key of a name that a stranger sent.
-///
-/// Stricter than a key must be: what Windows takes for a separator or a drive, and Git's own directory, are no names.
-fn key_of(name: &[u8]) -> Result<ItemKey, Cow<'static, str>> {
-    let text = str::from_utf8(name).map_err(|_not_text| KeyError::NotUtf8.to_string())?;
-    let key = ItemKey::new(text).map_err(|error| error.to_string())?;
-    if text.contains('\\') {
-        return Err("the name has a backslash, which separates directories elsewhere".into());
-    }
-    for component in text.split('/') {
-        let bytes = component.as_bytes();
-        if bytes.len() >= 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' {
-            return Err("the name begins with a drive letter".into());
-        }
-        if is_git_directory(component) {
-            return Err("a part of the path is `.git`, Git's own directory".into());
-        }
-    }
-    Ok(key)
-}
-
-/// Tells whether some file system takes a name for `.git`, as Git itself does.
-fn is_git_directory(name: &str) -> bool {
-    // HFS+ ignores some characters; NTFS ignores dots and spaces at the end, and what follows a colon.
-    let visible: String = name
-        .chars()
-        .filter(|character| {
-            !matches!(*character, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
-        })
-        .collect();
-    let stem = visible.split(':').next().unwrap_or_default();
-    let stem = stem.trim_end_matches(['.', ' ']);
-    stem.eq_ignore_ascii_case(".git") || stem.eq_ignore_ascii_case("git~1")
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Asking for something, and going where the answer leads.
 
+use bytes::Bytes;
 use homing_core::{Progress, SideError};
-use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
@@ -17,6 +18,8 @@ pub struct Request {
     /// Where.
     pub url: Url,
     headers: HeaderMap,
+    /// What is posted.
+    body: Option<Bytes>,
 }
 
 impl Request {
@@ -25,7 +28,18 @@ impl Request {
         Self {
             url,
             headers: HeaderMap::new(),
+            body: None,
         }
+    }
+
+    /// Asks with a body of this media type. It asks for something and changes nothing: it may be sent twice. Redirects
+    /// are not followed.
+    pub fn post(url: Url, media_type: &'static str, body: Bytes) -> Self {
+        let request = Self {
+            body: Some(body),
+            ..Self::get(url)
+        };
+        request.header(CONTENT_TYPE, HeaderValue::from_static(media_type))
     }
 
     /// Asks for it only if it is no longer what the validators are of; the answer is 304 then.
@@ -86,18 +100,18 @@ impl Session {
         request: Request,
         go_on: impl Fn() -> Result<(), SideError>,
     ) -> Result<Answer, SideError> {
-        let Request { mut url, headers } = request;
+        let mut request = request;
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.once(&url, &headers, &go_on).await?;
-            let Some(location) = redirection(&answer) else {
+            let answer = self.once(&request, &go_on).await?;
+            let Some(location) = redirection(&answer).filter(|_| request.body.is_none()) else {
                 return Ok(answer);
             };
-            url = follow(&url, &location)?;
+            request.url = follow(&request.url, &location)?;
         }
         Err(SideError::Untrusted {
             message: format!(
-                "`{}` is the end of {MOST_REDIRECTS} redirects and leads on; no more are followed",
-                ShownUrl::of(&url)
+                "`{}` is the end of {MOST_REDIRECTS} redirects and leads on; no more are followed: open the URL in a browser and set `url` to where it ends; if it ends nowhere, the server is to be mended",
+                ShownUrl::of(&request.url)
             ),
         })
     }
@@ -114,29 +128,35 @@ impl Session {
 
     async fn once(
         &self,
-        url: &Url,
-        headers: &HeaderMap,
+        request: &Request,
         go_on: &impl Fn() -> Result<(), SideError>,
     ) -> Result<Answer, SideError> {
         let client = &self.client;
+        let url = &request.url;
         let lanes = client.route(&self.home, url)?;
         let turn = client.turns().wait(url).await;
         go_on()?;
         let http = client.lane(lanes, turn.lane())?;
-        let mut headers = headers.clone();
+        let mut request = request.clone();
         let is_home = url.origin() == self.home.origin();
         if let (true, Some(authorization)) = (is_home, &self.authorization) {
-            headers.insert(AUTHORIZATION, authorization.clone());
+            request.headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let response = match self.attempt(http, url, &headers).await {
+        let response = match self.attempt(http, &request).await {
             // A server may end a kept connection at the moment that it is used again: that is nobody's failure.
-            Some(Err(error)) if errors::is_stale(&error) => self.attempt(http, url, &headers).await,
+            Some(Err(error)) if errors::is_stale(&error) => self.attempt(http, &request).await,
             other => other,
         };
         let response = response
             .ok_or_else(|| errors::silent(url, client.options().answer_timeout))?
-            .map_err(|error| errors::of_request(error, url))?;
+            .map_err(|error| errors::of_request(error, url, client.proxies()))?;
         client.turns().answered(&turn, response.version());
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = client.proxies().on_the_way_to(url)
+        {
+            let shown = ShownUrl::of(url);
+            return Err(errors::proxy_wants_credentials(Some(&proxy), &shown));
+        }
         Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -147,6 +167,7 @@ impl Session {
                 turn,
                 client.options().stall_timeout,
                 &self.progress,
+                client.options().directory.clone(),
             ),
         })
     }
@@ -155,14 +176,18 @@ impl Session {
     async fn attempt(
         &self,
         http: &reqwest::Client,
-        url: &Url,
-        headers: &HeaderMap,
+        request: &Request,
     ) -> Option<Result<reqwest::Response, reqwest::Error>> {
-        let mut request = reqwest::Request::new(http::Method::GET, url.clone());
-        *request.headers_mut() = headers.clone();
+        let method = match request.body {
+            None => http::Method::GET,
+            Some(_) => http::Method::POST,
+        };
+        let mut asked = reqwest::Request::new(method, request.url.clone());
+        *asked.headers_mut() = request.headers.clone();
+        *asked.body_mut() = request.body.clone().map(reqwest::Body::from);
         self.progress.count_request();
         let patience = self.client.options().answer_timeout;
-        let answer = tokio::time::timeout(patience, http.execute(request)).await;
+        let answer = tokio::time::timeout(patience, http.execute(asked)).await;
         self.progress.advance(0);
         answer.ok()
     }

@@ -12,6 +12,8 @@ use url::{Origin, Url};
 const STREAMS: usize = 100;
 /// HTTP/2 connections to one host: over a long way the streams of one would be all that is under way.
 pub(crate) const LANES: usize = 2;
+/// Beyond so many hosts those are forgotten that nothing is asked of: their names are servers' to choose.
+const MOST_IDLE: usize = 64;
 
 /// All hosts that were asked for something.
 #[derive(Debug)]
@@ -49,6 +51,9 @@ impl Turns {
     pub(crate) async fn wait(&self, url: &Url) -> Turn {
         let host = {
             let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            if hosts.len() >= MOST_IDLE {
+                hosts.retain(|_, host| Arc::strong_count(host) > 1);
+            }
             let host = hosts.entry(url.origin()).or_insert_with(|| {
                 Arc::new(Host {
                     turns: Arc::new(Semaphore::new(1)),
@@ -140,6 +145,20 @@ mod tests {
             let other = Url::parse("https://example.org/a").unwrap();
             assert_eq!(turns.wait(&other).await.host.turns.available_permits(), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn hosts_of_which_nothing_is_asked_are_forgotten_when_there_are_many() {
+        let turns = Turns::new(3);
+        let of = |number: usize| Url::parse(&format!("http://{number}.example.org/")).unwrap();
+        let first = turns.wait(&of(0)).await;
+        turns.answered(&first, Version::HTTP_11);
+        for number in 1..1000 {
+            drop(turns.wait(&of(number)).await);
+        }
+        assert!(turns.hosts.lock().unwrap().len() <= MOST_IDLE + 1);
+        let again = turns.wait(&of(0)).await;
+        assert!(Arc::ptr_eq(&first.host, &again.host), "it is in use");
     }
 
     #[tokio::test]

@@ -43,6 +43,14 @@ impl Unpacker for Noting {
 }
 
 async fn read_within(limits: ArchiveLimits, bytes: Vec<u8>) -> Result<Noting, SideError> {
+    read_by(limits, ClientOptions::default(), bytes).await
+}
+
+async fn read_by(
+    limits: ArchiveLimits,
+    options: ClientOptions,
+    bytes: Vec<u8>,
+) -> Result<Noting, SideError> {
     let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
     let hash = ContentHash::of(&bytes);
     let answer = [std::mem::take(&mut answer).into_bytes(), bytes].concat();
@@ -50,7 +58,7 @@ async fn read_within(limits: ArchiveLimits, bytes: Vec<u8>) -> Result<Noting, Si
     let url = Url::parse(&server.url("a.tar?token=s3cret")).unwrap();
     let client = Client::new(ClientOptions {
         proxies: false,
-        ..ClientOptions::default()
+        ..options
     })
     .unwrap();
     let session = client
@@ -257,6 +265,61 @@ async fn bombs_are_stopped_before_they_go_off() {
     };
     let error = read_within(few, self::tar()).await.err().unwrap();
     assert!(error.to_string().contains("max_files"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_a_zip_is_not_read_when_it_is_too_long() {
+    let of = |count: usize, length: usize| {
+        zip(|zip| {
+            for number in 0..count {
+                let name = format!("{number}{}", "x".repeat(length));
+                zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            }
+        })
+    };
+    let limits = ArchiveLimits {
+        max_packed: 64 << 20,
+        ..LIMITS
+    };
+    assert_eq!(
+        read_within(limits, of(100, 100)).await.unwrap().noted.len(),
+        100
+    );
+    // In the second one the count is beyond what the first record holds.
+    for count in [101, 70_000] {
+        let error = read_within(limits, of(count, 1)).await.err().unwrap();
+        assert!(error.to_string().contains("max_files"), "{error}");
+    }
+    let error = read_within(limits, of(99, 60_000)).await.err().unwrap();
+    assert!(
+        matches!(&error, SideError::Untrusted { message } if message.contains("too long")),
+        "{error:?}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zip_is_put_where_the_client_says() {
+    let noise = zip(|zip| {
+        let plain = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file("a", plain).unwrap();
+        zip.write_all(&vec![b'x'; 2 << 20]).unwrap();
+    });
+    let directory = tempfile::tempdir().unwrap();
+    // Nobody can put a file there.
+    for (directory, is_possible) in [(directory.path(), true), ("/proc".as_ref(), false)] {
+        let options = ClientOptions {
+            directory: Some(directory.into()),
+            ..ClientOptions::default()
+        };
+        match read_by(LIMITS, options, noise.clone()).await {
+            Ok(noting) => assert!(is_possible && noting.noted.len() == 1),
+            Err(error) => {
+                assert!(!is_possible, "{error:?}");
+                assert!(matches!(error, SideError::Storage { .. }), "{error:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

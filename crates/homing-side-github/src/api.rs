@@ -1,6 +1,7 @@
 //! The requests that are made, and the documents that answer them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use homing_core::{Revision, SideError};
 use homing_remote::{Answer, Request, Session, Validators};
@@ -11,12 +12,15 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::place::{Place, below};
-use crate::{git_id, refusal};
+use crate::refusal;
+use homing_remote::git_id;
 
 /// Bytes that are taken of a tree: GitHub's own limit is 7 MB.
 const TREE_LIMIT: usize = 64 << 20;
 /// Bytes that are taken of any other document.
 const DOCUMENT_LIMIT: usize = 1 << 20;
+/// Stands for what is left of a limit of which nothing is known.
+const UNKNOWN: u64 = u64::MAX;
 
 const ANY: &str = "application/vnd.github+json";
 const COMMIT_ID: &str = "application/vnd.github.sha";
@@ -31,6 +35,8 @@ pub(crate) struct Api {
     repository: Url,
     /// What is left of the limit, as the last answer told.
     remaining: AtomicU64,
+    /// Seconds until the limit is renewed, as the last answer told.
+    renewal: AtomicU64,
 }
 
 /// Where a ref is.
@@ -96,7 +102,8 @@ impl Api {
             session,
             repository: place.repository(),
             place,
-            remaining: AtomicU64::new(u64::MAX),
+            remaining: AtomicU64::new(UNKNOWN),
+            renewal: AtomicU64::new(0),
         }
     }
 
@@ -111,6 +118,11 @@ impl Api {
     /// Returns how many requests are left, as far as known.
     pub(crate) fn remaining(&self) -> u64 {
         self.remaining.load(Ordering::Relaxed)
+    }
+
+    /// Returns how long it is until there is more, as far as known.
+    pub(crate) fn renewal(&self) -> Duration {
+        Duration::from_secs(self.renewal.load(Ordering::Relaxed))
     }
 
     /// Tells whether the repository has another name now.
@@ -156,6 +168,7 @@ impl Api {
                 Ok(Head::At(Revision {
                     name: id.to_owned(),
                     validator: etag,
+                    about: None,
                 }))
             }
             StatusCode::CONFLICT => Ok(Head::Empty),
@@ -222,6 +235,15 @@ impl Api {
         let answer = self.session.send(request).await?;
         if let Some(remaining) = refusal::remaining(&answer.headers) {
             self.remaining.store(remaining, Ordering::Relaxed);
+            let renewal = refusal::renewal(&answer.headers).as_secs();
+            self.renewal.store(renewal, Ordering::Relaxed);
+        } else if self.remaining() != UNKNOWN {
+            // What redirects to another host has counted, and that host tells of no limit.
+            self.remaining
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    Some(left.saturating_sub(1))
+                })
+                .ok();
         }
         Ok(answer)
     }

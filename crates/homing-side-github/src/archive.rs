@@ -7,8 +7,8 @@ use homing_core::{Contents, Progress, SideError};
 use homing_remote::{ArchiveLimits, Entry, EntryKind, Unpacker, unpack};
 
 use crate::blobs::{Blob, Brought, Harvest, Plan};
-use crate::git_id::BlobCheck;
 use crate::tree::Files;
+use homing_remote::git_id::BlobCheck;
 
 /// What an archive has beside its files' bytes: for each entry headers, a long name and padding.
 const OVERHEAD_OF_ENTRY: u64 = 4 << 10;

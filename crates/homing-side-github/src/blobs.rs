@@ -12,7 +12,8 @@ use homing_remote::{ArchiveLimits, Keeper, Kept};
 use crate::GithubSide;
 use crate::api::Api;
 use crate::archive::{self, Ending};
-use crate::git_id::{self, BlobCheck};
+use crate::refusal;
+use homing_remote::git_id::{self, BlobCheck};
 
 /// Up to so many blobs are fetched singly; an anonymous user has 60 requests an hour.
 const SINGLY: usize = 32;
@@ -161,8 +162,14 @@ impl Plan<'_> {
             };
         }
         if harvest.shortfall.is_none() {
-            let missing = missing(&harvest);
+            let mut missing = missing(&harvest);
+            let room = usize::try_from(self.api.remaining()).unwrap_or(usize::MAX);
+            let is_too_much = missing.len() > room;
+            missing.truncate(room);
             self.bring_singly(&missing, &mut harvest).await?;
+            if is_too_much && !is_hopeless(harvest.shortfall.as_ref()) {
+                harvest.shortfall = Some(refusal::no_room(self.api.renewal()));
+            }
         }
         Ok(harvest)
     }

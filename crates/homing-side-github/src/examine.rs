@@ -24,14 +24,15 @@ impl GithubSide {
             }
         };
         let files = self.files(&api, &revision).await?;
-        let mut survey = self.survey(&files.entries, None, &Scope::Whole)?;
-        self.tell_new_name(&api, &mut survey.gathering).await;
+        let survey = self.survey(&files.entries, None, &Scope::Whole)?;
         let count = survey.gathering.files() as u64;
         let bytes = survey.bytes;
+        let mut problems = survey.finish_unread();
+        problems.extend(self.new_name(&api).await);
         Ok(Examined {
             files: count,
             bytes: Some(bytes),
-            problems: survey.finish_unread(),
+            problems,
             notes,
         })
     }

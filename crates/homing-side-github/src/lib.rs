@@ -8,7 +8,6 @@ mod api;
 mod archive;
 mod blobs;
 mod examine;
-mod git_id;
 mod listing;
 mod place;
 mod pointers;
@@ -21,7 +20,7 @@ use homing_core::{
     BoxFuture, Contents, Examined, FetchRequest, ItemKey, Limits, ListRequest, Listing, Progress,
     Selection, Side, SideError,
 };
-use homing_remote::{Client, Login};
+use homing_remote::{Client, Login, git_id};
 
 pub use place::Place;
 
@@ -66,7 +65,7 @@ impl GithubSide {
     /// Makes a side; connects to nothing. [`SideError::Config`] names the pattern or `ref` that cannot be.
     pub fn new(client: Client, options: GithubOptions) -> Result<Self, SideError> {
         if let Some(reference) = &options.reference {
-            check_reference(reference)?;
+            git_id::check_reference(reference)?;
         }
         Ok(Self {
             client,
@@ -122,42 +121,5 @@ impl Side for GithubSide {
 
     fn is_remote(&self) -> bool {
         true
-    }
-}
-
-/// Refuses what Git refuses as a ref's name, so that a URL made of it names what it seems to name.
-fn check_reference(reference: &str) -> Result<(), SideError> {
-    let is_bad = reference.is_empty()
-        || reference.starts_with(['/', '-'])
-        || reference.ends_with(['/', '.'])
-        || reference.contains("..")
-        || reference.contains("//")
-        || reference.contains("/.")
-        || reference
-            .chars()
-            .any(|letter| letter.is_control() || " ~^:?*[\\".contains(letter));
-    if is_bad {
-        return Err(SideError::Config {
-            message: format!("`ref = {reference:?}` is no name of a branch, tag or commit"),
-        });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ref_is_a_name_that_git_takes() {
-        for good in ["main", "feature/x", "v1.0", "heads/main", "a-b_c", "é"] {
-            assert!(check_reference(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "", "/a", "a/", "a..b", "../a", "a b", "a?x=1", "a:b", "-a", "a/.b", "a\nb", "a//b",
-        ] {
-            let error = check_reference(bad).unwrap_err();
-            assert!(matches!(error, SideError::Config { .. }), "{bad}");
-        }
     }
 }

@@ -13,8 +13,8 @@ use crate::GithubSide;
 use crate::api::{Api, Entry, Head};
 use crate::archive;
 use crate::blobs::{self, Blob, Brought, Harvest};
-use crate::git_id;
 use crate::tree::{self, Files};
+use homing_remote::git_id;
 
 /// What stands where a file's content should be.
 const POINTER: &str = "a Git LFS pointer";
@@ -52,11 +52,14 @@ impl GithubSide {
         let pin = self.pin();
         let since = request.since.as_ref();
         if pin.is_some() && since.map(|since| since.name.as_str()) == pin {
-            return Ok(Listing::Unchanged);
+            return Ok(Listing::Unchanged(Vec::new()));
         }
         let mut api = self.api(&request.progress).await?;
         let revision = match api.head(self.reference.as_deref(), since).await? {
-            Head::Unchanged => return Ok(Listing::Unchanged),
+            Head::Unchanged => {
+                let told = self.new_name(&api).await.into_iter().collect();
+                return Ok(Listing::Unchanged(told));
+            }
             Head::Empty => return Ok(self.no_commit().into()),
             Head::At(revision) => revision,
         };
@@ -65,9 +68,10 @@ impl GithubSide {
         let shortfall = self
             .take_in(&api, &mut survey, &files, &revision, request)
             .await?;
-        self.tell_new_name(&api, &mut survey.gathering).await;
+        let mut manifest = survey.gathering.finish();
+        manifest.problems.extend(self.new_name(&api).await);
         Ok(Listing::from(Listed {
-            manifest: survey.gathering.finish(),
+            manifest,
             revision: Some(revision),
             shortfall,
         }))
@@ -84,7 +88,7 @@ impl GithubSide {
         request: Option<&ListRequest>,
         scope: &'a Scope,
     ) -> Result<Survey<'a>, SideError> {
-        let known = request.map(known_blobs).unwrap_or_default();
+        let known = request.map(git_id::known_blobs).unwrap_or_default();
         let mut survey = Survey {
             gathering: Gathering::new(Wanted {
                 place: &self.shown_place,
@@ -222,31 +226,31 @@ impl GithubSide {
     }
 
     /// A renamed repository works as long as GitHub leads to it; somebody else may take the old name.
-    pub(crate) async fn tell_new_name(&self, api: &Api, gathering: &mut Gathering<'_>) {
+    pub(crate) async fn new_name(&self, api: &Api) -> Option<Problem> {
         if !api.was_renamed() {
-            return;
+            return None;
         }
         // Everything else has worked; a name that cannot be told is no reason to fail.
-        if let Ok(about) = api.about().await {
-            gathering.problem(
-                ProblemKind::Name,
-                "",
+        let message = match api.about().await {
+            Ok(about) => {
+                let name = crate::refusal::plain(&about.full_name);
                 format!(
-                    "{} is called `{}` now; set `url` to that, for somebody else may take the old name",
+                    "{} is called `{name}` now: set `url = \"{}{name}\"`, for somebody else may take the old name",
                     self.shown_place,
-                    crate::refusal::plain(&about.full_name)
-                ),
-            );
-        }
+                    self.place.host()
+                )
+            }
+            Err(_untold) => format!(
+                "{} has another name now: set `url` to it, for somebody else may take the old name",
+                self.shown_place
+            ),
+        };
+        Some(Problem {
+            kind: ProblemKind::Renamed,
+            path: String::new(),
+            message,
+        })
     }
-}
-
-/// Finds known items by their blobs, wherever they are: what was only moved costs nothing.
-fn known_blobs(request: &ListRequest) -> HashMap<&str, &Item> {
-    let items = request.known.values();
-    items
-        .filter_map(|item| Some((git_id::of_identity(item.identity.as_ref()?)?, item)))
-        .collect()
 }
 
 fn with_mode(item: &Item, executable: bool) -> Item {

@@ -10,6 +10,8 @@ use url::Url;
 pub struct Place {
     owner: String,
     name: String,
+    /// The server that people see, with nothing behind it.
+    host: Url,
     api: Url,
 }
 
@@ -45,6 +47,7 @@ impl Place {
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
+            host: root(url),
             api: match api {
                 Some(api) => base(api)?,
                 None => api_of(url),
@@ -60,6 +63,11 @@ impl Place {
     /// Returns `OWNER/REPOSITORY`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
+    }
+
+    /// Returns the server whose repositories have their pages below it; ends with a slash.
+    pub(crate) fn host(&self) -> &Url {
+        &self.host
     }
 
     /// Returns where the API tells of the repository.
@@ -84,12 +92,19 @@ pub(crate) fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>)
     url
 }
 
+/// Returns the URL of a server.
+fn root(url: &Url) -> Url {
+    let mut root = url.clone();
+    root.set_query(None);
+    root.set_fragment(None);
+    root.set_path("/");
+    root
+}
+
 /// github.com has its API on a host of its own, and subdomains of ghe.com likewise; a server of one's own below a path.
 fn api_of(url: &Url) -> Url {
     let host = url.host_str().unwrap_or_default();
-    let mut api = url.clone();
-    api.set_query(None);
-    api.set_fragment(None);
+    let mut api = root(url);
     let host = host.strip_prefix("www.").unwrap_or(host);
     if host == "github.com" || host.ends_with(".ghe.com") {
         // The new host is the old one with a word before it, so it is one.

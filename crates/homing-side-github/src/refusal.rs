@@ -31,6 +31,27 @@ pub(crate) fn remaining(headers: &HeaderMap) -> Option<u64> {
     number(headers, "x-ratelimit-remaining")
 }
 
+/// Returns how long it is until the limit is renewed, as an answer's headers tell.
+pub(crate) fn renewal(headers: &HeaderMap) -> Duration {
+    let reset = number(headers, "x-ratelimit-reset").map(Duration::from_secs);
+    reset
+        .and_then(|reset| {
+            let at = UNIX_EPOCH.checked_add(reset)?;
+            at.duration_since(server_time(headers)).ok()
+        })
+        .unwrap_or(SOME_TIME)
+        .clamp(Duration::from_secs(1), LONGEST_WAIT)
+}
+
+/// Returns what it means that more is wanted than the limit has room for.
+pub(crate) fn no_room(wait: Duration) -> SideError {
+    SideError::RateLimited {
+        message: "what is left of GitHub's rate limit is too little for the rest, which comes when it is renewed"
+            .to_owned(),
+        wait,
+    }
+}
+
 /// Returns what a status means that is no success.
 pub(crate) async fn of(answer: Answer, place: &Place) -> SideError {
     let general = answer.error();
@@ -196,10 +217,6 @@ fn limit(status: StatusCode, headers: &HeaderMap, message: &str) -> Option<SideE
         });
     }
     if remaining(headers) == Some(0) {
-        let reset = number(headers, "x-ratelimit-reset").map(Duration::from_secs);
-        let wait = reset
-            .and_then(|reset| (UNIX_EPOCH + reset).duration_since(now).ok())
-            .unwrap_or(SOME_TIME);
         let limit = number(headers, "x-ratelimit-limit");
         let message = match limit {
             Some(limit @ ..=60) => format!(
@@ -210,7 +227,7 @@ fn limit(status: StatusCode, headers: &HeaderMap, message: &str) -> Option<SideE
         };
         return Some(SideError::RateLimited {
             message,
-            wait: wait.clamp(Duration::from_secs(1), LONGEST_WAIT),
+            wait: renewal(headers),
         });
     }
     let says_so = message.contains("rate limit") || message.contains("abuse detection");

@@ -5,7 +5,7 @@ use std::path::Path;
 use homing_core::{Selection, SideError};
 
 use crate::api::{Api, Entry};
-use crate::git_id;
+use homing_remote::git_id;
 
 /// Trees that are asked for one by one; a real repository needs far fewer.
 const MOST_TREES: usize = 2_000;
@@ -146,8 +146,17 @@ impl Walk<'_> {
         directory: &Directory,
         recursive: bool,
     ) -> Result<(Vec<Entry>, bool), SideError> {
+        if !git_id::is_full(&directory.id) {
+            return Err(SideError::Untrusted {
+                message: format!(
+                    "`{}` has a directory of which GitHub tells no id: `{}`",
+                    self.api.place(),
+                    homing_core::shown(directory.prefix.as_bytes())
+                ),
+            });
+        }
         self.asked += 1;
-        if self.asked > MOST_TREES || !git_id::is_full(&directory.id) {
+        if self.asked > MOST_TREES {
             return Err(SideError::Untrusted {
                 message: format!(
                     "`{}` has more directories than are asked for one by one ({MOST_TREES}); narrow `path` or `exclude`",

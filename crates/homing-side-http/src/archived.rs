@@ -3,169 +3,15 @@
 use std::sync::Arc;
 
 use homing_core::{
-    ContentHash, Contents, Hasher, Item, ItemKey, ListRequest, Listed, Listing, ProblemKind,
-    Revision, Scope, Selection, SideError,
+    ContentHash, Hasher, Item, ItemKey, ListRequest, Listed, Listing, Revision, Scope, SideError,
 };
-use homing_remote::{
-    Answer, ArchiveLimits, Entry, EntryKind, Gathering, Request, Session, Unpacker, Validators,
-    Wanted, unpack,
-};
+use homing_remote::{Answer, ArchiveLimits, Gathering, Request, Session, Validators, unpack};
 
 use crate::fetching::Fetching;
 use crate::listing::{Failures, with_capabilities};
 use crate::skills::Packed;
-use crate::{HttpOptions, Inner, identity};
-
-/// Keeps what is wanted of an archive, and notes the rest.
-pub(crate) struct Unpacking {
-    wants: Wants,
-    /// Where the contents go; `None`: nowhere, they are only counted.
-    contents: Option<Arc<dyn Contents>>,
-    found: Vec<Found>,
-    files: usize,
-    bytes: u64,
-}
-
-/// What decides which entries are wanted, on a thread of its own.
-struct Wants {
-    options: HttpOptions,
-    selection: Selection,
-    scope: Scope,
-    place: String,
-    /// What comes before each name: the skill and a slash.
-    prefix: String,
-}
-
-struct Found {
-    name: Vec<u8>,
-    kind: EntryKind,
-    size: u64,
-    executable: bool,
-    hash: Option<ContentHash>,
-}
-
-impl Wants {
-    fn key(&self, name: &[u8]) -> Result<Option<ItemKey>, SideError> {
-        Gathering::new(Wanted {
-            place: &self.place,
-            path: self.options.path.as_deref(),
-            selection: &self.selection,
-            limits: self.options.limits,
-            scope: &self.scope,
-        })
-        .file(name)
-    }
-}
-
-impl Unpacker for Unpacking {
-    fn entry(&mut self, entry: &mut Entry<'_>) -> Result<(), SideError> {
-        let name = [self.wants.prefix.as_bytes(), entry.name].concat();
-        let mut hash = None;
-        if entry.kind == EntryKind::File && self.wants.key(&name)?.is_some() {
-            let limits = self.wants.options.limits;
-            self.files += 1;
-            if entry.size <= limits.max_file_size {
-                self.bytes = self.bytes.saturating_add(entry.size);
-            }
-            // Told with the reason when all names are gathered.
-            let is_too_much = self.files > limits.max_files || self.bytes > limits.max_total_size;
-            if !is_too_much
-                && entry.size <= limits.max_file_size
-                && let Some(contents) = &self.contents
-            {
-                hash = Some(entry.keep(contents.as_ref(), &mut ())?);
-            }
-        }
-        if entry.kind != EntryKind::Directory {
-            self.found.push(Found {
-                name,
-                kind: entry.kind.clone(),
-                size: entry.size,
-                executable: entry.executable,
-                hash,
-            });
-        }
-        Ok(())
-    }
-}
-
-impl Unpacking {
-    /// Begins to look at an archive whose names stand behind `prefix`.
-    pub(crate) fn new(
-        inner: &Inner,
-        scope: &Scope,
-        prefix: String,
-        contents: Option<Arc<dyn Contents>>,
-    ) -> Result<Self, SideError> {
-        let options = inner.options.clone();
-        Ok(Self {
-            wants: Wants {
-                selection: Selection::new(&options.include, &options.exclude)?,
-                options,
-                scope: scope.clone(),
-                place: inner.place.clone(),
-                prefix,
-            },
-            contents,
-            found: Vec::new(),
-            files: 0,
-            bytes: 0,
-        })
-    }
-
-    /// Gathers what was found; returns how many items there are, and their bytes.
-    pub(crate) fn gather(
-        self,
-        gathering: &mut Gathering<'_>,
-        revision: &str,
-    ) -> Result<(usize, u64), SideError> {
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        for found in self.found {
-            match found.kind {
-                EntryKind::File => {}
-                EntryKind::Directory => continue,
-                EntryKind::Link => {
-                    gathering.not_a_file(&found.name, ProblemKind::Link, "a link");
-                    continue;
-                }
-                EntryKind::Special => {
-                    gathering.not_a_file(&found.name, ProblemKind::SpecialFile, "no regular file");
-                    continue;
-                }
-                EntryKind::Unreadable(why) => {
-                    if let Some(key) = gathering.file(&found.name)? {
-                        gathering.not_fetched(&key, format!("it cannot be unpacked: {why}"));
-                    }
-                    continue;
-                }
-            }
-            let Some(key) = gathering.file(&found.name)? else {
-                continue;
-            };
-            if !gathering.fits(&key, found.size) {
-                continue;
-            }
-            gathering.count(found.size)?;
-            bytes += found.size;
-            items.push((key, found.hash, found.size, found.executable));
-        }
-        let identity = identity::of_archive(revision, items.len());
-        let count = items.len();
-        for (key, hash, size, executable) in items {
-            if let Some(hash) = hash {
-                let item = Item {
-                    hash,
-                    size,
-                    executable,
-                    identity: Some(identity.clone()),
-                };
-                gathering.present(key, item);
-            }
-        }
-        Ok((count, bytes))
-    }
-}
+use crate::unpacking::Unpacking;
+use crate::{Inner, identity};
 
 /// Fails when what should be an archive is a web page.
 pub(crate) fn no_page(answer: &Answer) -> Result<(), SideError> {
@@ -195,7 +41,7 @@ impl Inner {
         let validators = since.and_then(|since| Validators::parse(since.validator.as_deref()?));
         let asked = Request::get(self.base.clone()).unless(validators.as_ref());
         let Some(mut answer) = session.get(asked).await? else {
-            return Ok(Listing::Unchanged);
+            return Ok(Listing::Unchanged(Vec::new()));
         };
         no_page(&answer)?;
         let bytes = answer.body.size_hint().unwrap_or(0);
@@ -209,12 +55,13 @@ impl Inner {
         let unpacked = unpack(answer.body, limits, unpacking, &mut hasher).await?;
         let digest = hasher.finish().to_string();
         let mut gathering = self.gathering(&request.scope);
-        unpacked.gather(&mut gathering, &digest)?;
+        unpacked.gather(&mut gathering, |_count| identity::of_archive(&digest))?;
         Ok(Listing::from(Listed {
             manifest: with_capabilities(gathering.finish(), true),
             revision: Some(Revision {
                 name: format!("sha256:{digest}"),
                 validator: validators.map(|validators| validators.to_text()),
+                about: None,
             }),
             shortfall: None,
         }))
@@ -232,14 +79,18 @@ impl Inner {
             return Ok(0);
         };
         if let Some(digest) = &packed.digest
-            && let Some(count) = self.known_skill(fetching.request, digest, gathering)?
+            && let Some(count) = self.known_skill(fetching.request, packed, digest, gathering)?
         {
             return Ok(count);
         }
         let taken = self.take_skill(fetching, packed).await;
         fetching.request.progress.finish_item();
         match taken {
-            Ok((unpacked, revision)) => Ok(unpacked.gather(gathering, &revision)?.0),
+            Ok((unpacked, digest)) => {
+                let tag = self.tag(&packed.name);
+                let called = |count| identity::of_skill(&digest, &tag, count);
+                Ok(unpacked.gather(gathering, called)?.count)
+            }
             Err(error) => {
                 gathering.not_fetched_below(&prefix, error.to_string());
                 failures.note(error)?;
@@ -268,19 +119,39 @@ impl Inner {
         })
     }
 
+    /// Returns what decides, beside a skill's archive, which items it has.
+    fn tag(&self, name: &str) -> String {
+        let options = &self.options;
+        let decides = (
+            name,
+            &options.path,
+            &options.include,
+            &options.exclude,
+            options.limits.max_file_size,
+        );
+        let mut tag = ContentHash::of(format!("{decides:?}").as_bytes()).to_string();
+        tag.truncate(16);
+        tag
+    }
+
     /// Gathers a skill whose archive is known and all of whose items are kept; returns how many.
     fn known_skill(
         &self,
         request: &ListRequest,
+        packed: &Packed,
         digest: &ContentHash,
         gathering: &mut Gathering<'_>,
     ) -> Result<Option<usize>, SideError> {
-        let digest = digest.to_string();
-        let known = request.known.iter();
-        let known: Vec<(&ItemKey, &Item)> = known
-            .filter(|(_, item)| identity::is_of_archive(item, &digest))
+        let (digest, tag) = (digest.to_string(), self.tag(&packed.name));
+        let below = format!("{}/", packed.name);
+        let known: Vec<(String, &Item)> = request
+            .known
+            .iter()
+            .filter(|(_, item)| identity::is_of_skill(item, &digest, &tag))
+            .map(|(key, item)| (self.full_name(key), item))
+            .filter(|(name, _)| name.starts_with(&below))
             .collect();
-        let whole = identity::of_archive(&digest, known.len());
+        let whole = identity::of_skill(&digest, &tag, Some(known.len()));
         let is_whole = !known.is_empty()
             && request.scope == Scope::Whole
             && known
@@ -289,11 +160,7 @@ impl Inner {
         if !is_whole {
             return Ok(None);
         }
-        for (key, item) in &known {
-            let name = match &self.options.path {
-                Some(path) => format!("{path}/{key}"),
-                None => key.as_str().to_owned(),
-            };
+        for (name, item) in &known {
             if let Some(key) = gathering.file(name.as_bytes())? {
                 gathering.count(item.size)?;
                 gathering.present(key, (*item).clone());
@@ -302,19 +169,27 @@ impl Inner {
         Ok(Some(known.len()))
     }
 
+    /// Returns what a key is called where `path` leads to.
+    fn full_name(&self, key: &ItemKey) -> String {
+        match &self.options.path {
+            Some(path) => format!("{path}/{key}"),
+            None => key.as_str().to_owned(),
+        }
+    }
+
     async fn take_skill(
         &self,
         fetching: &Fetching<'_>,
         packed: &Packed,
     ) -> Result<(Unpacking, String), SideError> {
         let request = fetching.request;
-        let url = packed.url.as_ref().map_err(|why| SideError::Untrusted {
-            message: why.clone(),
-        })?;
-        fetching.go_on()?;
+        let untrusted = |message: String| SideError::Untrusted { message };
+        let url = packed.url.as_ref().map_err(|why| untrusted(why.clone()))?;
+        fetching.may_lead_to(url).map_err(untrusted)?;
+        fetching.go_on(url)?;
         let answer = fetching.session.get(Request::get(url.clone())).await;
         let mut answer = answer
-            .map_err(|error| fetching.failed(error))?
+            .map_err(|error| fetching.failed(url, error))?
             .ok_or_else(|| SideError::Permanent {
                 message: "the server says that what it was not asked about did not change"
                     .to_owned(),
@@ -329,7 +204,7 @@ impl Inner {
         let mut hasher = Hasher::default();
         let unpacked = unpack(answer.body, limits, unpacking, &mut hasher)
             .await
-            .map_err(|error| fetching.failed(error))?;
+            .map_err(|error| fetching.failed(url, error))?;
         let found = hasher.finish();
         if let Some(digest) = packed.digest.filter(|digest| *digest != found) {
             return Err(SideError::Untrusted {

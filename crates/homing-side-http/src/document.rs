@@ -5,6 +5,8 @@ use homing_core::{ContentHash, ListRequest, Revision, Scope, SideError};
 use homing_remote::{Request, Session, Validators};
 use url::Url;
 
+use crate::identity;
+
 /// No list of names is longer.
 const MOST_BYTES: usize = 16 << 20;
 /// What begins a validator of a list that names the digest of everything: unless it changed, nothing did.
@@ -15,14 +17,18 @@ pub(crate) enum Document {
     /// Nothing changed since the revision that was asked about.
     Unchanged,
     /// It as it is.
-    Whole {
-        /// Its bytes.
-        bytes: Bytes,
-        /// Where it was in the end.
-        url: Url,
-        /// What it can be asked about the next time.
-        validators: Option<Validators>,
-    },
+    Whole(Box<Found>),
+}
+
+/// A list that came.
+pub(crate) struct Found {
+    /// Its bytes.
+    pub(crate) bytes: Bytes,
+    /// Where it was in the end.
+    pub(crate) url: Url,
+    /// What it can be asked about the next time, and at which URL.
+    asked: Url,
+    validators: Option<Validators>,
 }
 
 impl Document {
@@ -35,6 +41,8 @@ impl Document {
         let since = since(request);
         let validators = since
             .and_then(|since| since.validator.as_deref()?.strip_prefix(SEALED))
+            // Those of another place's list mean nothing here, even where they are the same.
+            .and_then(|text| text.strip_prefix(&identity::tag(url))?.strip_prefix(' '))
             .and_then(Validators::parse);
         let asked = Request::get(url.clone())
             .accept("application/json, */*;q=0.5")
@@ -52,7 +60,7 @@ impl Document {
             });
         }
         let validators = Validators::of(&answer.headers);
-        let url = answer.url.clone();
+        let (asked, url) = (url.clone(), answer.url.clone());
         let bytes = answer.body.collect(MOST_BYTES).await?;
         let is_sealed = |since: &&Revision| {
             since
@@ -66,27 +74,29 @@ impl Document {
         {
             return Ok(Self::Unchanged);
         }
-        Ok(Self::Whole {
+        Ok(Self::Whole(Box::new(Found {
             bytes,
             url,
+            asked,
             validators,
-        })
+        })))
     }
 }
 
-/// Returns what a list is to be called, and asked about if it is sealed: if it names the digest of everything.
-pub(crate) fn revision(
-    bytes: &[u8],
-    validators: Option<&Validators>,
-    is_sealed: bool,
-) -> Option<Revision> {
-    is_sealed.then(|| Revision {
-        name: name(bytes),
-        validator: Some(format!(
-            "{SEALED}{}",
-            validators.map(Validators::to_text).unwrap_or_default()
-        )),
-    })
+impl Found {
+    /// Returns what the list is to be called, and asked about: it is sealed, for it names the digest of everything.
+    pub(crate) fn revision(&self) -> Revision {
+        let validators = self.validators.as_ref().map(Validators::to_text);
+        Revision {
+            name: name(&self.bytes),
+            validator: Some(format!(
+                "{SEALED}{} {}",
+                identity::tag(&self.asked),
+                validators.unwrap_or_default()
+            )),
+            about: None,
+        }
+    }
 }
 
 fn since(request: &ListRequest) -> Option<&Revision> {

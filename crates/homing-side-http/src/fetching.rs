@@ -1,24 +1,20 @@
 //! Single files: asked for on condition, side by side, each kept or told why not.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use homing_core::{ContentHash, Item, ItemKey, ListRequest, SideError};
 use homing_remote::{Answer, Keeper, Kept, Request, Session, Validators, Witness};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::index::Named;
+use crate::servers::Servers;
+use crate::skills::Packed;
 use crate::{Inner, identity};
 
 /// So many requests wait or are under way; how many a host gets is decided for each host.
 const SIDE_BY_SIDE: usize = 256;
-/// After so many that failed by themselves, a server is in trouble and no more is asked of it …
-const MOST_TRANSIENT: usize = 8;
-/// … and after so many if nothing came at all: each may have taken its whole time.
-const MOST_IN_VAIN: usize = 3;
-
 /// What became of a file.
 #[derive(Debug)]
 pub(crate) enum Got {
@@ -40,9 +36,7 @@ pub(crate) struct Fetching<'a> {
     by_hash: HashMap<ContentHash, u64>,
     to_come: (u64, u64),
     turn: OnceCell<()>,
-    transient: AtomicUsize,
-    answered: AtomicBool,
-    stop: Mutex<Option<SideError>>,
+    servers: Servers,
 }
 
 impl<'a> Fetching<'a> {
@@ -51,6 +45,7 @@ impl<'a> Fetching<'a> {
         session: &'a Session,
         request: &'a ListRequest,
         wanted: &[(ItemKey, Named)],
+        archives: &[Packed],
     ) -> Self {
         let known = request.known.values();
         let by_hash: HashMap<ContentHash, u64> = known.map(|item| (item.hash, item.size)).collect();
@@ -61,6 +56,9 @@ impl<'a> Fetching<'a> {
         let to_come = unknown.fold((0, 0), |(items, bytes), (_, named)| {
             (items + 1, bytes + named.size.unwrap_or(0))
         });
+        let files = wanted.iter().map(|(_, named)| &named.url);
+        let urls = files.chain(archives.iter().map(|packed| &packed.url));
+        let urls = urls.filter_map(|url| url.as_ref().ok());
         Self {
             session,
             request,
@@ -71,9 +69,7 @@ impl<'a> Fetching<'a> {
             by_hash,
             to_come,
             turn: OnceCell::new(),
-            transient: AtomicUsize::new(0),
-            answered: AtomicBool::new(false),
-            stop: Mutex::default(),
+            servers: Servers::new(&inner.base, urls),
         }
     }
 
@@ -127,20 +123,23 @@ impl<'a> Fetching<'a> {
         {
             return Ok(Got::Item(item));
         }
+        if let Err(why) = self.may_lead_to(url) {
+            return Ok(Got::Refused(why));
+        }
         let validators = known
             .filter(|_| named.digest.is_none())
             .and_then(|item| identity::validators(item, url));
         let asked = Request::get(url.clone()).unless(validators.as_ref());
-        let answer = self.session.send_if(asked, || self.go_on()).await;
-        let answer = answer.map_err(|error| self.failed(error))?;
+        let answer = self.session.send_if(asked, || self.go_on(url)).await;
+        let answer = answer.map_err(|error| self.failed(url, error))?;
         if !answer.status.is_server_error() {
-            self.answered.store(true, Ordering::Relaxed);
+            self.servers.answered(url);
         }
         match (answer.status.as_u16(), known) {
-            (200, _) => self.keep(answer, named).await,
+            (200, _) => self.keep(answer, named, url).await,
             (304, Some(item)) if validators.is_some() => Ok(Got::Item(item.clone())),
             (404 | 410, _) => Ok(Got::Missing),
-            _ => Err(self.failed(answer.error())),
+            _ => Err(self.failed(url, answer.error())),
         }
     }
 
@@ -158,7 +157,7 @@ impl<'a> Fetching<'a> {
         })
     }
 
-    async fn keep(&self, mut answer: Answer, named: &Named) -> Result<Got, SideError> {
+    async fn keep(&self, mut answer: Answer, named: &Named, url: &Url) -> Result<Got, SideError> {
         if answer.is_a_page_instead_of(&named.name) {
             return Ok(Got::Refused(
                 "the server answered with an HTML page".to_owned(),
@@ -168,7 +167,7 @@ impl<'a> Fetching<'a> {
         let validators = Validators::of(&answer.headers);
         let mut beginning = Beginning::default();
         let kept = self.keeper.keep(answer.body, &mut beginning).await;
-        let (hash, size) = match kept.map_err(|error| self.failed(error))? {
+        let (hash, size) = match kept.map_err(|error| self.failed(url, error))? {
             Kept::Whole { hash, size } => (hash, size),
             Kept::TooLong => return Ok(Got::TooLong),
         };
@@ -188,10 +187,10 @@ impl<'a> Fetching<'a> {
                 "it has {size} bytes, and the index says {said}"
             )));
         }
-        let identity = match (&named.digest, &named.url, validators) {
-            (Some(digest), ..) => Some(identity::of_digest(digest)),
-            (None, Ok(url), Some(validators)) => Some(identity::identity(url, &validators)),
-            _ => None,
+        let identity = match (&named.digest, validators) {
+            (Some(digest), _) => Some(identity::of_digest(digest)),
+            (None, Some(validators)) => Some(identity::identity(url, &validators)),
+            (None, None) => None,
         };
         Ok(Got::Item(Item {
             hash,
@@ -201,48 +200,37 @@ impl<'a> Fetching<'a> {
         }))
     }
 
-    /// Fails when enough has failed.
-    pub(crate) fn go_on(&self) -> Result<(), SideError> {
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*stop {
-            Some(error) => Err(error.repeat()),
-            None => Ok(()),
-        }
+    /// Says why not, where a list leads to too many servers.
+    pub(crate) fn may_lead_to(&self, url: &Url) -> Result<(), String> {
+        self.servers.may_lead_to(url)
     }
 
-    /// Notes a failure: one that will be everybody's ends the rest.
-    pub(crate) fn failed(&self, error: SideError) -> SideError {
-        let is_everybodys = match &error {
-            SideError::RateLimited { .. } | SideError::Unreachable { .. } => true,
-            SideError::Transient { .. } => {
-                let most = if self.answered.load(Ordering::Relaxed) {
-                    MOST_TRANSIENT
-                } else {
-                    MOST_IN_VAIN
-                };
-                self.transient.fetch_add(1, Ordering::Relaxed) + 1 >= most
-            }
-            _ => false,
-        };
-        if is_everybodys {
-            self.stop
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert_with(|| error.repeat());
-        }
+    /// Fails when enough has failed for `url` not to be asked for.
+    pub(crate) fn go_on(&self, url: &Url) -> Result<(), SideError> {
+        self.servers.go_on(url)
+    }
+
+    /// Notes a failure, which may end the rest of what is at the same server.
+    pub(crate) fn failed(&self, url: &Url, error: SideError) -> SideError {
+        self.servers.failed(url, &error);
         error
     }
 }
 
 /// The first bytes of a content.
 #[derive(Default)]
-struct Beginning(Vec<u8>);
+pub(crate) struct Beginning(Vec<u8>);
 
 impl Beginning {
     const BYTES: usize = 256;
 
+    /// Tells whether no more of it is needed.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.0.len() >= Self::BYTES
+    }
+
     /// Tells whether this is how a whole web page begins.
-    fn is_page(&self) -> bool {
+    pub(crate) fn is_page(&self) -> bool {
         let text = String::from_utf8_lossy(&self.0).to_ascii_lowercase();
         let text = text.trim_start_matches('\u{feff}').trim_start();
         text.starts_with("<!doctype html") || text.starts_with("<html")
@@ -256,7 +244,7 @@ impl Witness for Beginning {
     }
 }
 
-fn is_markdown(name: &str) -> bool {
+pub(crate) fn is_markdown(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     extension.is_some_and(|one| {
         ["md", "mdc", "markdown"]

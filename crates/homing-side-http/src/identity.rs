@@ -23,24 +23,28 @@ pub(crate) fn of_digest(digest: &ContentHash) -> Identity {
     Identity::new(&format!("sha256={digest}"))
 }
 
-/// Returns the identity of an item of an archive that brought `count` of them, so that it is known when all are there.
-pub(crate) fn of_archive(revision: &str, count: usize) -> Identity {
-    Identity::new(&format!("archive={revision} of={count}"))
+/// Returns the identity of an item of an archive that is the whole source.
+pub(crate) fn of_archive(digest: &str) -> Identity {
+    Identity::new(&format!("archive={digest}"))
 }
 
-/// Tells whether an item came out of this archive.
-pub(crate) fn is_of_archive(item: &Item, revision: &str) -> bool {
+/// Returns the identity of an item of a skill's archive that brought `count` of them, so that it is known when all are
+/// there. `None`: there is more in it, which was not taken, and which must be looked at again.
+pub(crate) fn of_skill(digest: &str, tag: &str, count: Option<usize>) -> Identity {
+    let count = count.map_or_else(|| "more".to_owned(), |count| count.to_string());
+    Identity::new(&format!("archive={digest} as={tag} of={count}"))
+}
+
+/// Tells whether an item came out of this archive as an item of this skill.
+pub(crate) fn is_of_skill(item: &Item, digest: &str, tag: &str) -> bool {
     item.identity.as_ref().is_some_and(|identity| {
-        identity
-            .as_str()
-            .strip_prefix("archive=")
-            .and_then(|rest| rest.strip_prefix(revision))
-            .is_some_and(|rest| rest.starts_with(" of="))
+        let begins = format!("archive={digest} as={tag} of=");
+        identity.as_str().starts_with(&begins)
     })
 }
 
-/// The URL may hold what no database should.
-fn tag(url: &Url) -> String {
+/// Returns a short word for a URL, which may hold what no database should.
+pub(crate) fn tag(url: &Url) -> String {
     let mut tag = ContentHash::of(url.as_str().as_bytes()).to_string();
     tag.truncate(16);
     tag

@@ -1,9 +1,11 @@
 //! An index document: a JSON list of paths, or of `{path, url, sha256, size}`.
 
 use homing_core::{ContentHash, SideError, shown};
-use serde_json::Value;
+use serde::de::DeserializeSeed;
 use url::Url;
 
+use crate::entries::{Each, Entry, Field};
+use crate::names::Names;
 use crate::options::below;
 
 /// A file that is said to be there.
@@ -31,66 +33,65 @@ impl Named {
     }
 }
 
-/// Reads an index. Paths are below `base`; a relative `url` is relative to the index itself.
+/// Reads an index into `names`. Paths are below `base`; a relative `url` is relative to the index itself.
 ///
-/// Returns the files, and what is wrong with entries that name none. [`SideError::Untrusted`] for what is no index.
-pub(crate) fn read(
+/// [`SideError::Untrusted`] for what is no index, or names more than is taken.
+pub(crate) fn read<'a>(
     bytes: &[u8],
     base: &Url,
     index: &Url,
-    place: &str,
-) -> Result<(Vec<Named>, Vec<String>), SideError> {
-    let entries: Vec<Value> =
-        serde_json::from_slice(bytes).map_err(|error| SideError::Untrusted {
-            message: format!(
-                "the index of {place} is no JSON list: {error}; write [\"a.md\", …] or [{{\"path\": \"a.md\", \"sha256\": …}}, …]"
-            ),
-        })?;
-    let mut files = Vec::with_capacity(entries.len());
-    let mut wrong = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        match file(entry, base, index) {
-            Some(file) => files.push(file),
-            None => wrong.push(format!(
-                "entry {} of the index names no path; it is left out",
-                at + 1
-            )),
+    mut names: Names<'a>,
+) -> Result<Names<'a>, SideError> {
+    let place = names.place();
+    let take = |names: &mut Names<'_>, number: usize, entry: Entry| match name(&entry) {
+        Some(name) => names.file(name, || file(name, &entry, base, index)),
+        None => {
+            names.wrong(|| format!("entry {number} of the index names no path; it is left out"));
         }
-    }
-    Ok((files, wrong))
+    };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let each = Each {
+        names: &mut names,
+        take,
+    };
+    let read = each.deserialize(&mut json).and_then(|()| json.end());
+    names.finish(read, |error| SideError::Untrusted {
+        message: format!(
+            "the index of {place} is no JSON list: {error}; check that `index` names it; it is written [\"a.md\", …] or [{{\"path\": \"a.md\", \"sha256\": …}}, …]"
+        ),
+    })
 }
 
-fn file(entry: &Value, base: &Url, index: &Url) -> Option<Named> {
-    if let Value::String(path) = entry {
-        return Some(Named::below(base, path));
+fn name(entry: &Entry) -> Option<&str> {
+    entry.text.as_deref().or_else(|| entry.path.text())
+}
+
+fn file(name: &str, entry: &Entry, base: &Url, index: &Url) -> Named {
+    let mut file = Named::below(base, name);
+    file.size = entry.size.number();
+    if entry.url != Field::Nothing {
+        file.url = join(index, &entry.url);
     }
-    let mut file = Named::below(base, entry.get("path")?.as_str()?);
-    file.size = entry.get("size").and_then(Value::as_u64);
-    match entry.get("url") {
-        None | Some(Value::Null) => {}
-        Some(url) => file.url = join(index, url),
-    }
-    match entry.get("sha256") {
-        None | Some(Value::Null) => {}
-        Some(digest) => match digest_of(digest, "") {
+    if entry.sha256 != Field::Nothing {
+        match digest_of(&entry.sha256, "") {
             Ok(digest) => file.digest = Some(digest),
             Err(why) => file.url = Err(why),
-        },
+        }
     }
-    Some(file)
+    file
 }
 
 /// Returns where a URL in a document leads.
-pub(crate) fn join(document: &Url, url: &Value) -> Result<Url, String> {
-    let text = url.as_str().ok_or("its `url` is no text")?;
+pub(crate) fn join(document: &Url, url: &Field) -> Result<Url, String> {
+    let text = url.text().ok_or("its `url` is no text")?;
     document
         .join(text)
         .map_err(|error| format!("its `url` is none: {error}"))
 }
 
 /// Reads a SHA-256 that stands behind `prefix`.
-pub(crate) fn digest_of(value: &Value, prefix: &str) -> Result<ContentHash, String> {
-    let text = value.as_str().unwrap_or_default();
+pub(crate) fn digest_of(value: &Field, prefix: &str) -> Result<ContentHash, String> {
+    let text = value.text().unwrap_or_default();
     text.strip_prefix(prefix)
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| {
@@ -101,17 +102,27 @@ pub(crate) fn digest_of(value: &Value, prefix: &str) -> Result<ContentHash, Stri
 
 #[cfg(test)]
 mod tests {
+    use homing_core::{Limits, Scope, Selection};
+    use homing_remote::Wanted;
+
     use super::*;
 
+    /// Returns the files, and what is wrong with entries.
     fn read(text: &str) -> Result<(Vec<Named>, Vec<String>), SideError> {
         let base = Url::parse("https://example.org/base/").unwrap();
         let index = base.join("lists/index.json").unwrap();
-        super::read(
-            text.as_bytes(),
-            &base,
-            &index,
-            "`https://example.org/base/`",
-        )
+        let selection = Selection::new(&[], &[]).unwrap();
+        let names = Names::new(Wanted {
+            place: "`https://example.org/base/`",
+            path: None,
+            selection: &selection,
+            limits: Limits::default(),
+            scope: &Scope::Whole,
+        });
+        let names = super::read(text.as_bytes(), &base, &index, names)?;
+        let wrong = names.wrong.told().iter();
+        let wrong = wrong.map(|problem| problem.message.clone()).collect();
+        Ok((names.files, wrong))
     }
 
     #[test]
@@ -156,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_no_index() {
-        for text in ["", "{}", "\"a\"", "[\"a\"", "<html>"] {
+        for text in ["", "{}", "\"a\"", "[\"a\"", "[] 5", "<html>"] {
             let error = read(text).unwrap_err();
             assert!(matches!(&error, SideError::Untrusted { .. }), "{error:?}");
         }

@@ -5,14 +5,19 @@
 
 mod archived;
 mod document;
+mod entries;
 mod examine;
 mod fetching;
 mod identity;
 mod index;
 mod listing;
+mod names;
 mod options;
+mod servers;
 mod skills;
+mod unpacking;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use homing_core::{
@@ -23,7 +28,7 @@ use homing_remote::{Client, Session};
 use url::Url;
 
 pub use crate::identity::identity;
-pub use crate::options::{HttpOptions, What};
+pub use crate::options::{HttpOptions, What, below};
 
 /// Files of an HTTP server.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ struct Inner {
     base: Url,
     /// What it is called in messages.
     place: String,
+    /// The keys of the files that a person has listed, if that is how it is known what there is.
+    listed: Option<BTreeSet<ItemKey>>,
 }
 
 impl HttpSide {
@@ -47,14 +54,23 @@ impl HttpSide {
         let selection = Selection::new(&options.include, &options.exclude)?;
         let base = options.check()?;
         let place = format!("`{}`", homing_remote::ShownUrl::of(&options.url));
+        let mut inner = Inner {
+            client,
+            options,
+            selection,
+            base,
+            place,
+            listed: None,
+        };
+        if let What::Files(names) = &inner.options.what {
+            let wanted = inner.wanted(&Scope::Whole);
+            let keys = names
+                .iter()
+                .filter_map(|name| wanted.key(name.as_bytes()).ok());
+            inner.listed = Some(keys.flatten().collect());
+        }
         Ok(Self {
-            inner: Arc::new(Inner {
-                client,
-                options,
-                selection,
-                base,
-                place,
-            }),
+            inner: Arc::new(inner),
         })
     }
 }
@@ -70,7 +86,10 @@ impl Inner {
 
 impl Side for HttpSide {
     fn covers(&self, key: &ItemKey) -> bool {
-        self.inner.selection.covers(key.as_str())
+        let listed = self.inner.listed.as_ref();
+        // A name that a person has taken out of the list was not deleted on the server.
+        listed.is_none_or(|listed| listed.contains(key))
+            && self.inner.selection.covers(key.as_str())
     }
 
     fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Listing, SideError>> {

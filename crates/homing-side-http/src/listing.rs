@@ -1,16 +1,19 @@
 //! Listing: what there is, as the server tells it, and all of it that is not at hand yet.
 
+use std::mem;
+
 use homing_core::{
     Capabilities, ItemKey, ListRequest, Listed, Listing, Manifest, ProblemKind, Revision,
     SideError, UnknownReason,
 };
-use homing_remote::{Gathering, Session, Wanted};
+use homing_remote::{Gathering, Problems, Session, Wanted};
 use url::Url;
 
-use crate::document::{Document, revision};
+use crate::document::{Document, Found};
 use crate::fetching::{Fetching, Got};
 use crate::index::{self, Named};
-use crate::skills::{self, Packed, Skills};
+use crate::names::Names;
+use crate::skills::{self, Packed};
 use crate::{Inner, What};
 
 /// What there is, before anything of it was asked for.
@@ -21,7 +24,7 @@ pub(crate) struct Plan {
     /// Archives, each below a name.
     pub(crate) archives: Vec<Packed>,
     /// What is wrong with the list itself.
-    pub(crate) wrong: Vec<String>,
+    pub(crate) wrong: Problems,
     /// What the list is called, if it names the digest of everything.
     pub(crate) revision: Option<Revision>,
     /// A person listed the files: one that is not there was deleted, not forgotten in the list.
@@ -29,21 +32,30 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Returns what a document names.
+    fn of(names: Names<'_>, document: &Found) -> Self {
+        Self {
+            revision: names.is_sealed.then(|| document.revision()),
+            files: names.files,
+            archives: names.archives,
+            wrong: names.wrong,
+            is_by_hand: false,
+        }
+    }
+
     /// Names its files that are wanted.
     pub(crate) fn wanted(
-        &self,
+        &mut self,
         gathering: &mut Gathering<'_>,
     ) -> Result<Vec<(ItemKey, Named)>, SideError> {
-        for wrong in &self.wrong {
-            gathering.problem(ProblemKind::Name, "", wrong.clone());
-        }
+        gathering.note_all(mem::take(&mut self.wrong));
         let mut wanted = Vec::new();
-        for file in &self.files {
+        for file in mem::take(&mut self.files) {
             let Some(key) = gathering.file(file.name.as_bytes())? else {
                 continue;
             };
             if file.size.is_none_or(|size| gathering.fits(&key, size)) {
-                wanted.push((key, file.clone()));
+                wanted.push((key, file));
             }
         }
         Ok(wanted)
@@ -58,7 +70,7 @@ impl Inner {
             return self.list_archive(&session, request).await;
         }
         match self.plan(&session, request).await? {
-            None => Ok(Listing::Unchanged),
+            None => Ok(Listing::Unchanged(Vec::new())),
             Some(plan) => self
                 .carry_out(&session, request, plan)
                 .await
@@ -85,22 +97,12 @@ impl Inner {
             What::Index(path) => {
                 let url = self.document_url(path)?;
                 let document = Document::get(session, &url, request).await?;
-                let Document::Whole {
-                    bytes,
-                    url,
-                    validators,
-                } = document
-                else {
+                let Document::Whole(found) = document else {
                     return Ok(None);
                 };
-                let (files, wrong) = index::read(&bytes, &self.base, &url, &self.place)?;
-                let is_sealed = files.iter().all(|file| file.digest.is_some());
-                Ok(Some(Plan {
-                    files,
-                    wrong,
-                    revision: revision(&bytes, validators.as_ref(), is_sealed),
-                    ..Plan::default()
-                }))
+                let names = Names::new(self.wanted(&request.scope));
+                let names = index::read(&found.bytes, &self.base, &found.url, names)?;
+                Ok(Some(Plan::of(names, &found)))
             }
             What::AgentSkills => self.plan_skills(session, request).await,
         }
@@ -129,28 +131,12 @@ impl Inner {
             }
             other => other?,
         };
-        let Document::Whole {
-            bytes,
-            url,
-            validators,
-        } = document
-        else {
+        let Document::Whole(found) = document else {
             return Ok(None);
         };
-        let Skills {
-            files,
-            archives,
-            wrong,
-        } = skills::read(&bytes, &url, &self.place)?;
-        let is_sealed = files.iter().all(|file| file.digest.is_some())
-            && archives.iter().all(|archive| archive.digest.is_some());
-        Ok(Some(Plan {
-            files,
-            archives,
-            wrong,
-            revision: revision(&bytes, validators.as_ref(), is_sealed),
-            is_by_hand: false,
-        }))
+        let names = Names::new(self.wanted(&request.scope));
+        let names = skills::read(&found.bytes, &found.url, names)?;
+        Ok(Some(Plan::of(names, &found)))
     }
 
     fn document_url(&self, path: &str) -> Result<Url, SideError> {
@@ -161,25 +147,30 @@ impl Inner {
 
     /// Returns what begins to gather the items that a request asks for.
     pub(crate) fn gathering<'a>(&'a self, scope: &'a homing_core::Scope) -> Gathering<'a> {
-        Gathering::new(Wanted {
+        Gathering::new(self.wanted(scope))
+    }
+
+    /// Returns what of the server a request asks for.
+    pub(crate) fn wanted<'a>(&'a self, scope: &'a homing_core::Scope) -> Wanted<'a> {
+        Wanted {
             place: &self.place,
             path: self.options.path.as_deref(),
             selection: &self.selection,
             limits: self.options.limits,
             scope,
-        })
+        }
     }
 
     async fn carry_out(
         &self,
         session: &Session,
         request: &ListRequest,
-        plan: Plan,
+        mut plan: Plan,
     ) -> Result<Listed, SideError> {
         let mut gathering = self.gathering(&request.scope);
         let wanted = plan.wanted(&mut gathering)?;
         let asked = wanted.len();
-        let fetching = Fetching::new(self, session, request, &wanted);
+        let fetching = Fetching::new(self, session, request, &wanted, &plan.archives);
         let mut failures = Failures::default();
         let (mut present, mut missing) = (0, 0);
         fetching

@@ -85,7 +85,7 @@ impl HttpOptions {
 }
 
 /// Returns the URL of a path below `base`, whatever characters it has.
-pub(crate) fn below(base: &Url, path: &str) -> Url {
+pub fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path.split('/'));

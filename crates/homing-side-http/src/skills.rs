@@ -1,11 +1,16 @@
 //! Agent Skills discovery: `/.well-known/agent-skills/index.json`, version 0.2.0, and 0.1 before it.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use homing_core::{ContentHash, SideError, shown};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use url::Url;
 
+use crate::entries::{Each, Entry, Field as Schema};
 use crate::index::{Named, digest_of, join};
-use crate::options::below;
+use crate::names::Names;
 
 /// Where the index is, below a host or the configured URL.
 pub(crate) const PATH: &str = ".well-known/agent-skills/index.json";
@@ -26,116 +31,181 @@ pub(crate) struct Packed {
     pub(crate) digest: Option<ContentHash>,
 }
 
-/// All that an index names.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Skills {
-    /// Skills and parts of skills that are files.
-    pub(crate) files: Vec<Named>,
-    /// Skills that are archives.
-    pub(crate) archives: Vec<Packed>,
-    /// What is wrong with entries that name nothing.
-    pub(crate) wrong: Vec<String>,
-}
-
-/// Reads an index that was found at `url`; [`SideError::Untrusted`] for what is none, or of a version not known here.
-pub(crate) fn read(bytes: &[u8], url: &Url, place: &str) -> Result<Skills, SideError> {
+/// Reads an index that was found at `url` into `names`.
+///
+/// [`SideError::Untrusted`] for what is none, is of a version not known here, or names more than is taken.
+pub(crate) fn read<'a>(
+    bytes: &[u8],
+    url: &Url,
+    mut names: Names<'a>,
+) -> Result<Names<'a>, SideError> {
+    let place = names.place();
     let untrusted = |why: String| SideError::Untrusted {
         message: format!("the index of agent skills of {place} {why}"),
     };
-    let document: Value =
+    // What the schema is must be known before anything is read by it, wherever it stands.
+    let version: Version =
         serde_json::from_slice(bytes).map_err(|error| untrusted(format!("is no JSON: {error}")))?;
-    let entries = document
-        .get("skills")
-        .and_then(Value::as_array)
-        .ok_or_else(|| untrusted("has no list `skills`".to_owned()))?;
-    let read = match document.get("$schema") {
-        None => of_0_1,
-        Some(Value::String(schema)) if schema == SCHEMA => of_0_2,
-        Some(schema) => {
-            let schema: String = schema.to_string().chars().take(200).collect();
+    let read = match &version.schema {
+        Schema::Nothing => of_0_1,
+        Schema::Text(schema) if schema == SCHEMA => of_0_2,
+        schema => {
+            let schema = schema.text().unwrap_or("(no text)");
+            let schema: String = schema.chars().take(200).collect();
             return Err(untrusted(format!(
-                "has the schema {}, which this version does not know; it is not processed",
+                "has the schema `{}`, which this version does not know; it is not processed",
                 shown(schema.as_bytes())
             )));
         }
     };
-    let mut skills = Skills::default();
-    for (at, entry) in entries.iter().enumerate() {
-        let name = entry.get("name").and_then(Value::as_str);
-        match name.filter(|name| !name.contains('/')) {
-            Some(name) => read(entry, name, url, &mut skills),
-            None => skills.wrong.push(format!(
-                "entry {} of the index names no skill; it is left out",
-                at + 1
-            )),
+    let take = |names: &mut Names<'_>, number: usize, entry: Entry| {
+        let name = entry.name.text().filter(|name| !name.contains('/'));
+        match name {
+            Some(name) => read(&entry, name, url, names),
+            None => names
+                .wrong(|| format!("entry {number} of the index names no skill; it is left out")),
         }
-    }
-    Ok(skills)
+    };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let each = SkillsOf(Each {
+        names: &mut names,
+        take,
+    });
+    let read = json.deserialize_map(each);
+    names.finish(read, |error| {
+        untrusted(format!("has no list `skills`: {error}"))
+    })
 }
 
 /// `{name, type, description, url, digest}`.
-fn of_0_2(entry: &Value, name: &str, index: &Url, skills: &mut Skills) {
-    let url = join(index, entry.get("url").unwrap_or(&Value::Null));
-    let digest = digest_of(entry.get("digest").unwrap_or(&Value::Null), "sha256:");
-    let (url, digest) = match digest {
-        Ok(digest) => (url, Some(digest)),
-        Err(why) => (Err(why), None),
-    };
-    match entry.get("type").and_then(Value::as_str) {
-        Some("skill-md") => skills.files.push(Named {
-            name: format!("{name}/{SKILL}"),
-            url,
-            digest,
-            size: None,
-        }),
-        Some("archive") => skills.archives.push(Packed {
-            name: name.to_owned(),
-            url,
-            digest,
-        }),
-        other => {
-            let cut: String = other.unwrap_or("none").chars().take(80).collect();
-            skills.wrong.push(format!(
-                "the skill `{}` is of the type `{}`, which this version does not know; it is left out",
-                shown(name.as_bytes()),
-                shown(cut.as_bytes())
-            ));
+fn of_0_2(entry: &Entry, name: &str, index: &Url, names: &mut Names<'_>) {
+    let made = || {
+        let url = join(index, &entry.url);
+        match digest_of(&entry.digest, "sha256:") {
+            Ok(digest) => (url, Some(digest)),
+            Err(why) => (Err(why), None),
         }
+    };
+    match entry.kind.text() {
+        Some("skill-md") => {
+            let path = format!("{name}/{SKILL}");
+            names.file(&path, || {
+                let (url, digest) = made();
+                Named {
+                    name: path.clone(),
+                    url,
+                    digest,
+                    size: None,
+                }
+            });
+        }
+        Some("archive") => {
+            let (url, digest) = made();
+            names.archive(Packed {
+                name: name.to_owned(),
+                url,
+                digest,
+            });
+        }
+        other => names.wrong(|| {
+            let cut: String = other.unwrap_or("none").chars().take(80).collect();
+            format!(
+                "the skill `{}` is of the type `{}`, which this version does not know; it is left out",
+                shown_name(name),
+                shown(cut.as_bytes())
+            )
+        }),
     }
 }
 
 /// `{name, description, files}`: everything in a directory of the skill's name, beside the index.
-fn of_0_1(entry: &Value, name: &str, index: &Url, skills: &mut Skills) {
+fn of_0_1(entry: &Entry, name: &str, index: &Url, names: &mut Names<'_>) {
     let mut directory = index.clone();
     if let Ok(mut segments) = directory.path_segments_mut() {
         segments.pop();
     }
-    let files = entry.get("files").and_then(Value::as_array);
-    let mut names: Vec<&str> = match files {
-        Some(files) => files.iter().filter_map(Value::as_str).collect(),
-        None => Vec::new(),
-    };
-    if !names.contains(&SKILL) {
-        names.insert(0, SKILL);
+    if entry.files.is_cut {
+        names.too_many();
     }
-    for file in names {
-        let path = format!("{name}/{file}");
-        skills.files.push(Named {
-            url: Ok(below(&directory, &path)),
-            name: path,
-            digest: None,
-            size: None,
+    if entry.files.wrong > 0 {
+        names.wrong(|| {
+            format!(
+                "{} of the `files` of the skill `{}` are no names; they are left out",
+                entry.files.wrong,
+                shown_name(name)
+            )
         });
+    }
+    let files = entry.files.names.iter().map(String::as_str);
+    let has_skill = files.clone().any(|file| file == SKILL);
+    let first = (!has_skill).then_some(SKILL);
+    for file in first.into_iter().chain(files) {
+        if names.is_stopped() {
+            return;
+        }
+        let path = format!("{name}/{file}");
+        names.file(&path, || Named::below(&directory, &path));
+    }
+}
+
+fn shown_name(name: &str) -> String {
+    let cut: String = name.chars().take(80).collect();
+    shown(cut.as_bytes())
+}
+
+/// What of an index tells its version.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(rename = "$schema", default)]
+    schema: Schema,
+}
+
+/// An index, of which the list `skills` is read.
+struct SkillsOf<'n, 'a, F>(Each<'n, 'a, F>);
+
+impl<'de, F: FnMut(&mut Names<'_>, usize, Entry)> Visitor<'de> for SkillsOf<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list `skills`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut each = Some(self.0);
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            match each.take_if(|_| name == "skills") {
+                Some(each) => map.next_value_seed(each)?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        match each {
+            None => Ok(()),
+            Some(_) => Err(A::Error::missing_field("skills")),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use homing_core::{Limits, Scope, Selection};
+    use homing_remote::Wanted;
+
     use super::*;
 
-    fn read(text: &str) -> Result<Skills, SideError> {
+    static EVERYTHING: LazyLock<Selection> = LazyLock::new(|| Selection::new(&[], &[]).unwrap());
+
+    fn read(text: &str) -> Result<Names<'static>, SideError> {
         let url = Url::parse("https://example.org/.well-known/agent-skills/index.json").unwrap();
-        super::read(text.as_bytes(), &url, "`https://example.org/`")
+        let names = Names::new(Wanted {
+            place: "`https://example.org/`",
+            path: None,
+            selection: &EVERYTHING,
+            limits: Limits::default(),
+            scope: &Scope::Whole,
+        });
+        super::read(text.as_bytes(), &url, names)
     }
 
     #[test]
@@ -165,7 +235,7 @@ mod tests {
             "https://example.org/two.tar.gz"
         );
         assert_eq!((two.name.as_str(), two.digest), ("two", Some(digest)));
-        assert_eq!(skills.wrong.len(), 3, "{:?}", skills.wrong);
+        assert_eq!(skills.wrong.told().len(), 3, "{:?}", skills.wrong);
     }
 
     #[test]

@@ -276,7 +276,7 @@ fn starts() -> Result<()> {
         writer.begin_run(&run(1))?;
         writer.put_head(&source(), &heads(&contents))?;
         writer.put_ledger(&target(), &ledgers(&contents))?;
-        writer.put_journal(&journals(&contents))
+        writer.put_journal(journals(&contents))
     })?;
     store.close_blocking();
     let time = median(|| {
@@ -419,6 +419,7 @@ fn run(id: i64) -> RunRow {
         ],
         plan_digest: None,
         problems: Vec::new(),
+        revision: None,
         boot_id: "0d7e9a52-5a4e-4d51-9d3c-0f6a2c1b7e11".to_owned(),
     }
 }

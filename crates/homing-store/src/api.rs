@@ -163,6 +163,7 @@ impl Store {
                 phases: Vec::new(),
                 plan_digest: None,
                 problems: Vec::new(),
+                revision: None,
                 boot_id: String::new(),
             };
             writer.put_run(&row, None)

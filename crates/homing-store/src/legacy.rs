@@ -52,7 +52,7 @@ pub struct AgentSyncFile {
     /// Relative to the source's url.
     pub path: String,
     /// What it had.
-    pub hash: Option<ContentHash>,
+    pub hash: ContentHash,
     /// Where it was kept.
     pub local_path: Option<String>,
     /// Bytes.
@@ -231,7 +231,7 @@ impl Reading<'_> {
         let files = self.rows("agent_files", FILE, |row| {
             let file = AgentSyncFile {
                 path: text(row, 1)?,
-                hash: text(row, 2)?.to_ascii_lowercase().parse().ok(),
+                hash: text(row, 2)?.to_ascii_lowercase().parse().ok()?,
                 local_path: text(row, 3),
                 size: count(row, 4),
                 etag: None,
@@ -318,7 +318,7 @@ impl Reading<'_> {
         let files = self.rows("sync_history", FILE, |row| {
             let file = AgentSyncFile {
                 path: text(row, 1)?,
-                hash: text(row, 2)?.to_ascii_lowercase().parse().ok(),
+                hash: text(row, 2)?.to_ascii_lowercase().parse().ok()?,
                 local_path: None,
                 size: None,
                 etag: text(row, 3),

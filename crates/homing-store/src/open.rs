@@ -277,6 +277,7 @@ mod tests {
 
     use rusqlite::Connection;
 
+    use crate::schema::SCHEMA_VERSION;
     use crate::store::StoreOptions;
     use crate::{Store, StoreError};
 
@@ -317,9 +318,9 @@ mod tests {
         drop(Store::open_waiting(&options(&home), SHORT).unwrap());
         let other = Connection::open(home.path().join("state.db")).unwrap();
         other
-            .execute_batch(
-                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 2; COMMIT",
-            )
+            .execute_batch(&format!(
+                "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT",
+            ))
             .unwrap();
         let locked = Store::open_waiting(&options(&home), SHORT).map(|_| ());
         assert!(

@@ -1,7 +1,8 @@
 //! The rows of the state database as the engine sees them.
 
 use homing_core::{
-    ConflictKind, ContentHash, Identity, ItemKey, RootIdentity, RunId, SourceId, TargetId, Version,
+    About, ConflictKind, ContentHash, Identity, ItemKey, RootIdentity, RunId, SourceId, TargetId,
+    Version,
 };
 use jiff::Timestamp;
 
@@ -16,6 +17,8 @@ pub struct SourceRow {
     pub url: String,
     /// The origin's revision at the last success.
     pub revision: Option<String>,
+    /// What that revision says of itself.
+    pub about: Option<About>,
     /// Fingerprint of url, ref, path and filters: another one means another selection.
     pub selection: Option<String>,
     /// The last attempt.
@@ -56,6 +59,8 @@ pub struct StoredRoot {
 pub struct SourceUpdate {
     /// See [`SourceRow::revision`]; `Some(None)` clears it.
     pub revision: Option<Option<String>>,
+    /// See [`SourceRow::about`]. A new revision without it has none.
+    pub about: Option<About>,
     /// See [`SourceRow::selection`].
     pub selection: Option<String>,
     /// See [`SourceRow::last_sync_time`].
@@ -240,6 +245,8 @@ pub struct RunRow {
     pub plan_digest: Option<String>,
     /// Things that a person should hear about, each as JSON text.
     pub problems: Vec<String>,
+    /// The source's revision after it, where the source has one.
+    pub revision: Option<String>,
     /// The boot in which it ran.
     pub boot_id: String,
 }
@@ -321,6 +328,8 @@ pub struct RunFilter {
     pub status: Option<String>,
     /// Runs before this one.
     pub before: Option<RunId>,
+    /// Only runs of Homing's own, none that were imported: those have new numbers and are older.
+    pub own: bool,
     /// How many at most, the newest first.
     pub limit: usize,
 }

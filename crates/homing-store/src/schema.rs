@@ -7,16 +7,17 @@ use crate::StoreError;
 use crate::columns::now_text;
 
 /// The newest schema that this build knows; also `user_version` and `schema_metadata.version`.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 // Rows name contents by number, not by hash: a hash would stand in every row and once more in every index that the
 // foreign keys need. Of two versions in a row (head and base, written and base) the second is NULL when its content is
 // the first's (`mode` says so), which halves those indexes.
 const VERSION_1: &str = include_str!("schema/v1.sql");
 const VERSION_2: &str = include_str!("schema/v2.sql");
+const VERSION_3: &str = include_str!("schema/v3.sql");
 
 fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(VERSION_1), M::up(VERSION_2)])
+    Migrations::new(vec![M::up(VERSION_1), M::up(VERSION_2), M::up(VERSION_3)])
 }
 
 /// Returns the schema number that the database says it has; 0 when it is empty.
@@ -33,6 +34,10 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrations()
         .to_latest(connection)
         .map_err(|error| match error {
+            // A table that is there already, or is not: whoever made this one did not come to the end.
+            rusqlite_migration::Error::RusqliteError { err, .. } if is_logic_error(&err) => {
+                StoreError::corrupt(format!("its schema is half made: {err}"))
+            }
             rusqlite_migration::Error::RusqliteError { err, .. } => StoreError::from(err),
             other => StoreError::corrupt(other.to_string()),
         })?;
@@ -49,6 +54,11 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     )?;
     transaction.commit()?;
     Ok(())
+}
+
+fn is_logic_error(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_ERROR)
 }
 
 /// Compares the schema with the one that the migrations make: a damaged one would give queries another meaning.

@@ -17,7 +17,9 @@ use std::io::Read;
 use std::path::Path;
 
 use homing_core::{ContentHash, Contents, RunId};
-use homing_store::{JournalState, Reader, RunFilter, Store, StoreError, StoreOptions};
+use homing_store::{
+    JournalState, Reader, RunFilter, RunRow, SourceUpdate, Store, StoreError, StoreOptions,
+};
 use support::*;
 
 fn try_open(data_dir: &Path) -> Result<Store, StoreError> {
@@ -53,12 +55,12 @@ fn a_newer_schema_is_refused_and_nothing_is_touched() {
     register(&store);
     drop(store);
     let connection = rusqlite::Connection::open(home.path().join("state.db")).unwrap();
-    connection.pragma_update(None, "user_version", 3).unwrap();
+    connection.pragma_update(None, "user_version", 4).unwrap();
     drop(connection);
     let before = files(home.path());
     assert_eq!(before.keys().collect::<Vec<_>>(), ["state.db"]);
     match try_open(home.path()).map(|_| ()) {
-        Err(StoreError::NewerSchema { found: 3, known: 2 }) => {}
+        Err(StoreError::NewerSchema { found: 4, known: 3 }) => {}
         other => panic!("{other:?}"),
     }
     assert!(files(home.path()) == before);
@@ -77,7 +79,7 @@ fn a_newer_schema_that_is_still_in_the_log_is_refused_too() {
     let before = files(copy.path());
     assert!(before["state.db-wal"].len() > 32);
     match try_open(copy.path()).map(|_| ()) {
-        Err(StoreError::NewerSchema { found: 9, known: 2 }) => {}
+        Err(StoreError::NewerSchema { found: 9, known: 3 }) => {}
         other => panic!("{other:?}"),
     }
     let after = files(copy.path());
@@ -373,6 +375,11 @@ fn a_strange_row_names_its_table_and_column() {
             "source_id",
         ),
         (
+            "UPDATE sources SET revision_time = '2026-11-20T10:00:00Z', revision_subject = NULL",
+            "sources",
+            "revision_subject",
+        ),
+        (
             "UPDATE sync_history SET phases = '{'",
             "sync_history",
             "phases",
@@ -461,6 +468,76 @@ fn a_database_of_schema_1_is_still_understood() {
             assert_eq!(reader.conflicts(None, None)?.len(), 1);
             assert_eq!(reader.last_run_id()?, RunId(12));
             assert_eq!(reader.unfinished_journal()?.len(), 1);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_database_of_schema_2_keeps_its_rows_and_takes_revisions() {
+    let home = tempfile::tempdir().unwrap();
+    let connection = rusqlite::Connection::open(home.path().join("state.db")).unwrap();
+    connection
+        .execute_batch(include_str!("fixtures/v1.sql"))
+        .unwrap();
+    connection
+        .execute_batch(include_str!("../src/schema/v2.sql"))
+        .unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    drop(connection);
+    let store = open(home.path());
+    assert_eq!(store.quarantined(), None);
+    assert!(store.check_blocking(true).unwrap().is_sound());
+    let about = homing_core::About {
+        time: "2026-11-20T10:00:00Z".parse().unwrap(),
+        subject: "agents: one more".to_owned(),
+    };
+    store
+        .read_blocking(|reader| {
+            let row = reader.source(&source())?.unwrap();
+            assert_eq!(row.about, None);
+            let runs = reader.runs(RunFilter {
+                limit: 100,
+                ..RunFilter::default()
+            })?;
+            assert!(!runs.is_empty() && runs.iter().all(|run| run.revision.is_none()));
+            Ok(())
+        })
+        .unwrap();
+    let said = about.clone();
+    store
+        .write_blocking(move |writer| {
+            let update = SourceUpdate {
+                revision: Some(Some("c0ffee".to_owned())),
+                about: Some(said),
+                ..SourceUpdate::default()
+            };
+            writer.update_source(&source(), update)?;
+            writer.finish_run(&RunRow {
+                revision: Some("c0ffee".to_owned()),
+                ..run_row(99)
+            })
+        })
+        .unwrap();
+    drop(store);
+    let store = open(home.path());
+    store
+        .read_blocking(|reader| {
+            assert_eq!(reader.source(&source())?.unwrap().about, Some(about));
+            let run = reader.run(RunId(99))?.unwrap();
+            assert_eq!(run.revision.as_deref(), Some("c0ffee"));
+            Ok(())
+        })
+        .unwrap();
+    // Another revision of which nothing is known has not the words of the last.
+    store
+        .write_blocking(|writer| {
+            let update = SourceUpdate {
+                revision: Some(Some("decade".to_owned())),
+                ..SourceUpdate::default()
+            };
+            writer.update_source(&source(), update)?;
+            assert_eq!(writer.source(&source())?.unwrap().about, None);
             Ok(())
         })
         .unwrap();

@@ -26,7 +26,8 @@ fn sources_files_and_history_are_read_whatever_forms_their_times_have() {
         "INSERT INTO sources(id, url, last_sha, last_sync_time, enabled) VALUES
              ('main', '{URL}', 'abc', '2025-11-29T10:00:00.125+00:00', 1), ('off', 'https://example.org/x', NULL,
               '2025-11-29 11:00:00', 0);
-         INSERT INTO agent_files VALUES ('main', 'a.md', '{}', '/c/a.md', '2025-11-29 10:00:00', 2);
+         INSERT INTO agent_files VALUES ('main', 'a.md', '{}', '/c/a.md', '2025-11-29 10:00:00', 2),
+             ('main', 'b.md', 'sha123', '/c/b.md', '2025-11-29 10:00:00', NULL);
          INSERT INTO sync_history(source_id, sync_time, status, files_synced, files_failed, error_message, duration_ms)
          VALUES ('main', '2025-11-29 09:00:00', 'partial', 3, 1, 'no network', 12),
                 ('main', '2025-11-29T10:00:00+00:00', 'success', 1, 0, NULL, NULL);",
@@ -34,7 +35,10 @@ fn sources_files_and_history_are_read_whatever_forms_their_times_have() {
     );
     let path = database(directory.path(), WITH_SOURCES, &rows);
     let found = read_agent_sync(&path).unwrap();
-    assert_eq!(found.notes, Vec::<String>::new());
+    assert_eq!(
+        found.notes,
+        ["1 rows of agent_files hold what cannot be, and were passed over"]
+    );
     let [main, off] = &found.sources[..] else {
         panic!("{found:#?}");
     };
@@ -45,9 +49,9 @@ fn sources_files_and_history_are_read_whatever_forms_their_times_have() {
         Some("2025-11-29T10:00:00.125Z")
     );
     assert!(off.last_sync_time > main.last_sync_time);
-    assert_eq!(main.files[0].hash, Some(hash("a\n")));
+    assert_eq!(main.files[0].hash, hash("a\n"));
     assert_eq!(main.files[0].local_path.as_deref(), Some("/c/a.md"));
-    assert_eq!(main.files[0].size, Some(2));
+    assert_eq!((main.files.len(), main.files[0].size), (1, Some(2)));
     let counts = |at: usize| (main.syncs[at].synced, main.syncs[at].failed);
     assert_eq!((counts(0), counts(1)), ((3, 1), (1, 0)));
     assert_eq!(main.syncs[0].error_message.as_deref(), Some("no network"));
@@ -66,15 +70,18 @@ fn the_schema_without_a_table_of_sources_is_read_too() {
     );
     let path = database(directory.path(), BY_URL, &rows);
     let found = read_agent_sync(&path).unwrap();
-    let [own, two] = &found.sources[..] else {
+    let [own] = &found.sources[..] else {
         panic!("{found:#?}");
     };
     assert_eq!(own.url, "https://github.com/own/rep");
     assert_eq!(own.last_sha.as_deref(), Some("def"));
     assert_eq!(own.files[0].etag.as_deref(), Some("\"e1\""));
-    assert_eq!(own.files[0].hash, Some(hash("e\n")));
-    // What is no SHA-256 verifies nothing.
-    assert_eq!(two.files[0].hash, None);
+    assert_eq!(own.files[0].hash, hash("e\n"));
+    // Without a SHA-256 nobody can tell whether a cached file is what was downloaded.
+    assert_eq!(
+        found.notes,
+        ["1 rows of sync_history hold what cannot be, and were passed over"]
+    );
 }
 
 #[test]
@@ -102,10 +109,11 @@ fn rows_that_cannot_be_are_passed_over_and_told() {
     let directory = tempfile::tempdir().unwrap();
     let rows = format!(
         "INSERT INTO sources(id, url) VALUES ('main', '{URL}'), (x'00ff', 'https://example.org');
-         INSERT INTO agent_files VALUES ('gone', 'a.md', 'x', NULL, 'x', NULL), ('main', 7.5, 'x', NULL, 'x', -3),
-             ('main', 'b.md', 'x', NULL, 'x', -3);
+         INSERT INTO agent_files VALUES ('gone', 'a.md', 'x', NULL, 'x', NULL), ('main', 7.5, '{sha}', NULL, 'x', -3),
+             ('main', 'b.md', '{sha}', NULL, 'x', -3), ('main', 'c.md', 'x', NULL, 'x', 1);
          INSERT INTO sync_history(source_id, sync_time, status) VALUES ('main', 'never', 'success'),
-             ('main', '2025-11-29 09:00:00', 'sideways');"
+             ('main', '2025-11-29 09:00:00', 'sideways');",
+        sha = hash("x")
     );
     let path = database(directory.path(), WITH_SOURCES, &rows);
     let found = read_agent_sync(&path).unwrap();

@@ -31,6 +31,7 @@ fn a_source_keeps_what_an_update_does_not_give() {
     };
     let update = SourceUpdate {
         revision: Some(Some("abc".to_owned())),
+        about: Some(homing_core::About::new(time(), b"the first")),
         selection: Some("s1".to_owned()),
         last_sync_time: Some(time()),
         last_success_time: Some(time()),
@@ -65,6 +66,7 @@ fn a_source_keeps_what_an_update_does_not_give() {
     assert_eq!(row.kind, "http");
     assert_eq!(row.url, "https://example.org/");
     assert_eq!(row.revision.as_deref(), Some("abc"));
+    assert_eq!(row.about.as_ref().unwrap().subject, "the first");
     assert_eq!(row.selection.as_deref(), Some("s1"));
     assert_eq!(row.last_sync_time, Some(time()));
     assert_eq!(row.last_success_time, Some(time()));
@@ -469,7 +471,7 @@ fn metadata_is_set_and_read() {
             .unwrap()
     };
     assert_eq!(read("boot_id").as_deref(), Some("two"));
-    assert_eq!(read("version").as_deref(), Some("2"));
+    assert_eq!(read("version").as_deref(), Some("3"));
     assert!(
         read("created_at")
             .unwrap()

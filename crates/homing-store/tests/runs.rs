@@ -113,6 +113,16 @@ fn only_the_newest_finished_run_counts_as_blocked() {
     assert_eq!(blocked(), Some(1));
     put(2, "success");
     assert_eq!(blocked(), None);
+    put(3, "blocked");
+    store
+        .write_blocking(|writer| {
+            let mut imported = run_row(4);
+            imported.trigger = "import".to_owned();
+            imported.status = "error".to_owned();
+            writer.finish_run(&imported)
+        })
+        .unwrap();
+    assert_eq!(blocked(), Some(3), "another program's sync ends no wait");
 }
 
 #[test]

@@ -118,6 +118,11 @@ impl Nginx {
         format!("{scheme}://{}/{path}", self.address)
     }
 
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns the directory whose files it serves.
     pub fn files(&self) -> PathBuf {
         self.directory.path().join("files")
@@ -191,7 +196,7 @@ impl Drop for Nginx {
 }
 
 /// Waits until it accepts connections; `false` when it ended instead.
-fn is_up(process: &mut Child, address: SocketAddr) -> Result<bool> {
+pub(crate) fn is_up(process: &mut Child, address: SocketAddr) -> Result<bool> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         if process.try_wait()?.is_some() {
@@ -202,7 +207,7 @@ fn is_up(process: &mut Child, address: SocketAddr) -> Result<bool> {
         }
         std::thread::yield_now();
     }
-    bail!("nginx does not answer")
+    bail!("the server does not answer")
 }
 
 fn configuration(options: &NginxOptions, directory: &Path, address: SocketAddr) -> String {
@@ -282,7 +287,7 @@ fn certificates(directory: &Path) -> Result<()> {
     openssl(&request)?;
     write(
         &directory.join("names"),
-        "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
+        "subjectAltName=DNS:localhost,DNS:team.test,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
     )?;
     openssl(&[
         "x509",
@@ -303,6 +308,7 @@ fn certificates(directory: &Path) -> Result<()> {
     ])
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a file that only a server of a test reads.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     Ok(File::create(path)?.write_all(text.as_bytes())?)
 }

@@ -2,16 +2,18 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// What answers one connection: it gets the request's lines, and where the answer goes.
 type Answerer = dyn Fn(&[String], &mut TcpStream) + Send + Sync;
 
-/// A server on a free port of this machine; it ends with the process.
+/// A server on a port of this machine; it ends with the process, or when it is told to.
 #[derive(Clone)]
 pub struct RawServer {
     address: SocketAddr,
+    ended: Arc<AtomicBool>,
     requests: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
@@ -20,15 +22,28 @@ impl RawServer {
     pub fn start(
         answer: impl Fn(&[String], &mut TcpStream) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), answer)
+    }
+
+    /// Starts one where another one was.
+    pub fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&[String], &mut TcpStream) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let server = Self {
             address: listener.local_addr()?,
+            ended: Arc::default(),
             requests: Arc::default(),
         };
         let answer: Arc<Answerer> = Arc::new(answer);
         let requests = Arc::clone(&server.requests);
+        let ended = Arc::clone(&server.ended);
         drop(thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
                 let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
                 drop(thread::spawn(move || {
                     // A client that went away is no failure of a test.
@@ -47,9 +62,23 @@ impl RawServer {
         })
     }
 
+    /// Listens no more; whoever connects from now on is refused.
+    pub fn stop(self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // The first connection wakes the listener up; the port is free as soon as one is refused.
+        while TcpStream::connect(self.address).is_ok() {
+            thread::yield_now();
+        }
+    }
+
     /// Returns the URL of a path there.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Returns the lines of all requests so far.

@@ -415,6 +415,13 @@ async fn answers_go_wrong_as_often_as_is_asked() -> Result<()> {
     );
     assert_eq!(get(&url, &[accept]).await?.status, 403, "the limit stays");
     github.renew();
+    github.fail(Fault::on("/commits/", Effect::PrimaryLimitAs(429)).times(1));
+    let limited = get(&url, &[accept]).await?;
+    assert_eq!(
+        (limited.status, limited.header("x-ratelimit-remaining")),
+        (429, Some("0"))
+    );
+    github.renew();
     assert_eq!(get(&url, &[accept]).await?.status, 200);
     Ok(())
 }
@@ -489,5 +496,27 @@ async fn names_that_git_refuses_are_served_as_they_are() -> Result<()> {
         paths,
         ["..", "../evil.md", ".git", ".git/evil.md", "new\nline"]
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_added_to_trees_is_in_the_root_alone() -> Result<()> {
+    let (github, repository, commit) = upstream()?;
+    let odd = serde_json::json!({"path": "odd", "mode": "100644", "type": "blob", "sha": "x"});
+    github.add_to_trees("octo/agents", vec![odd]);
+    let root = repository.git(&["rev-parse", "main^{tree}"])?;
+    let inner = repository.git(&["rev-parse", "main:agents"])?;
+    for (name, expected) in [
+        ("main", true),
+        (commit.as_str(), true),
+        (root.trim(), true),
+        (inner.trim(), false),
+    ] {
+        let url = format!("{}/repos/octo/agents/git/trees/{name}", github.api());
+        let answer = get(&url, &[]).await?.json();
+        let lines = answer["tree"].as_array().context("a list")?;
+        let is_there = lines.iter().any(|line| line["path"] == "odd");
+        assert_eq!(is_there, expected, "{name}: {answer:#}");
+    }
     Ok(())
 }

@@ -4,6 +4,12 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use homing_config::{Tool, parse_duration, parse_name};
 
+const OF_DIR: &str = "Options of kind dir";
+const OF_REMOTE: &str = "Options of kinds http, github and git";
+const OF_HTTP: &str = "Options of kind http";
+const OF_GITHUB: &str = "Options of kind github";
+const OF_GIT: &str = "Options of kind git";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourceCommand {
     /// List the configured sources
@@ -23,6 +29,12 @@ pub(crate) enum SourceCommand {
     Enable(SourceNamesArgs),
     /// Switch sources off; their files leave the targets
     Disable(SourceNamesArgs),
+    /// Hold a source of kind git or github at one commit
+    ///
+    /// Writes `pin` into the configuration, which takes the place of `ref` until `homing source unpin NAME`.
+    Pin(PinSourceArgs),
+    /// Let a source follow its `ref` again
+    Unpin(UnpinSourceArgs),
     /// Look whether sources can be read, and what would come; writes nothing
     Check(CheckSourcesArgs),
 }
@@ -51,13 +63,13 @@ pub(crate) struct AddSourceArgs {
     #[arg(value_parser = parse_name)]
     pub(crate) name: Option<String>,
     /// What kind of place it is; without it, what the other flags tell, else dir
-    #[arg(long, value_parser = ["dir", "http", "github"])]
+    #[arg(long, value_parser = ["dir", "http", "github", "git"])]
     pub(crate) kind: Option<String>,
-    /// dir: the directory to sync from
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "url")]
+    /// The directory to sync from
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "url", help_heading = OF_DIR)]
     pub(crate) root: Option<String>,
-    /// http: where the files are; github: `https://github.com/OWNER/REPOSITORY`
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// Where the files are, `https://github.com/OWNER/REPOSITORY`, or any address that Git takes
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(), help_heading = OF_REMOTE)]
     pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
@@ -68,7 +80,7 @@ pub(crate) struct AddSourceArgs {
     #[arg(long, value_name = "TIMES")]
     pub(crate) cron: Option<String>,
     /// Sync when it changes
-    #[arg(long)]
+    #[arg(long, help_heading = OF_DIR)]
     pub(crate) watch: bool,
     /// Only this subdirectory
     #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
@@ -83,14 +95,14 @@ pub(crate) struct AddSourceArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub(crate) priority: Option<u16>,
     /// Whether your edits in the targets go back
-    #[arg(long, value_name = "MODE", value_parser = ["never", "direct"])]
+    #[arg(long, value_name = "MODE", value_parser = ["never", "direct"], help_heading = OF_DIR)]
     pub(crate) push: Option<String>,
     /// What becomes of what both sides changed
     #[arg(long, value_name = "POLICY", value_parser = ["ask", "ours", "theirs", "union"])]
     pub(crate) on_conflict: Option<String>,
     /// Where the secret is that it asks for, and never the secret itself: `env:NAME`, `file:PATH`, `keyring:NAME` or
     /// `"command:PROGRAM ARGUMENT…"`
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", help_heading = OF_REMOTE)]
     pub(crate) token: Option<String>,
     /// Publish it in this target, too; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -106,40 +118,63 @@ pub(crate) struct AddSourceArgs {
 /// What only sources at a URL have.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RemoteArgs {
-    /// http: a file below the URL; may be given several times
+    /// A file below the URL; may be given several times
     #[arg(
         long = "file",
         value_name = "PATH",
         requires = "url",
-        group = "listing"
+        group = "listing",
+        help_heading = OF_HTTP
     )]
     pub(crate) files: Vec<String>,
-    /// http: a document below the URL that lists the files
-    #[arg(long, value_name = "PATH", conflicts_with = "root", group = "listing")]
+    /// A document below the URL that lists the files
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with = "root",
+        group = "listing",
+        help_heading = OF_HTTP
+    )]
     pub(crate) index: Option<String>,
-    /// http: the skills that .well-known/agent-skills/index.json below the URL names
-    #[arg(long, conflicts_with = "root", group = "listing")]
+    /// The skills that .well-known/agent-skills/index.json below the URL names
+    #[arg(long, conflicts_with = "root", group = "listing", help_heading = OF_HTTP)]
     pub(crate) agent_skills: bool,
-    /// http: the URL is an archive: tar, tar.gz, tar.zst or zip
-    #[arg(long, conflicts_with = "root", group = "listing")]
+    /// The URL is an archive: tar, tar.gz, tar.zst or zip
+    #[arg(long, conflicts_with = "root", group = "listing", help_heading = OF_HTTP)]
     pub(crate) archive: bool,
-    /// http: whose password the token is
-    #[arg(long, value_name = "NAME", requires = "token", conflicts_with = "root")]
+    /// Whose password the token is
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "token",
+        conflicts_with = "root",
+        help_heading = OF_REMOTE
+    )]
     pub(crate) user: Option<String>,
-    /// http: certificates that are trusted beside the system's
-    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    /// Certificates that are trusted beside the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "root", help_heading = OF_REMOTE)]
     pub(crate) ca_file: Option<String>,
-    /// github: a branch, a tag or a full commit; without it, the default branch
+    /// A branch, a tag or a full commit; without it, the default branch; of kind git, `latest` is the highest version
     #[arg(
         long = "ref",
         value_name = "REF",
         requires = "url",
-        conflicts_with = "listing"
+        conflicts_with = "listing",
+        help_heading = OF_GITHUB
     )]
     pub(crate) reference: Option<String>,
-    /// github: the base of the API, where the URL's host does not tell it
-    #[arg(long, value_name = "URL", conflicts_with_all = ["root", "listing"])]
+    /// The base of the API, where the URL's host does not tell it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["root", "listing"], help_heading = OF_GITHUB)]
     pub(crate) api: Option<String>,
+    /// Publish only what is signed: the commit, or the tag that --ref names
+    #[arg(long, value_name = "WHAT", value_parser = ["commit", "tag"], requires = "signers", conflicts_with_all = ["root", "listing"], help_heading = OF_GIT)]
+    pub(crate) verify: Option<String>,
+    /// The SSH keys whose signatures count
+    #[arg(long, value_name = "FILE", requires = "verify", group = "signers", help_heading = OF_GIT)]
+    pub(crate) allowed_signers: Option<String>,
+    /// The OpenPGP keys whose signatures count, as gpg --export writes them
+    #[arg(long, value_name = "FILE", requires = "verify", group = "signers", help_heading = OF_GIT)]
+    pub(crate) keyring: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +197,27 @@ pub(crate) struct SourceNamesArgs {
     /// The sources
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinSourceArgs {
+    /// The source
+    pub(crate) name: String,
+    /// The commit: its full id, or the beginning of one that `homing history` knows; without it, what is published now
+    #[arg(value_name = "REV")]
+    pub(crate) revision: Option<String>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnpinSourceArgs {
+    /// The source
+    pub(crate) name: String,
     /// Only show what would be written
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -235,7 +291,10 @@ mod tests {
             "homing source add -- --help",
             "homing source add -x",
             "homing source add Team --root d",
-            "homing source add team --root d --kind git",
+            "homing source add team --root d --kind svn",
+            "homing source add team --url u --verify tag",
+            "homing source add team --url u --keyring k",
+            "homing source add team --url u --verify tag --keyring k --allowed-signers s",
             "homing source add team --root d --url https://example.org/",
             "homing source add team --root d --index i.json",
             "homing source add team --url https://example.org/ --archive --index i.json",
@@ -258,5 +317,25 @@ mod tests {
             let error = Arguments::try_parse_from(line.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn what_only_one_kind_of_source_has_stands_together() {
+        let error = Arguments::try_parse_from(["homing", "source", "add", "--help"]).unwrap_err();
+        let help = error.to_string();
+        let at = |word: &str| help.find(word).unwrap_or_else(|| panic!("{word}: {help}"));
+        let (dir, remote, http, github, git) = (
+            at("Options of kind dir:"),
+            at("Options of kinds http, github and git:"),
+            at("Options of kind http:"),
+            at("Options of kind github:"),
+            at("Options of kind git:"),
+        );
+        assert!(at("\n      --every") < dir, "{help}");
+        assert!((http..github).contains(&at("--archive")), "{help}");
+        assert!((remote..http).contains(&at("--user")), "{help}");
+        assert!((github..git).contains(&at("--api")), "{help}");
+        assert!(git < at("--verify"), "{help}");
+        assert!(dir < at("--watch") && at("--watch") < http, "{help}");
     }
 }

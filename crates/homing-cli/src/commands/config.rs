@@ -8,8 +8,8 @@ use homing_api::{
     SourceShown, TargetShown,
 };
 use homing_config::{
-    AtStart, Config, ConfigError, Deletions, Env, Locations, Preset, PushMode, SCHEMA,
-    SecretSource, Served, TargetConfig,
+    Config, ConfigError, Deletions, Env, Locations, Preset, SCHEMA, SecretSource, Served,
+    TargetConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -176,20 +176,11 @@ pub(super) fn shown(config: &Config, locations: &Locations) -> ConfigShown {
                 cron: source.cron.as_ref().map(ToString::to_string),
                 timezone: zone(source.timezone.as_ref().or(config.daemon.timezone.as_ref()))
                     .filter(|_| source.cron.is_some()),
-                at_start: match source.at_start {
-                    AtStart::Due => "due",
-                    AtStart::Always => "always",
-                    AtStart::Never => "never",
-                }
-                .to_owned(),
+                at_start: source.at_start.as_str().to_owned(),
                 stale_after_ms: source.stale_after.map(millis),
                 watch: source.watch,
                 priority: source.priority,
-                push: match source.push {
-                    PushMode::Never => "never",
-                    PushMode::Direct => "direct",
-                }
-                .to_owned(),
+                push: source.push.as_str().to_owned(),
                 on_conflict: source.on_conflict.as_str().to_owned(),
                 max_file_size: source.max_file_size,
                 max_total_size: source.max_total_size,
@@ -342,7 +333,7 @@ fn render(shown: &ConfigShown) -> String {
                 ("project", target.project.clone().unwrap_or_default()),
                 ("path", target.path.clone()),
                 ("from", target.from.join(", ")),
-                ("served", elsewhere(&target.served)),
+                ("served", served_by(&target.served)),
                 ("read twice", elsewhere(&target.read_twice)),
                 ("layout", target.layout.clone()),
                 ("deletions", target.deletions.clone()),
@@ -359,6 +350,15 @@ fn render(shown: &ConfigShown) -> String {
         );
     }
     text
+}
+
+/// Returns [`elsewhere`] with whose settings apply there.
+fn served_by(served: &[homing_api::Served]) -> String {
+    match served.len() {
+        0 => String::new(),
+        1 => format!("{}; its settings and its hook apply", elsewhere(served)),
+        _ => format!("{}; their settings and hooks apply", elsewhere(served)),
+    }
 }
 
 /// Returns where a tool reads what is not in a directory of its own, as in `team by codex.skills (/home/…)`.

@@ -162,7 +162,11 @@ async fn left_to_sync(
         });
     }
     let names: Vec<_> = names.iter().map(|name| quote(name)).collect();
-    (!names.is_empty()).then(|| format!("`homing sync {}`", names.join(" ")))
+    let start = match daemon {
+        Daemon::NotRunning | Daemon::RestartNeeded => "when it runs: ",
+        _ => "",
+    };
+    (!names.is_empty()).then(|| format!("{start}`homing sync {}`", names.join(" ")))
 }
 
 fn did_nothing(run: &Run) -> bool {

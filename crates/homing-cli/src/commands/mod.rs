@@ -18,6 +18,7 @@ mod release;
 mod reload;
 mod resolve;
 mod resume;
+mod rollback;
 mod run;
 mod source;
 mod status;
@@ -63,6 +64,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Report, 
         Command::Run(RunCommand::Show(args)) => run::show(args, context).await,
         Command::Run(RunCommand::Cancel(args)) => run::cancel(args, context).await,
         Command::Undo(args) => undo::run(args, context).await,
+        Command::Rollback(args) => rollback::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
         Command::Events(args) => events::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,

@@ -68,6 +68,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
         ),
     );
     line("moved", bytes(run.bytes));
+    if let Some(revision) = &run.revision {
+        line("revision", revision.clone());
+    }
     if let Some(progress) = &run.progress {
         line("now", crate::bars::text(progress));
     }

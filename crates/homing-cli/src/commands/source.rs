@@ -4,6 +4,7 @@ mod add;
 mod ask;
 mod check;
 mod list;
+pub(super) mod pin;
 mod switch;
 
 use crate::arguments::SourceCommand;
@@ -20,6 +21,8 @@ pub(super) async fn run(command: &SourceCommand, context: &Context) -> Result<Re
         SourceCommand::Remove(args) => switch::remove(args, context).await,
         SourceCommand::Enable(args) => switch::enable(args, context).await,
         SourceCommand::Disable(args) => switch::disable(args, context).await,
+        SourceCommand::Pin(args) => pin::pin(args, context).await,
+        SourceCommand::Unpin(args) => pin::unpin(args, context).await,
         SourceCommand::Check(args) => check::run(args, context).await,
     }
 }

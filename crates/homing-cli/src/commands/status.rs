@@ -15,9 +15,10 @@ use crate::arguments::StatusArgs;
 use crate::context::{Context, target_names, unknown_name};
 use crate::error::CliError;
 use crate::output::{RED, Report, Screen, YELLOW};
+use crate::revisions::is_full;
 use crate::runs::{of_failure, problems_of};
 use crate::table::{Table, plain};
-use crate::text::{count, escape, relative, until};
+use crate::text::{count, escape, relative, short_commit, until};
 
 /// Conditions that belong beside the states; the others repeat a state or are the rule.
 const SHOWN: &[&str] = &[
@@ -174,8 +175,12 @@ fn daemon_trouble(status: &Status, now: Timestamp, screen: Screen) -> String {
         };
         let label = screen.paint(RED, &format!("{}:", escape(kind)));
         let mut indent = format!("{label} ");
-        for line in condition.message.lines() {
-            writeln!(text, "{indent}{}", escape(line)).expect("a String takes all");
+        let lines = match condition.kind.as_str() {
+            "Offline" => offline(condition, &status.sources, now),
+            _ => condition.message.lines().map(str::to_owned).collect(),
+        };
+        for line in lines {
+            writeln!(text, "{indent}{}", escape(&line)).expect("a String takes all");
             "  ".clone_into(&mut indent);
         }
     }
@@ -197,30 +202,59 @@ fn daemon_trouble(status: &Status, now: Timestamp, screen: Screen) -> String {
 }
 
 fn sources(sources: &[Source], now: Timestamp, screen: Screen) -> String {
-    let mut table = Table::new(
-        screen,
-        &["SOURCE", "STATE", ">FILES", "LAST SUCCESS", "NEXT"],
-    );
+    let mut heads = vec!["SOURCE", "STATE", ">FILES", "LAST SUCCESS", "NEXT"];
+    let have_commits = sources.iter().any(|source| commit(source).is_some());
+    if have_commits {
+        heads.push("COMMIT");
+    }
+    let mut table = Table::new(screen, &heads);
     for source in sources {
         let time = |time: &Option<String>, none: &str| {
             time.as_ref()
                 .map_or_else(|| none.to_owned(), |time| relative(time, now))
         };
-        table.row([
+        let mut row = vec![
             plain(&source.id),
             state(source),
             plain(source.files.to_string()),
             plain(time(&source.last_success, "never")),
             plain(next(source, now)),
-        ]);
+        ];
+        if have_commits {
+            row.push(plain(commit(source).map_or("-", short_commit)));
+        }
+        table.row(row);
     }
     table.render()
+}
+
+/// Returns the commit that a source is at, where its revisions are commits.
+fn commit(source: &Source) -> Option<&str> {
+    let revision = source.revision.as_deref()?;
+    is_full(revision).then_some(revision)
 }
 
 /// Tells whether a condition of a source holds.
 fn holds(source: &Source, kind: &str) -> bool {
     let mut conditions = source.conditions.iter();
     conditions.any(|condition| condition.kind == kind && condition.status)
+}
+
+/// Returns that the network is away, and since when what is published of each source is stale.
+fn offline(condition: &Condition, sources: &[Source], now: Timestamp) -> Vec<String> {
+    let first = condition.message.lines().next().unwrap_or_default();
+    let waiting = sources.iter().filter(|source| is_offline(source));
+    let waiting = waiting.map(|source| {
+        let success = source.last_success.as_deref();
+        let since = success.map_or_else(
+            || "never synced".to_owned(),
+            |success| format!("last synced {}", relative(success, now)),
+        );
+        let error = source.last_run.as_ref().and_then(|run| run.error.as_ref());
+        let why = error.map(|error| format!(" ({})", error.message));
+        format!("`{}`: {since}{}", source.id, why.unwrap_or_default())
+    });
+    std::iter::once(first.to_owned()).chain(waiting).collect()
 }
 
 /// Tells whether a source waits for the network, as all that are far away do.

@@ -36,7 +36,7 @@ struct Daemon {
     /// Runs that move files at the same time.
     #[schemars(range(min = 1, max = 256))]
     max_runs: Option<i64>,
-    /// Connections to one host at the same time; over HTTP/2, one connection has up to a hundred requests under way.
+    /// Connections to one host at the same time; over HTTP/2, two at most, with up to a hundred requests under way on each.
     #[schemars(range(min = 1, max = 100))]
     per_host: Option<i64>,
     /// A run that does not move for this long is ended.
@@ -62,7 +62,8 @@ struct Source {
     /// Kind `dir`: the directory to sync from.
     root: Option<Path>,
     /// Kind `http`: where the files are, or the archive. Kind `github`: `https://github.com/OWNER/REPOSITORY`, or the
-    /// same on another GitHub server. No user, password or token belongs in it.
+    /// same on another GitHub server. Kind `git`: whatever Git takes, `https://…`, `ssh://…`, `user@host:path` or a path. No
+    /// password or token belongs in it.
     url: Option<String>,
     /// Kind `http`: the files, as paths below the URL. One of `files`, `index`, `agent_skills` and `archive` says what
     /// there is.
@@ -75,8 +76,13 @@ struct Source {
     agent_skills: Option<bool>,
     /// Kind `http`: the URL is an archive: tar, tar.gz, tar.zst or zip.
     archive: Option<bool>,
-    /// Kind `github`: a branch, a tag, or a full commit, which is never asked about again.
+    /// Kinds `github` and `git`: a branch, a tag, or a full commit, which is never asked about again. Kind `git`:
+    /// `latest` is the tag with the highest version.
     r#ref: Option<String>,
+    /// Kinds `github` and `git`: the full id of a commit, which takes the place of `ref` while it is there.
+    /// `homing source pin` and `homing rollback` write it, `homing source unpin` removes it.
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"))]
+    pin: Option<String>,
     /// Only this subdirectory.
     path: Option<String>,
     /// Only files that match one of these; empty: all.
@@ -111,14 +117,24 @@ struct Source {
     #[schemars(range(min = 1, max = 10_000_000))]
     max_files: Option<i64>,
     /// Where the secret comes from that the origin asks for; never the secret itself. Kind `dir` asks for none; kind
-    /// `github` takes the variable `GITHUB_TOKEN`, or `GH_TOKEN`, where none is named.
+    /// `github` takes the variable `GITHUB_TOKEN`, or `GH_TOKEN`, where none is named; for a GitHub Enterprise server
+    /// `GH_ENTERPRISE_TOKEN`, or `GITHUB_ENTERPRISE_TOKEN`. Of kind `git`, Git's own credential helpers are asked.
     token: Option<Secret>,
-    /// Kind `http`: whose password the token is; without it, the token is a bearer token.
+    /// Kinds `http` and `git`: whose password the token is; without it, it is a bearer token, or for Git's servers the
+    /// password of `x-access-token`.
     user: Option<String>,
-    /// Kind `http`: certificates (PEM) that are trusted beside the system's, for a server with a CA of its own.
+    /// Kinds `http`, `github` and `git`: certificates (PEM) that are trusted beside the system's, for a server with a CA
+    /// of its own.
     ca_file: Option<Path>,
     /// Kind `github`: the base of the API, where the host of the URL does not tell it.
     api: Option<String>,
+    /// Kind `git`: what has to be signed before it is published, by a key of `allowed_signers` or `keyring`: the commit, or
+    /// the tag that `ref` names.
+    verify: Option<Verify>,
+    /// Kind `git`: the SSH keys whose signatures count, in the form of `gpg.ssh.allowedSignersFile`.
+    allowed_signers: Option<Path>,
+    /// Kind `git`: the OpenPGP keys whose signatures count, as `gpg --export` writes them.
+    keyring: Option<Path>,
     /// Whether it takes part at all; a source that does not publishes nothing.
     enabled: Option<bool>,
 }
@@ -199,6 +215,7 @@ enum Kind {
     Dir,
     Http,
     Github,
+    Git,
 }
 
 #[derive(JsonSchema)]
@@ -207,6 +224,13 @@ enum AtStart {
     Due,
     Always,
     Never,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case", inline)]
+enum Verify {
+    Commit,
+    Tag,
 }
 
 #[derive(JsonSchema)]

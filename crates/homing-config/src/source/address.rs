@@ -1,6 +1,8 @@
 //! Web addresses, in which no secret has a place.
 
-use url::Url;
+use std::path::Path;
+
+use url::{Host, Url};
 
 use crate::mask::{is_secret_name, looks_like_a_secret};
 use crate::values::ValueError;
@@ -21,6 +23,75 @@ pub(super) fn address(text: &str) -> Result<Url, ValueError> {
     judge(url)
 }
 
+/// Reads where a repository is, in the forms that Git takes; `~/` is the home directory.
+///
+/// What would have Git run a program, or be an option of it, is refused again where Git is called.
+pub(super) fn git_address(text: &str, home: Option<&Path>) -> Result<String, ValueError> {
+    const FORMS: &str = "write for example \"https://git.example.org/team/agents.git\", \"git@git.example.org:team/agents.git\" \
+         or \"/srv/git/agents.git\"";
+
+    let text = match (text.strip_prefix("~/"), home) {
+        (Some(below), Some(home)) => home.join(below).to_string_lossy().into_owned(),
+        _ => text.to_owned(),
+    };
+    if text.starts_with('-') || text.chars().any(char::is_control) {
+        return Err(ValueError::new(
+            "this is no address: it begins with `-`, or has a control character in it",
+            FORMS,
+        ));
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return match scheme {
+            "http" | "https" => {
+                let mut url = address_with_user(&text)?;
+                // Whose credentials Git looks for is no secret.
+                let user = url.username().to_owned();
+                url.set_username("").ok();
+                judge(url)?;
+                if user.starts_with('-') || looks_like_a_secret(&user) {
+                    return Err(ValueError::new("a secret has no place in a URL", HOW));
+                }
+                Ok(text)
+            }
+            "ssh" | "git+ssh" | "ssh+git" | "git" | "file" => {
+                let user = rest
+                    .split('/')
+                    .next()
+                    .and_then(|host| host.rsplit_once('@'));
+                if user.is_some_and(|(user, _)| user.contains(':')) {
+                    return Err(ValueError::new("a password has no place in a URL", HOW));
+                }
+                Ok(text)
+            }
+            _ => Err(ValueError::new(
+                "this is no address that Git reaches: https, http, ssh, git and file are spoken",
+                FORMS,
+            )),
+        };
+    }
+    let is_path = text.starts_with('/');
+    let is_over_ssh = text.split_once(':').is_some_and(|(host, path)| {
+        !host.contains('/') && !path.starts_with(':') && !path.is_empty()
+    });
+    if !is_path && !is_over_ssh {
+        return Err(ValueError::new("this is no address of a repository", FORMS));
+    }
+    Ok(text)
+}
+
+fn address_with_user(text: &str) -> Result<Url, ValueError> {
+    let url = Url::parse(text).map_err(|error| {
+        ValueError::new(
+            format!("this is no URL: {error}"),
+            "write it whole, for example \"https://git.example.org/team/agents.git\"",
+        )
+    })?;
+    if url.password().is_some() {
+        return Err(ValueError::new("a password has no place in a URL", HOW));
+    }
+    Ok(url)
+}
+
 /// Reads a path, or an address, relative to another.
 pub(super) fn relative_address(text: &str, base: Option<&Url>) -> Result<String, ValueError> {
     let nowhere = Url::parse("https://example.invalid/").expect("it is one");
@@ -34,6 +105,26 @@ pub(super) fn relative_address(text: &str, base: Option<&Url>) -> Result<String,
     Ok(text.to_owned())
 }
 
+/// Tells whether what is sent to an address stays on this machine.
+pub(crate) fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Says what of a text, if it is an address, is a secret; does not repeat it.
+pub fn secret_in_address(text: &str) -> Option<&'static str> {
+    let mut url = Url::parse(text).ok()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        // Over ssh the user is a part of the address.
+        url.set_username("").ok();
+    }
+    secret_in(&url)
+}
+
 fn judge(url: Url) -> Result<Url, ValueError> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(ValueError::new(
@@ -41,13 +132,22 @@ fn judge(url: Url) -> Result<Url, ValueError> {
             "write it whole, for example \"https://example.org/agents/\"",
         ));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(ValueError::new(
-            "a user or password has no place in a URL",
-            HOW,
-        ));
+    match secret_in(&url) {
+        Some(what) => Err(ValueError::new(what, HOW)),
+        None => Ok(url),
     }
-    let is_secret = |name: &str| is_secret_name(name) || SIGNATURES.contains(&name);
+}
+
+fn secret_in(url: &Url) -> Option<&'static str> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("a user or password has no place in a URL");
+    }
+    let is_secret = |name: &str| {
+        is_secret_name(name)
+            || SIGNATURES
+                .iter()
+                .any(|word| name == *word || name.ends_with(&format!("-{word}")))
+    };
     let in_query = url
         .query_pairs()
         .any(|(name, value)| is_secret(&name.to_lowercase()) || looks_like_a_secret(&value));
@@ -56,15 +156,53 @@ fn judge(url: Url) -> Result<Url, ValueError> {
         .into_iter()
         .flatten()
         .any(looks_like_a_secret);
-    if in_query || in_path {
-        return Err(ValueError::new("a secret has no place in a URL", HOW));
-    }
-    Ok(url)
+    (in_query || in_path).then_some("a secret has no place in a URL")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repository_has_many_forms_of_address_and_none_with_a_secret() {
+        for text in [
+            "https://git.example.org/a.git",
+            "https://ann@git.example.org/a.git",
+            "ssh://git@git.example.org:22/a.git",
+            "git@git.example.org:a.git",
+            "git://git.example.org/a",
+            "file:///srv/a",
+            "/srv/a b",
+        ] {
+            assert_eq!(git_address(text, None).unwrap(), text);
+        }
+        assert_eq!(secret_in_address("ssh://git@git.example.org/a"), None);
+        for secret in [
+            "ssh://git:s3cret@git.example.org/a",
+            "https://ann@git.example.org/a",
+            "https://a.example/b?X-Amz-Signature=0123",
+        ] {
+            assert!(secret_in_address(secret).is_some(), "{secret}");
+        }
+        let home = Path::new("/home/ann");
+        assert_eq!(git_address("~/a", Some(home)).unwrap(), "/home/ann/a");
+        for text in [
+            "",
+            "a",
+            "a/b:c",
+            "-x",
+            "ext::sh -c s3cret",
+            "ftp://a.example/b",
+            "https://ann:s3cret@a.example/b",
+            "https://ghp_s3cret0123456789abcdef@a.example/b",
+            "https://a.example/b?token=s3cret",
+            "ssh://ann:s3cret@a.example/b",
+        ] {
+            let error = git_address(text, None).unwrap_err();
+            let said = format!("{} {:?}", error.message, error.hint);
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+    }
 
     #[test]
     fn a_secret_in_an_address_is_refused_and_not_repeated() {

@@ -1,13 +1,13 @@
 //! What only sources of one kind have: which keys, and what they say.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
 use homing_core::ItemKey;
 use toml::de::DeValue;
 use url::Url;
 
-use super::address::{address, relative_address};
+use super::address::{address, git_address, relative_address};
+use super::verify::verify;
 use crate::config::{HttpListing, SourceKind};
 use crate::section::{Section, boolean, text};
 use crate::values::{ValueError, expand_path};
@@ -19,13 +19,15 @@ pub(super) enum Kind {
     Dir,
     Http,
     Github,
+    Git,
 }
 
 impl Kind {
-    pub(super) const WORDS: [(&'static str, Self); 3] = [
+    pub(super) const WORDS: [(&'static str, Self); 4] = [
         ("dir", Self::Dir),
         ("http", Self::Http),
         ("github", Self::Github),
+        ("git", Self::Git),
     ];
 
     pub(super) fn word(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Dir => "dir",
             Self::Http => "http",
             Self::Github => "github",
+            Self::Git => "git",
         }
     }
 
@@ -49,7 +52,17 @@ impl Kind {
                 "user",
                 "ca_file",
             ],
-            Self::Github => &["url", "ref", "api"],
+            Self::Github => &["url", "ref", "pin", "api", "ca_file"],
+            Self::Git => &[
+                "url",
+                "ref",
+                "pin",
+                "user",
+                "ca_file",
+                "verify",
+                "allowed_signers",
+                "keyring",
+            ],
         }
     }
 }
@@ -89,8 +102,7 @@ pub(super) fn read(
             });
             let listing = listing(section, url.as_ref().map(|url| &url.value));
             let user = user(section);
-            let ca_file: Option<PathBuf> =
-                section.get("ca_file", path).map(|ca_file| ca_file.value);
+            let ca_file = section.get("ca_file", path).map(|ca_file| ca_file.value);
             let url = url?;
             Some(KindRead {
                 kind: SourceKind::Http {
@@ -107,13 +119,42 @@ pub(super) fn read(
                 repository(&text(value)?)
             });
             let reference = section.get("ref", |value| reference(&text(value)?));
+            let pin = section.get("pin", |value| pin(&text(value)?));
             let api = section.get("api", |value| address(&text(value)?));
+            let ca_file = section.get("ca_file", path).map(|ca_file| ca_file.value);
             let url = url?;
             Some(KindRead {
                 kind: SourceKind::Github {
                     url: url.value,
                     api: api.map(|api| api.value),
                     reference: reference.map(|reference| reference.value),
+                    pin: pin.map(|pin| pin.value),
+                    ca_file,
+                },
+                span: url.span,
+            })
+        }
+        Kind::Git => {
+            let url = section.require(
+                "url",
+                "\"https://git.example.org/team/agents.git\"",
+                |value| git_address(&text(value)?, env.home.as_deref()),
+            );
+            let reference = section.get("ref", |value| reference(&text(value)?));
+            let pin = section.get("pin", |value| pin(&text(value)?));
+            let user = user(section);
+            let ca_file = section.get("ca_file", path).map(|ca_file| ca_file.value);
+            let reference = reference.map(|reference| reference.value);
+            let verify = verify(section, reference.as_deref(), path);
+            let url = url?;
+            Some(KindRead {
+                kind: SourceKind::Git {
+                    url: url.value,
+                    reference,
+                    pin: pin.map(|pin| pin.value),
+                    user,
+                    ca_file,
+                    verify,
                 },
                 span: url.span,
             })
@@ -256,4 +297,16 @@ fn reference(text: &str) -> Result<String, ValueError> {
         ));
     }
     Ok(text.to_owned())
+}
+
+fn pin(text: &str) -> Result<String, ValueError> {
+    let is_full =
+        matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_full {
+        return Err(ValueError::new(
+            "this is not the full id of a commit",
+            "write all 40 digits of it (64 in a repository of SHA-256 ids); `homing source pin NAME` writes it for you",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
 }

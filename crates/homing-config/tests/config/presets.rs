@@ -101,6 +101,34 @@ fn kinds_and_a_project_choose_the_directories() {
 }
 
 #[test]
+fn a_directory_has_its_sources_in_the_order_of_its_own_section() {
+    let home = Home::new();
+    let tools = [
+        "claude-code",
+        "codex",
+        "copilot",
+        "cursor",
+        "gemini",
+        "opencode",
+    ];
+    let (forth, back) = (&["one", "two", "three"][..], &["three", "two", "one"][..]);
+    for first in tools {
+        for other in tools.into_iter().filter(|other| *other != first) {
+            let config = home
+                .parse(&presets(&[(first, forth), (other, back)]))
+                .unwrap();
+            for (id, target) in &config.targets {
+                let preset = target.preset.as_ref().unwrap();
+                let wanted = preset.wants.iter();
+                let wanted: Vec<_> = wanted.filter(|one| target.from.contains(one)).collect();
+                let from: Vec<_> = target.from.iter().collect();
+                assert_eq!(from, wanted, "{id} of {first} and {other}");
+            }
+        }
+    }
+}
+
+#[test]
 fn skills_go_into_the_fewest_directories_of_which_each_tool_reads_one() {
     let home = Home::new();
     for (given, expected) in [

@@ -118,6 +118,7 @@ on_finding = "warn"
     file.write_all(text.as_bytes()).unwrap();
     let config = Config::load(&home.locations(), &home.env).unwrap();
     let expected = Config {
+        left_out: BTreeMap::new(),
         daemon: DaemonConfig {
             data_dir: home.path("state"),
             socket: home.path(".config/homing/run/s.sock"),
@@ -179,7 +180,7 @@ on_finding = "warn"
 #[test]
 fn the_example_is_valid_and_names_every_key() {
     let config = Home::new().parse(EXAMPLE).unwrap();
-    assert_eq!(config.sources.len(), 4);
+    assert_eq!(config.sources.len(), 5);
     let keys = [
         "data_dir",
         "socket",
@@ -194,6 +195,9 @@ fn the_example_is_valid_and_names_every_key() {
         "api",
         "user",
         "ca_file",
+        "verify",
+        "allowed_signers",
+        "keyring",
         "stall_timeout",
         "run_timeout",
         "shutdown_grace",
@@ -321,13 +325,21 @@ fn a_source_may_be_a_server_or_a_repository() {
     assert_eq!(archive, with(HttpListing::Archive, None, None));
     assert_eq!(archive.place(), "https://example.org/a");
     let github = kind(
-        "kind = \"github\"\nurl = \"https://github.com/o/r\"\nref = \"v1\"\napi = \"http://127.0.0.1:1\"",
+        "kind = \"github\"\nurl = \"https://github.com/o/r\"\nref = \"v1\"\napi = \"http://127.0.0.1:1\"\nca_file = \"~/ca.pem\"\ntoken = { env = \"T\" }",
     );
     let expected = SourceKind::Github {
         url: url("https://github.com/o/r"),
         api: Some(url("http://127.0.0.1:1")),
         reference: Some("v1".to_owned()),
+        pin: None,
+        ca_file: Some(home.path("ca.pem")),
     };
     assert_eq!(github, expected);
+    let id = "ABCDEF0123".repeat(4);
+    let pinned = kind(&format!(
+        "kind = \"git\"\nurl = \"https://example.org/r\"\nref = \"v1\"\npin = \"{id}\""
+    ));
+    assert_eq!(pinned.followed(), Some(id.to_ascii_lowercase().as_str()));
+    assert_eq!(github.followed(), Some("v1"));
     assert_eq!(github.word(), "github");
 }

@@ -167,8 +167,8 @@ fn what_belongs_to_later_versions_says_so() {
             "`pull-request`",
         ),
         (
-            "[sources.a]\nkind = \"git\"\nurl = \"https://x\"\nref = \"main\"\n",
-            "kind: `git`",
+            "[sources.a]\nkind = \"agentfs\"\nurl = \"https://x\"\n",
+            "kind: `agentfs`",
         ),
     ] {
         let found = wrong(text);
@@ -486,4 +486,79 @@ fn what_a_server_or_a_repository_cannot_have_is_told() {
         assert!(!found[0].contains("s3cret"), "{found:?}");
         assert!(found[0].contains('['), "there is no way out: {found:?}");
     }
+}
+
+#[test]
+fn a_token_goes_over_plain_http_to_this_machine_alone() {
+    let http =
+        |url: &str| format!("[sources.a]\nkind = \"http\"\nurl = \"{url}\"\narchive = true\n");
+    let github = |url: &str| format!("[sources.a]\nkind = \"github\"\nurl = \"{url}\"\n");
+    let token = "token = { env = \"T\" }\n";
+    let api = |url: &str| format!("{}api = \"{url}\"\n", github("https://ghe.example/o/r"));
+    for text in [
+        http("http://example.org/"),
+        http("http://192.168.1.1/"),
+        http("http://localhost.example.org/"),
+        github("http://ghe.example/o/r"),
+        api("http://ghe.example/api/v3"),
+    ] {
+        Home::new()
+            .parse(&text)
+            .expect("it is fine without a token");
+        let found = wrong(&format!("{text}{token}"));
+        assert!(
+            found.len() == 1
+                && found[0].starts_with("3:7")
+                && found[0].contains("unencrypted")
+                && found[0].contains("[write https://"),
+            "{text}: {found:?}"
+        );
+    }
+    for text in [
+        http("https://example.org/"),
+        http("http://localhost:8080/"),
+        http("http://127.0.0.2/"),
+        http("http://[::1]:1/"),
+        api("http://127.0.0.1:1/"),
+    ] {
+        Home::new().parse(&format!("{text}{token}")).unwrap();
+    }
+}
+
+#[test]
+fn what_is_to_be_verified_is_said_whole_or_not_at_all() {
+    let home = Home::new();
+    let git = "[sources.a]\nkind = \"git\"\nurl = \"https://git.example.org/a.git\"\n";
+    let signers = "allowed_signers = \"~/signers\"\n";
+    let full = format!("ref = \"{}\"\n", "a".repeat(40));
+    for (lines, word) in [
+        ("verify = \"commit\"\n".to_owned(), "whose signatures count"),
+        (
+            signers.to_owned(),
+            "allowed_signers says nothing without verify",
+        ),
+        (
+            "keyring = \"k\"\n".to_owned(),
+            "keyring says nothing without verify",
+        ),
+        (
+            format!("verify = \"commit\"\n{signers}keyring = \"k\"\n"),
+            "both allowed_signers and keyring",
+        ),
+        (format!("verify = \"tag\"\n{signers}"), "needs a tag"),
+        (format!("verify = \"tag\"\n{full}{signers}"), "needs a tag"),
+        (format!("verify = \"always\"\n{signers}"), "verify"),
+    ] {
+        let error = home.parse(&format!("{git}{lines}")).unwrap_err();
+        assert!(error.to_string().contains(word), "{lines}: {error}");
+    }
+    let config = home.parse(&format!(
+        "{git}verify = \"tag\"\nref = \"latest\"\n{signers}"
+    ));
+    let kind = config.unwrap().sources.into_values().next().unwrap().kind;
+    let options = kind.options();
+    assert!(
+        options.contains(&("verify", "tag".to_owned())),
+        "{options:?}"
+    );
 }

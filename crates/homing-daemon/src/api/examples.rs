@@ -143,6 +143,7 @@ fn run() -> Run {
             name: "survey".to_owned(),
             duration_ms: 14,
         }],
+        revision: None,
         items: vec![Item {
             source: "team".to_owned(),
             target: Some("claude".to_owned()),

@@ -36,8 +36,9 @@ pub(crate) fn side(
         limits: limits(config),
         login: token.map(|token| remotes.login(id, token, user)),
     };
-    let side = HttpSide::new(remotes.client(ca_file)?, options)?;
-    Ok(Arc::new(side))
+    remotes.side(ca_file, move |client| {
+        Ok(Arc::new(HttpSide::new(client, options.clone())?))
+    })
 }
 
 /// Returns what decides, beside the filters, which items there are.

@@ -1,47 +1,97 @@
 //! What sources of remote systems share: clients, and whom their secrets come from.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use homing_config::{Env, SecretSource};
-use homing_core::{BoxFuture, SideError, SourceId};
+use homing_core::{BoxFuture, ContentHash, Side, SideError, SourceId};
 use homing_remote::{Client, ClientOptions, Credentials, Login};
+use homing_side_git::{Mirrors, SshConnections};
 use secrecy::SecretString;
 
+use super::rereading::Rereading;
 use crate::secrets::{self, SecretError};
 
-/// The clients of one configuration: sources with the same options share one, and its connections.
+/// What outlives a configuration: mirrors of repositories, and connections to where they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) mirrors: Mirrors,
+    pub(crate) connections: SshConnections,
+}
+
+impl Kept {
+    /// Keeps mirrors in a directory for data, and connections where the user's sockets are.
+    pub(crate) fn new(data_dir: &Path, env: &Env) -> Self {
+        let sockets = match &env.runtime_dir {
+            Some(directory) => directory.join("homing"),
+            None => data_dir.to_owned(),
+        };
+        Self {
+            mirrors: Mirrors::new(data_dir.join("mirrors")),
+            connections: SshConnections::new(&sockets.join("ssh")),
+        }
+    }
+}
+
+/// What the sources of one configuration share.
 pub(crate) struct Remotes {
     env: Env,
-    per_host: usize,
-    clients: RefCell<BTreeMap<Option<PathBuf>, Client>>,
+    kept: Kept,
+    clients: Arc<Clients>,
+}
+
+/// Clients: sources with the same options have one together, and its connections.
+pub(crate) struct Clients {
+    options: ClientOptions,
+    /// By the file of certificates that they trust beside the system's, and what was in it.
+    made: Mutex<BTreeMap<Option<PathBuf>, (ContentHash, Client)>>,
 }
 
 impl Remotes {
-    /// Begins with none; they are made as sources need them.
-    pub(crate) fn new(per_host: usize, env: &Env) -> Self {
+    /// Begins with none; they are made as sources need them. Large archives are put into `directory` for a while.
+    pub(crate) fn new(per_host: usize, directory: &Path, env: &Env, kept: &Kept) -> Self {
+        let options = ClientOptions {
+            per_host,
+            directory: Some(directory.into()),
+            ..ClientOptions::default()
+        };
         Self {
             env: env.clone(),
-            per_host,
-            clients: RefCell::default(),
+            kept: kept.clone(),
+            clients: Arc::new(Clients {
+                options,
+                made: Mutex::default(),
+            }),
         }
     }
 
-    /// Returns the client that trusts the system's certificates, and those of a file.
-    pub(crate) fn client(&self, ca_file: Option<&PathBuf>) -> Result<Client, SideError> {
-        if let Some(client) = self.clients.borrow().get(&ca_file.cloned()) {
-            return Ok(client.clone());
+    /// Makes a side of a client that trusts the system's certificates, and those of a file.
+    ///
+    /// Where the file cannot be read, the side says so each time that it is used, and no other one is affected.
+    pub(crate) fn side(
+        &self,
+        ca_file: Option<&PathBuf>,
+        make: impl Fn(Client) -> Result<Arc<dyn Side>, SideError> + Send + Sync + 'static,
+    ) -> Result<Arc<dyn Side>, SideError> {
+        match ca_file {
+            None => make(self.clients.trusting_the_system()?),
+            Some(ca_file) => {
+                let clients = Arc::clone(&self.clients);
+                let side = Rereading::new(ca_file.clone(), clients, Box::new(make))?;
+                Ok(Arc::new(side))
+            }
         }
-        let client = Client::new(ClientOptions {
-            ca_file: ca_file.cloned(),
-            per_host: self.per_host,
-            ..ClientOptions::default()
-        })?;
-        let mut clients = self.clients.borrow_mut();
-        clients.insert(ca_file.cloned(), client.clone());
-        Ok(client)
+    }
+
+    /// Returns what outlives the configuration.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Returns the environment.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
     }
 
     /// Returns who asks with the secret that a source names.
@@ -72,6 +122,39 @@ impl Remotes {
             }),
             user: user.map(str::to_owned),
         }
+    }
+}
+
+impl Clients {
+    /// Returns the client that trusts the system's certificates alone.
+    pub(crate) fn trusting_the_system(&self) -> Result<Client, SideError> {
+        let (_, client) = self.made_of(None, ContentHash::of(b""))?;
+        Ok(client)
+    }
+
+    /// Returns the client that trusts those of a file too, as it is now, and the hash of that. Blocks.
+    pub(crate) fn trusting(&self, ca_file: &Path) -> Result<(ContentHash, Client), SideError> {
+        let bytes = std::fs::read(ca_file).map_err(|error| SideError::Config {
+            message: format!("`ca_file = \"{}\"`: {error}", ca_file.display()),
+        })?;
+        self.made_of(Some(ca_file.to_owned()), ContentHash::of(&bytes))
+    }
+
+    fn made_of(
+        &self,
+        ca_file: Option<PathBuf>,
+        hash: ContentHash,
+    ) -> Result<(ContentHash, Client), SideError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.get(&ca_file).filter(|(known, _)| *known == hash) {
+            return Ok(known.clone());
+        }
+        let client = Client::new(ClientOptions {
+            ca_file: ca_file.clone(),
+            ..self.options.clone()
+        })?;
+        made.insert(ca_file, (hash, client.clone()));
+        Ok((hash, client))
     }
 }
 
@@ -108,12 +191,37 @@ impl Credentials for Lookup {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::fs::File;
+    use std::io::Write;
+
+    use homing_core::{ItemKey, ListRequest, Scope};
+    use homing_side_http::{HttpOptions, HttpSide, What};
 
     use super::*;
 
+    /// One of nobody's, which is good for nothing.
+    const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBgjCCASmgAwIBAgIUO5xRK/z0+nXl+Ujw2aK1iD+XkkwwCgYIKoZIzj0EAwIw\n\
+FjEUMBIGA1UEAwwLZXhhbXBsZS5vcmcwIBcNMjYxMTIwMjI0NjQyWhgPMjEyNjEw\n\
+MjcyMjQ2NDJaMBYxFDASBgNVBAMMC2V4YW1wbGUub3JnMFkwEwYHKoZIzj0CAQYI\n\
+KoZIzj0DAQcDQgAEg0f0k22KjzYqBCPncglVW2psjO/fNxz+b/VuGQaD92rEqSb9\n\
+ZuIdCkQzVMwFBHBJ7opYXRQjdu4MKQ1KPhRdrKNTMFEwHQYDVR0OBBYEFCpey5vU\n\
+VdB2xYXQLajgAYesPpfsMB8GA1UdIwQYMBaAFCpey5vUVdB2xYXQLajgAYesPpfs\n\
+MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgGnOzQkcmqvY/W2d7\n\
+/+SSm8zlVxRbXjH6PRHuopqogk0CIAhQ/POals3JahwJibBMf3vxjqvpXI4/PDs4\n\
+WzzzivJm\n\
+-----END CERTIFICATE-----\n\
+";
+
+    fn remotes() -> Remotes {
+        let nowhere = Path::new("/nowhere");
+        let env = Env::with_home(nowhere);
+        Remotes::new(8, nowhere, &env, &Kept::new(nowhere, &env))
+    }
+
     fn lookup(variables: &[&str], is_optional: bool) -> Login {
-        let remotes = Remotes::new(8, &Env::with_home(Path::new("/nowhere")));
+        let remotes = remotes();
         let id: SourceId = "team".parse().unwrap();
         if is_optional {
             remotes.login_if_any(&id, variables)
@@ -144,11 +252,38 @@ mod tests {
 
     #[test]
     fn sources_share_clients() {
-        let remotes = Remotes::new(8, &Env::with_home(Path::new("/nowhere")));
-        remotes.client(None).unwrap();
-        remotes.client(None).unwrap();
-        assert_eq!(remotes.clients.borrow().len(), 1);
-        let missing = PathBuf::from("/nowhere/ca.pem");
-        assert!(remotes.client(Some(&missing)).is_err());
+        let remotes = remotes();
+        for _ in 0..2 {
+            remotes.clients.trusting_the_system().unwrap();
+        }
+        assert_eq!(remotes.clients.made.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn certificates_are_read_when_they_are_needed_and_again_when_they_are_others() {
+        let home = tempfile::tempdir().unwrap();
+        let ca_file = home.path().join("ca.pem");
+        let make = |client| {
+            let url = url::Url::parse("https://127.0.0.1:1/").unwrap();
+            let options = HttpOptions::new(url, What::Files(vec!["a.md".to_owned()]));
+            Ok(Arc::new(HttpSide::new(client, options)?) as Arc<dyn Side>)
+        };
+        let side = remotes().side(Some(&ca_file), make).unwrap();
+        assert!(side.covers(&ItemKey::new("a.md").unwrap()));
+        let ask = async || side.list(ListRequest::new(Scope::Whole)).await.unwrap_err();
+        let is_config = |error: &SideError| {
+            let text = error.to_string();
+            matches!(error, SideError::Config { .. }) && text.contains("ca.pem")
+        };
+        let put = |text: &str| {
+            let mut file = File::create(&ca_file).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        assert!(is_config(&ask().await));
+        put(CERTIFICATE);
+        let error = ask().await;
+        assert!(matches!(error, SideError::Unreachable { .. }), "{error:?}");
+        put("no certificate");
+        assert!(is_config(&ask().await));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use axum::http::HeaderValue;
 use gix_hash::Kind;
@@ -12,6 +13,9 @@ use homing_remote::Validators;
 
 use super::entries::Entry;
 use super::place::Origin;
+
+/// Times of files are whole seconds on the way here, and every other second on some disks.
+const ROUNDING: Duration = Duration::from_secs(2);
 
 /// What was found of a cached file.
 #[derive(Debug, Default)]
@@ -49,7 +53,9 @@ pub(super) fn judge(entry: &Entry, files: &[PathBuf], max_file_size: u64) -> io:
     let mut refusal = Judged::not(ImportOutcome::Missing, "no cached file was found");
     for file in files {
         let mut bytes = Vec::new();
-        let size = File::open(file)?
+        let open = File::open(file)?;
+        let modified = open.metadata()?.modified()?;
+        let size = open
             .take(max_file_size.saturating_add(1))
             .read_to_end(&mut bytes)? as u64;
         if size > max_file_size {
@@ -68,7 +74,7 @@ pub(super) fn judge(entry: &Entry, files: &[PathBuf], max_file_size: u64) -> io:
             refusal = Judged::not(ImportOutcome::Different, detail);
             continue;
         }
-        let (identity, detail) = match identity(entry, &bytes) {
+        let (identity, detail) = match identity(entry, &bytes, modified) {
             Ok(identity) => (Some(identity), None),
             Err(why) => (None, Some(why.to_owned())),
         };
@@ -90,7 +96,7 @@ pub(super) fn judge(entry: &Entry, files: &[PathBuf], max_file_size: u64) -> io:
 }
 
 /// Returns what the origin calls these bytes. The error says why nobody can tell.
-fn identity(entry: &Entry, bytes: &[u8]) -> Result<Identity, &'static str> {
+fn identity(entry: &Entry, bytes: &[u8], modified: SystemTime) -> Result<Identity, &'static str> {
     match &entry.place.origin {
         // Made of the bytes, not of what was recorded: a cache that is older than its ETag is fetched anew.
         Origin::Github { .. } => {
@@ -105,6 +111,10 @@ fn identity(entry: &Entry, bytes: &[u8]) -> Result<Identity, &'static str> {
             if entry.hash.is_none() && entry.size.is_none() {
                 return Err("nothing was recorded that its bytes could be compared with");
             }
+            // An edit may have the same length; the server would be asked with an ETag of other bytes for ever.
+            if entry.hash.is_none() && !is_as_written(entry, modified) {
+                return Err("nobody can tell whether it was changed since it was downloaded");
+            }
             let sendable = |text: &String| HeaderValue::from_str(text).is_ok();
             let validators = Validators {
                 etag: entry.etag.clone().filter(sendable),
@@ -117,6 +127,13 @@ fn identity(entry: &Entry, bytes: &[u8]) -> Result<Identity, &'static str> {
             Ok(homing_side_http::identity(&url, &validators))
         }
     }
+}
+
+/// Tells whether a file has not been written since it was downloaded.
+fn is_as_written(entry: &Entry, modified: SystemTime) -> bool {
+    let written = entry.written.map(SystemTime::from);
+    let latest = written.and_then(|written| written.checked_add(ROUNDING));
+    latest.is_some_and(|latest| modified <= latest)
 }
 
 #[cfg(test)]
@@ -133,6 +150,7 @@ mod tests {
             size: None,
             etag: Some("\"e\"".to_owned()),
             last_modified: None,
+            written: None,
             places: Vec::new(),
         }
     }
@@ -193,14 +211,33 @@ mod tests {
         let judged = judge(&entry(WEB), &files, 100).unwrap();
         assert_eq!(judged.outcome, Some(ImportOutcome::ContentOnly));
         assert!(judged.found.unwrap().identity.is_none());
+        let modified = std::fs::metadata(&files[0]).unwrap().modified().unwrap();
         let sized = Entry {
             size: Some(5),
+            written: Some(modified.try_into().unwrap()),
             ..entry(WEB)
         };
         assert_eq!(
             judge(&sized, &files, 100).unwrap().outcome,
             Some(ImportOutcome::Taken)
         );
+        // A file that is newer may be an edit of that length.
+        let before = modified.checked_sub(Duration::from_mins(1)).unwrap();
+        for written in [Some(before.try_into().unwrap()), None] {
+            let edited = Entry {
+                written,
+                ..sized.clone()
+            };
+            let judged = judge(&edited, &files, 100).unwrap();
+            assert_eq!(judged.outcome, Some(ImportOutcome::ContentOnly));
+            assert!(judged.found.unwrap().identity.is_none());
+            let known = Entry {
+                hash: Some(ContentHash::of(b"12345")),
+                ..edited
+            };
+            let judged = judge(&known, &files, 100).unwrap();
+            assert_eq!(judged.outcome, Some(ImportOutcome::Taken));
+        }
         assert_eq!(
             judge(&sized, &files, 4).unwrap().outcome,
             Some(ImportOutcome::Refused)

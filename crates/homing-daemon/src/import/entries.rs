@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) size: Option<u64>,
     pub(super) etag: Option<String>,
     pub(super) last_modified: Option<String>,
+    /// When its file was written, as recorded.
+    pub(super) written: Option<Timestamp>,
     /// Where its bytes may be.
     pub(super) places: Vec<String>,
 }
@@ -174,6 +176,7 @@ fn of_url(entry: CacheEntry, lists: &Lists) -> Result<(Batch, Entry), String> {
         size: entry.size,
         etag: Some(entry.etag),
         last_modified: entry.last_modified,
+        written: entry.written,
     };
     Ok((home, entry))
 }
@@ -199,6 +202,7 @@ fn of_path(entry: CacheEntry, lists: &Lists) -> Result<(Batch, Entry), String> {
         size: entry.size,
         etag: Some(entry.etag),
         last_modified: entry.last_modified,
+        written: entry.written,
         places: vec![entry.name],
     };
     Ok((home(known, false), entry))
@@ -210,10 +214,11 @@ fn of_source(source: AgentSyncSource, place: Place, lists: &Lists) -> Batch {
         id: id(&format!("{}\0{}", source.id, file.path)),
         name: shown(&file.path),
         place: place.below(&file.path),
-        hash: file.hash,
+        hash: Some(file.hash),
         size: file.size,
         etag: file.etag,
         last_modified: None,
+        written: None,
         places: file
             .local_path
             .filter(|path| path.starts_with('/'))

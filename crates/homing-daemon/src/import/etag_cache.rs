@@ -1,5 +1,6 @@
 //! `.etag-cache.json` and `.etag_cache.json`: what was downloaded from where, or to where.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 /// What such a file says of one download.
@@ -11,6 +12,8 @@ pub(super) struct CacheEntry {
     pub(super) etag: String,
     /// `Last-Modified`, if it is what the server said.
     pub(super) last_modified: Option<String>,
+    /// When it was written, if `last_modified` is that.
+    pub(super) written: Option<Timestamp>,
     /// Bytes.
     pub(super) size: Option<u64>,
 }
@@ -59,6 +62,8 @@ fn entry(name: &str, value: &Value) -> Result<CacheEntry, String> {
         etag: etag.to_owned(),
         // Its writer mostly notes when it wrote, in a form of its own, which no server would understand.
         last_modified: date.filter(|date| is_http_date(date)).map(str::to_owned),
+        // With its offset: nobody knows which clock another one was read from.
+        written: date.and_then(|date| date.trim().parse().ok()),
         size: more.get("file_size").and_then(Value::as_u64),
     })
 }
@@ -117,6 +122,11 @@ mod tests {
             (of("a.md").size, &of("a.md").last_modified),
             (Some(62), &None)
         );
+        assert_eq!(
+            of("a.md").written,
+            "2026-11-20T19:21:10.124656Z".parse().ok()
+        );
+        assert_eq!(of("b.md").written, None);
         assert!(of("b.md").last_modified.is_some());
         assert_eq!(of("SKILL.md").etag, "\"c\"");
     }

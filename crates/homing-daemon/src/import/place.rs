@@ -41,6 +41,10 @@ impl Place {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("it has a user or a password in it");
         }
+        // Taken literally it would name another file, or none.
+        if goes_up(text) {
+            return Err("its path has `..` in it");
+        }
         if url.query().is_some() || url.fragment().is_some() {
             return Err("it has a query, which no source can have");
         }
@@ -82,10 +86,8 @@ impl Place {
         let Origin::Http(server) = &self.origin else {
             return None;
         };
-        Url::parse(server)
-            .ok()?
-            .join(&format!("/{}", self.path))
-            .ok()
+        let server = Url::parse(server).ok()?;
+        Some(homing_side_http::below(&server, &self.path))
     }
 }
 
@@ -109,6 +111,16 @@ fn in_repository(parts: &[String], at: usize) -> Option<Place> {
         },
         path: rest.join("/"),
     })
+}
+
+/// Tells whether a part of a URL's path is `..`, however it is written.
+fn goes_up(url: &str) -> bool {
+    let plain = url
+        .to_ascii_lowercase()
+        .replace("%2e", ".")
+        .replace("%2f", "/");
+    let path = plain.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).any(|part| part == "..")
 }
 
 /// Decodes `%41` and its like.
@@ -189,6 +201,10 @@ mod tests {
             file.url().unwrap().as_str(),
             "https://example.org/x/a%20b.md"
         );
+        let name = "https://example.org/x/c%23%3F100%25.md";
+        let file = Place::parse(name).unwrap();
+        assert_eq!(file.path, "x/c#?100%.md");
+        assert_eq!(file.url().unwrap().as_str(), name);
     }
 
     #[test]
@@ -206,5 +222,14 @@ mod tests {
             let why = Place::parse(url).unwrap_err();
             assert!(!why.contains("s3cret"), "{url}");
         }
+        for url in [
+            "https://raw.githubusercontent.com/own/rep/main/agents/..",
+            "https://raw.githubusercontent.com/own/rep/main/../../x/a.md",
+            "https://example.org/x/%2E%2e%2Fa.md",
+            "https://example.org/x\\..\\a.md",
+        ] {
+            assert_eq!(Place::parse(url), Err("its path has `..` in it"), "{url}");
+        }
+        assert!(Place::parse("https://example.org/a..b/c.md").is_ok());
     }
 }

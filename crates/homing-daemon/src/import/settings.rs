@@ -1,5 +1,6 @@
 //! What a source's section says that is, or is to be, taken over.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use homing_api::ImportedSettings;
@@ -20,7 +21,7 @@ pub(super) fn of(
     source: &SourceConfig,
 ) -> Option<(Place, ImportedSettings, Option<BTreeSet<String>>)> {
     let (place, kind, reference, files) = match &source.kind {
-        SourceKind::Dir { .. } => return None,
+        SourceKind::Dir { .. } | SourceKind::Git { .. } => return None,
         SourceKind::Http { url, listing, .. } => {
             let place = Place::parse(url.as_str()).ok();
             let files = match listing {
@@ -32,7 +33,8 @@ pub(super) fn of(
             let place = place.filter(|place| matches!(place.origin, Origin::Http(_)));
             (place?, "http", None, files)
         }
-        SourceKind::Github { url, reference, .. } => {
+        SourceKind::Github { url, .. } => {
+            let reference = source.kind.followed().map(str::to_owned);
             let mut place = Place::parse(url.as_str()).ok()?;
             let Origin::Github {
                 reference: followed,
@@ -41,8 +43,8 @@ pub(super) fn of(
             else {
                 return None;
             };
-            followed.clone_from(reference);
-            (place, "github", reference.clone(), None)
+            followed.clone_from(&reference);
+            (place, "github", reference, None)
         }
     };
     let path = source.path.as_ref().map(ToString::to_string);
@@ -179,19 +181,10 @@ pub(super) fn name(settings: &ImportedSettings, taken: &BTreeSet<String>) -> Str
 pub(super) fn key(base: &Place, place: &Place) -> Result<ItemKey, String> {
     let below = super::configured::below(&base.path, &place.path)
         .ok_or("it does not lie below its source")?;
-    let key = ItemKey::new(below).map_err(|error| error.to_string())?;
-    let is_git = |part: &str| part.eq_ignore_ascii_case(".git");
-    if below.contains('\\') {
-        return Err("the name has a backslash, which separates directories elsewhere".to_owned());
+    if below.is_empty() {
+        return Err("it names the source's directory and no file in it".to_owned());
     }
-    if below.split('/').any(is_git) {
-        return Err("a part of the path is `.git`, Git's own directory".to_owned());
-    }
-    let is_listed = matches!(base.origin, Origin::Http(_));
-    if is_listed && below.contains(['?', '#', '%']) {
-        return Err("its name cannot be listed in `files`".to_owned());
-    }
-    Ok(key)
+    homing_remote::key_of(below.as_bytes()).map_err(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -234,10 +227,16 @@ mod tests {
             ".git/config",
             "x/.GIT/hooks/y",
             "a\\b.md",
+            "C:/evil.md",
+            ".git /config",
             "",
         ] {
             assert!(key(&base, &base.below(path)).is_err(), "{path:?}");
         }
         assert!(key(&base, &base.below("sub/a.md")).is_ok());
+        let server = Place::parse("https://example.org/x").unwrap();
+        for name in ["100%.md", "why?.md", "c#.md"] {
+            assert!(key(&server, &server.below(name)).is_ok(), "{name}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
 use futures_util::StreamExt;
@@ -144,7 +144,9 @@ fn examine(directory: TempDir) -> Result<Upload, Box<Problem>> {
                     return Err(bad(&format!("it has too many files for `{id}`")));
                 }
                 let place = upload.directory.path().join(at.to_string());
+                let modified = entry.header().mtime().unwrap_or(0);
                 copy(&mut entry, &place, MOST_FILE_BYTES, &name)?;
+                keep_time(&place, modified).map_err(|error| storage(&error))?;
                 files.push(place);
             }
         }
@@ -206,6 +208,15 @@ fn copy(entry: &mut impl Read, to: &Path, most: u64, name: &str) -> Result<(), B
         return Err(too_large(name, most));
     }
     Ok(())
+}
+
+/// Gives a copy the time of what was sent. Where none was told it stays as new as it is, and counts as changed.
+fn keep_time(copy: &Path, seconds: u64) -> io::Result<()> {
+    let told = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    match told.filter(|_| seconds > 0) {
+        Some(time) => File::options().write(true).open(copy)?.set_modified(time),
+        None => Ok(()),
+    }
 }
 
 fn too_large(name: &str, most: u64) -> Box<Problem> {

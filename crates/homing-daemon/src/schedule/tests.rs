@@ -36,11 +36,17 @@ impl World {
             .collect();
         let specs = Specs {
             sources,
+            left_out: BTreeMap::new(),
             targets: BTreeMap::new(),
             settings: Settings::default(),
         };
         let engine = Engine::start(specs, store.clone()).await.unwrap();
-        let pump = Pump::new(engine.clone(), store, Tasks::default(), Tempo::Fast, now);
+        let repositories = Repositories {
+            mirrors: homing_side_git::Mirrors::new(home.path().join("mirrors")),
+            environment: Vec::new(),
+        };
+        let tasks = Tasks::default();
+        let pump = Pump::new(engine.clone(), store, tasks, Tempo::Fast, repositories, now);
         Self { home, engine, pump }
     }
 

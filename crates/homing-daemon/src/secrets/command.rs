@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use homing_config::Env;
-use homing_engine::child::{self, End, Errand};
+use homing_process::{End, Errand};
 
 use super::{MAX_BYTES, SecretError};
 
@@ -26,7 +26,7 @@ async fn run(words: &[String], env: &Env, limit: Duration) -> Result<Vec<u8>, Se
         input: Vec::new(),
         timeout: limit,
     };
-    let answer = child::ask(errand, MAX_BYTES).await;
+    let answer = homing_process::ask(errand, MAX_BYTES).await;
     let answer = answer.map_err(|source| SecretError::NotStarted {
         program: program(),
         source,

@@ -29,6 +29,7 @@ fn old_run() -> RunRow {
         phases: Vec::new(),
         plan_digest: None,
         problems: Vec::new(),
+        revision: None,
         boot_id: "b".to_owned(),
     }
 }
@@ -44,6 +45,7 @@ async fn engine_over(home: &tempfile::TempDir) -> (Engine, Store) {
         .unwrap();
     let specs = Specs {
         sources: BTreeMap::new(),
+        left_out: BTreeMap::new(),
         targets: BTreeMap::new(),
         settings: Settings {
             keep_history: MONTH,
@@ -51,6 +53,14 @@ async fn engine_over(home: &tempfile::TempDir) -> (Engine, Store) {
         },
     };
     (Engine::start(specs, store.clone()).await.unwrap(), store)
+}
+
+fn repositories(home: &tempfile::TempDir) -> Repositories {
+    let path = std::env::var_os("PATH").expect("there is a PATH");
+    Repositories {
+        mirrors: homing_side_git::Mirrors::new(home.path().join("mirrors")),
+        environment: vec![("PATH".into(), path), ("HOME".into(), home.path().into())],
+    }
 }
 
 /// Returns a time of day in the zone of this system.
@@ -68,7 +78,7 @@ async fn the_store_is_swept_when_it_is_time_and_not_before() {
     let home = tempfile::tempdir().unwrap();
     let (engine, store) = engine_over(&home).await;
     let start = at(10);
-    let upkeep = Upkeep::new(start);
+    let upkeep = Upkeep::new(start, repositories(&home));
     assert!(upkeep.due(&engine, &store, start).is_none());
     let first = later(start, FIRST_SWEEP_AFTER);
     upkeep.due(&engine, &store, first).unwrap().await;
@@ -99,14 +109,30 @@ async fn a_database_with_much_free_room_is_written_anew_at_night_only() {
         .unwrap();
     let before = store.size().await.unwrap();
     assert!(before.wants_vacuum(), "{before:?}");
-    let day = Upkeep::new(at(10));
+    let day = Upkeep::new(at(10), repositories(&home));
     day.due(&engine, &store, at(11)).unwrap().await;
     assert_eq!(store.size().await.unwrap().database, before.database);
-    let night = Upkeep::new(at(1));
+    let night = Upkeep::new(at(1), repositories(&home));
     night.due(&engine, &store, at(3)).unwrap().await;
     let after = store.size().await.unwrap();
     assert!(after.database < before.database / 2, "{after:?}");
     assert!(!after.wants_vacuum());
+}
+
+#[tokio::test]
+async fn a_mirror_of_no_source_goes_at_night_only() {
+    let home = tempfile::tempdir().unwrap();
+    let (engine, store) = engine_over(&home).await;
+    let mirror = home
+        .path()
+        .join("mirrors/0123456789abcdef0123456789abcdef.git");
+    std::fs::create_dir_all(mirror.join("refs")).unwrap();
+    let day = Upkeep::new(at(10), repositories(&home));
+    day.due(&engine, &store, at(11)).unwrap().await;
+    assert!(mirror.exists());
+    let night = Upkeep::new(at(1), repositories(&home));
+    night.due(&engine, &store, at(3)).unwrap().await;
+    assert!(!mirror.exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use homing_core::{ItemKey, SourceId, Version};
 use homing_items::{Finding, Kind, Precedence, Skills};
 use homing_store::{Facts, HoldRow};
 
+use super::place::Placed;
 use super::{Entry, Rank, SourceHead};
 use crate::examine;
 use crate::past::Past;
@@ -54,6 +55,15 @@ impl Unit {
 }
 
 impl Unit {
+    /// Returns what decides the places of its files; `name` is its [`Unit::whole_name`].
+    pub(super) fn placed<'u>(&'u self, name: &'u str) -> Placed<'u> {
+        Placed {
+            kind: self.kind,
+            skill: self.directory.as_deref(),
+            name,
+        }
+    }
+
     /// Returns what the directory of a skill is called that is the whole source: its name, if that can be one.
     pub(super) fn whole_name(&self) -> String {
         let fits = |name: &&String| !name.contains('/') && ItemKey::new(name).is_ok();

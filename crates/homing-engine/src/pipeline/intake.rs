@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use homing_core::{BoxFuture, Contents, Gate, Intake, SideError};
+use homing_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::runs::Run;
+use crate::runs::{self, Run};
 use crate::shared::{Shared, locked};
 
 /// Whoever waits for a turn says that often that it has not stopped.
@@ -17,6 +18,8 @@ pub(crate) struct Turn {
     permits: Arc<Semaphore>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     run: Arc<Run>,
+    store: Store,
+    boot_id: String,
 }
 
 impl Turn {
@@ -26,6 +29,8 @@ impl Turn {
             permits: Arc::clone(&shared.permits),
             permit: Mutex::default(),
             run: Arc::clone(run),
+            store: shared.store.clone(),
+            boot_id: shared.boot_id.clone(),
         })
     }
 
@@ -56,6 +61,7 @@ impl Gate for Turn {
                     Err(_elapsed) => self.run.progress.advance(0),
                 }
             };
+            runs::note_begun(&self.store, &self.boot_id, &self.run);
             // Only a closed semaphore gives none, and this one is never closed.
             *locked(&self.permit) = permit.ok();
             self.run.enter("transfer", Some((items, bytes)));

@@ -53,8 +53,8 @@ struct Intent {
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
     pub(crate) items: Vec<ItemReport>,
-    /// Paths that were not as planned: plan again.
-    pub(crate) changed: Vec<ItemKey>,
+    /// What was not as planned: plan again.
+    pub(crate) changed: Vec<PathChange>,
     /// The first failure of this machine's disk; or that nothing could be done for want of permission.
     pub(crate) failure: Option<EngineError>,
 }
@@ -80,7 +80,8 @@ pub(crate) async fn carry_out(
         holds: std::mem::take(&mut rows.holds),
         undone: rows.undone.map(|undone| (undone, leader.id)),
     };
-    let journal = plan_rows(shared, target, &assignments, &operations, intent).await?;
+    let (assignments, operations, journal) =
+        plan_rows(shared, target, assignments, operations, intent).await?;
     let outcomes = if operations.is_empty() {
         Vec::new()
     } else {
@@ -94,23 +95,27 @@ pub(crate) async fn carry_out(
     if !journal.is_empty() {
         crate::kill_point!("run::applied");
     }
-    let mut carried = Carried::default();
+    let mut carried = Carried {
+        items: Vec::with_capacity(assignments.len()),
+        ..Carried::default()
+    };
+    rows.puts.reserve_exact(assignments.len());
     let mut forbidden = None;
-    let mut states = Vec::new();
+    let mut states = Vec::with_capacity(assignments.len());
     let mut changed = BTreeSet::new();
-    for ((assignment, id), outcome) in assignments.iter().zip(journal).zip(outcomes) {
+    for ((assignment, id), outcome) in assignments.into_iter().zip(journal).zip(outcomes) {
         let change = &assignment.change;
+        let is_changed = matches!(outcome, Outcome::Changed);
         let (state, reason) = match outcome {
             Outcome::Done(item) => {
-                done(assignment, item, &mut rows);
+                done(&assignment, item, &mut rows);
                 (JournalState::Durable, None)
             }
             Outcome::Placed(item) => {
-                done(assignment, item, &mut rows);
+                done(&assignment, item, &mut rows);
                 (JournalState::Placed, None)
             }
             Outcome::Changed => {
-                carried.changed.push(change.path.clone());
                 let owner = (change.source.clone(), change.key.clone());
                 rows.ended_holds.extend(held.get(&owner).cloned());
                 (
@@ -132,7 +137,14 @@ pub(crate) async fn carry_out(
                 (JournalState::Failed, Some(reason))
             }
         };
-        if state != JournalState::Failed || !carried.changed.contains(&change.path) {
+        // A rename and what is written after it are of one path.
+        let is_again = || {
+            carried
+                .changed
+                .iter()
+                .any(|known| known.path == change.path)
+        };
+        if state != JournalState::Failed || !(is_changed || is_again()) {
             carried
                 .items
                 .push(report(target, change, state, reason.clone()));
@@ -141,6 +153,9 @@ pub(crate) async fn carry_out(
             changed.insert(assignment.run.id);
         }
         states.push((id, state, reason));
+        if is_changed {
+            carried.changed.push(assignment.change);
+        }
     }
     let tried = !states.is_empty();
     if carried.failure.is_none() && all_failed(&states) {
@@ -187,41 +202,28 @@ fn operation(assignment: &Assignment) -> Operation {
     }
 }
 
+/// What is to be done and how, with the numbers of its rows in the journal.
+type Journalled = (Vec<Assignment>, Vec<Operation>, Vec<i64>);
+
 /// Writes the intent and the runs that it belongs to in one transaction.
 async fn plan_rows(
     shared: &Shared,
     target: &TargetId,
-    assignments: &[Assignment],
-    operations: &[Operation],
+    assignments: Vec<Assignment>,
+    operations: Vec<Operation>,
     intent: Intent,
-) -> Result<Vec<i64>, EngineError> {
+) -> Result<Journalled, EngineError> {
     if assignments.is_empty() {
-        return Ok(Vec::new());
+        return Ok((assignments, operations, Vec::new()));
     }
     let mut begun = BTreeMap::new();
-    let mut rows = Vec::with_capacity(assignments.len());
-    for (Assignment { run, change, .. }, operation) in assignments.iter().zip(operations) {
+    for Assignment { run, .. } in &assignments {
         begun
             .entry(run.id)
             .or_insert_with(|| runs::row(&run.report(), None, &shared.boot_id));
-        rows.push(JournalRow {
-            id: 0,
-            run: run.id,
-            hop: Hop::Publish,
-            source: change.source.clone(),
-            target: Some(target.clone()),
-            key: change.key.clone(),
-            path: change.path.clone(),
-            before: change.before,
-            after: change.after,
-            base_before: change.base_before,
-            base_after: change.base_after,
-            temporary: Some(operation.temporary.clone()),
-            state: JournalState::Planned,
-            reason: None,
-        });
     }
-    let ids = shared
+    let target = target.clone();
+    let journalled = shared
         .store
         .write(move |writer| {
             for run in begun.values() {
@@ -233,10 +235,39 @@ async fn plan_rows(
             if let Some((undone, by)) = intent.undone {
                 writer.mark_undone(undone, by)?;
             }
-            writer.put_journal(&rows)
+            // One row at a time: of many files, all of them would weigh more than the plan.
+            let rows = assignments.iter().zip(&operations);
+            let ids = writer.put_journal(
+                rows.map(|(assignment, operation)| planned(&target, assignment, operation)),
+            )?;
+            Ok((assignments, operations, ids))
         })
         .await?;
-    Ok(ids)
+    Ok(journalled)
+}
+
+/// Returns the journal's row of what is under way from now on.
+fn planned(
+    target: &TargetId,
+    Assignment { run, change, .. }: &Assignment,
+    operation: &Operation,
+) -> JournalRow {
+    JournalRow {
+        id: 0,
+        run: run.id,
+        hop: Hop::Publish,
+        source: change.source.clone(),
+        target: Some(target.clone()),
+        key: change.key.clone(),
+        path: change.path.clone(),
+        before: change.before,
+        after: change.after,
+        base_before: change.base_before,
+        base_after: change.base_after,
+        temporary: Some(operation.temporary.clone()),
+        state: JournalState::Planned,
+        reason: None,
+    }
 }
 
 fn done(Assignment { step, change, .. }: &Assignment, item: Option<Item>, rows: &mut Rows) {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use homing_core::{ItemKey, Manifest, Revision, RunId, SourceId};
+use homing_core::{ItemKey, Manifest, Problem, Revision, RunId, SourceId};
 use homing_store::{
-    ConflictRow, ConflictScope, Hop, JournalRow, JournalState, RunRow, SourceRow, SourceUpdate,
-    StoreError, StoredRoot, Writer,
+    ConflictRow, ConflictScope, HeadRow, Hop, JournalRow, JournalState, RunRow, SourceRow,
+    SourceUpdate, StoreError, StoredRoot, Writer,
 };
 
 use crate::error::EngineError;
@@ -134,6 +134,7 @@ impl Ended {
         let journal = unjournalled(report.id, self.items);
         let update = SourceUpdate {
             revision: None,
+            about: None,
             selection: None,
             last_sync_time: schedule.last_attempt,
             last_success_time: schedule.last_success,
@@ -148,7 +149,9 @@ impl Ended {
         shared
             .store
             .write(move |writer| {
-                writer.finish_run(&row)?;
+                // What it was at, as the head that was recorded says.
+                let revision = writer.source(&id)?.and_then(|source| source.revision);
+                writer.finish_run(&RunRow { revision, ..row })?;
                 writer.put_journal(&journal)?;
                 writer.update_source(&id, update)
             })
@@ -233,6 +236,11 @@ pub(crate) fn push_waits_key(source: &SourceId) -> String {
     format!("push_waits:{source}")
 }
 
+/// The metadata key that has what was wrong with an origin when it was what its revision says.
+pub(crate) fn problems_key(source: &SourceId) -> String {
+    format!("problems:{source}")
+}
+
 /// Returns all open conflicts of a pull, when they are others than the stored ones.
 ///
 /// One that the run's filter left out stays open: nobody looked.
@@ -272,11 +280,16 @@ pub(crate) struct Follows {
     /// The revision, and the one that the store has. `None`: the head is not what the origin was at any one moment.
     pub(crate) revision: Option<Revision>,
     pub(crate) stored: Option<Revision>,
+    /// What is wrong with the origin as it is at that revision, when it is news.
+    pub(crate) problems: Option<Vec<Problem>>,
 }
 
 impl Follows {
     fn is_no_news(&self) -> bool {
-        self.selection.is_none() && self.root.is_none() && self.revision == self.stored
+        self.selection.is_none()
+            && self.root.is_none()
+            && self.revision == self.stored
+            && self.problems.is_none()
     }
 
     fn update(self) -> SourceUpdate {
@@ -286,6 +299,9 @@ impl Follows {
             selection: self.selection,
             root: self.root,
             etag: revision.as_ref().map(validator),
+            about: revision
+                .as_ref()
+                .and_then(|known| known.as_ref()?.about.clone()),
             revision: revision.map(|known| known.map(|known| known.name)),
             ..SourceUpdate::default()
         }
@@ -297,12 +313,14 @@ pub(crate) fn stored_revision(row: &SourceRow) -> Option<Revision> {
     Some(Revision {
         name: row.revision.clone()?,
         validator: row.etag.clone(),
+        about: row.about.clone(),
     })
 }
 
 /// What a pull made of the head.
-pub(crate) struct Head<'a> {
-    pub(crate) plan: &'a PullPlan,
+pub(crate) struct Head {
+    pub(crate) puts: Vec<HeadRow>,
+    pub(crate) deletes: Vec<ItemKey>,
     /// All open conflicts, when they are others than the stored ones.
     pub(crate) conflicts: Option<Vec<ConflictRow>>,
     /// Unpushed edits wait for a person from now on.
@@ -315,7 +333,7 @@ pub(crate) struct Head<'a> {
     pub(crate) examined: bool,
 }
 
-impl Head<'_> {
+impl Head {
     /// Writes rows, conflicts and selection in one transaction; nothing when nothing is news.
     pub(crate) async fn record(
         self,
@@ -324,20 +342,19 @@ impl Head<'_> {
         run: &Run,
     ) -> Result<(), EngineError> {
         let Head {
-            plan,
+            puts,
+            deletes,
             conflicts,
             push_waits,
             follows,
             journal_items,
             examined,
         } = self;
-        let rows = !plan.puts.is_empty() || !plan.deletes.is_empty();
+        let rows = !puts.is_empty() || !deletes.is_empty();
         if !rows && conflicts.is_none() && !push_waits && follows.is_no_news() && !examined {
             return Ok(());
         }
-        let (puts, deletes) = (plan.puts.clone(), plan.deletes.clone());
-        let begun = (journal_items && !plan.items.is_empty())
-            .then(|| runs::row(&run.report(), None, &shared.boot_id));
+        let begun = journal_items.then(|| runs::row(&run.report(), None, &shared.boot_id));
         let source = source.clone();
         shared
             .store
@@ -352,6 +369,10 @@ impl Head<'_> {
                 }
                 if examined {
                     writer.set_metadata(&examine::rules_key(&source), &examine::rules())?;
+                }
+                if let Some(problems) = &follows.problems {
+                    let text = history::stored_problems(problems);
+                    writer.set_metadata(&problems_key(&source), &text)?;
                 }
                 if !follows.is_no_news() {
                     writer.update_source(&source, follows.update())?;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{
-    Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, RootIdentity, Scope, Side,
-    SideError, Version,
+    Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, RootIdentity, Scope,
+    Side, SideError, Version,
 };
 use homing_store::{HeadRow, LedgerRow, SourceRow, Store, StoredRoot};
 
 use crate::error::EngineError;
-use crate::pipeline::record::stored_revision;
+use crate::history;
+use crate::pipeline::record::{problems_key, stored_revision};
 use crate::runs::Run;
 use crate::spec::{Deletions, Settings, SourceSpec, TargetSpec};
 use crate::watch::watched;
@@ -90,9 +91,10 @@ pub(crate) async fn origin(
     };
     let listing = watched(run, settings, spec.origin.list(request)).await??;
     let listed = match listing {
-        Listing::Unchanged if since.is_some() => Listed {
+        Listing::Unchanged(problems) if since.is_some() => Listed {
             manifest: Manifest {
                 items: head.values().filter_map(of_base).collect(),
+                problems: both(problems, known_problems(store, row).await?),
                 ..Manifest::default()
             },
             revision: since,
@@ -110,6 +112,26 @@ pub(crate) async fn origin(
         return Err(EngineError::RootEmpty(place));
     }
     Ok(listed)
+}
+
+/// Returns what was wrong with an origin when it was what its stored revision says.
+async fn known_problems(
+    store: &Store,
+    row: Option<&SourceRow>,
+) -> Result<Vec<Problem>, EngineError> {
+    let Some(key) = row.map(|row| problems_key(&row.id)) else {
+        return Ok(Vec::new());
+    };
+    let stored = store.read(move |reader| reader.metadata(&key)).await?;
+    Ok(history::problems(stored))
+}
+
+/// Returns what an origin tells now with what it told before, each once.
+fn both(mut told: Vec<Problem>, before: Vec<Problem>) -> Vec<Problem> {
+    told.extend(before);
+    told.sort();
+    told.dedup();
+    told
 }
 
 /// Returns the item that head and origin last agreed on.

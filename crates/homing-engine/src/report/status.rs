@@ -56,6 +56,8 @@ pub struct SourceStatus {
     pub conditions: Vec<Condition>,
     /// The origin's revision, where it has one.
     pub revision: Option<String>,
+    /// What that revision says of itself.
+    pub about: Option<homing_core::About>,
     /// Items in its head.
     pub files: u64,
     /// The last attempt.
@@ -115,6 +117,8 @@ pub struct OfflineSource {
     pub last_success: Option<Timestamp>,
     /// What could not be reached.
     pub reason: String,
+    /// It is tried again without anybody asking.
+    pub comes_again: bool,
 }
 
 /// The whole engine at a glance.

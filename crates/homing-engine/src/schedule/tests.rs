@@ -101,6 +101,51 @@ fn what_the_far_side_asks_for_is_waited_for_up_to_a_day() {
 }
 
 #[test]
+fn a_limit_is_waited_for_however_often_something_failed_before() {
+    let spec = every(MINUTE * 60);
+    let mut schedule = synced(&spec, now());
+    for _ in 0..8 {
+        failed(&mut schedule, &spec, transient(None), now());
+    }
+    let limited = SideError::RateLimited {
+        message: "later".to_owned(),
+        wait: MINUTE * 2,
+    };
+    failed(&mut schedule, &spec, limited, now());
+    assert_eq!(schedule.next_due, Some(moved(now(), 120)));
+}
+
+#[test]
+fn what_broke_off_in_the_middle_comes_again_soon_and_then_less_often() {
+    let partly = |schedule: &mut Schedule, spec: &SourceSpec, error: SideError| {
+        let error = EngineError::Side(error);
+        let partial = (RunStatus::Partial, false);
+        schedule.ended(&id(), spec, now(), partial, Some(&error), now());
+        schedule
+            .next_due
+            .map(|due| due.duration_since(now()).as_secs())
+    };
+    let spec = every(MINUTE * 60);
+    let mut schedule = synced(&spec, now());
+    for wait in [30, 60, 120] {
+        let due = partly(&mut schedule, &spec, transient(None));
+        assert_eq!(due, Some(wait));
+    }
+    let asked = transient(Some(MINUTE * 90));
+    assert_eq!(partly(&mut schedule, &spec, asked), Some(90 * 60));
+    // Who has a turn sooner has it then, and who has none is asked for by hand.
+    let often = every(Duration::from_secs(5));
+    let mut schedule = synced(&often, now());
+    assert!(partly(&mut schedule, &often, transient(None)) < Some(6));
+    let by_hand = crate::testing::spec();
+    let mut schedule = synced(&by_hand, now());
+    assert_eq!(partly(&mut schedule, &by_hand, transient(None)), None);
+    let (status, now) = ((RunStatus::Success, true), now());
+    schedule.ended(&id(), &by_hand, now, status, None, now);
+    assert_eq!(schedule.failures, 0);
+}
+
+#[test]
 fn what_a_person_must_mend_waits_for_one() {
     let spec = every(MINUTE);
     let mut schedule = synced(&spec, now());
@@ -222,6 +267,7 @@ fn row(spec: &SourceSpec, synced_at: Timestamp) -> SourceRow {
         kind: "dir".to_owned(),
         url: String::new(),
         revision: None,
+        about: None,
         selection: None,
         last_sync_time: schedule.last_attempt,
         last_success_time: schedule.last_success,

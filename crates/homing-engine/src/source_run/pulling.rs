@@ -17,6 +17,8 @@ use crate::pipeline::plan::guard;
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::{heal, intake, record, survey, transfer};
 use crate::report::{ItemAction, Verb};
+use crate::runs;
+use crate::spec::PushMode;
 
 /// What the survey found, and how it relates to what the source was before.
 struct Surveyed<'a> {
@@ -92,7 +94,7 @@ impl SourceRun<'_> {
             })
             .filter(|root| state.row.as_ref().and_then(|row| row.root.as_ref()) != Some(root));
         if self.request.verb == Verb::Push {
-            self.ended.listing = Some(listing);
+            self.keep_for_push(listing);
             return Ok(());
         }
         // Only of what was had whole can it be said later that nothing changed since.
@@ -106,8 +108,15 @@ impl SourceRun<'_> {
             revision,
         };
         self.take_over(&state, origin).await?;
-        self.ended.listing = Some(listing);
+        self.keep_for_push(listing);
         Ok(())
+    }
+
+    /// Keeps a listing where a push may need it; it weighs as much as the head.
+    fn keep_for_push(&mut self, listing: Manifest) {
+        if self.spec.push != PushMode::Never {
+            self.ended.listing = Some(listing);
+        }
     }
 
     /// Plans, fetches and records what the head takes from the origin.
@@ -148,10 +157,15 @@ impl SourceRun<'_> {
                 message,
             }]);
         }
-        let decisions = pull::decide(&input);
+        let mut decisions = pull::decide(&input);
+        let steps = std::mem::take(&mut decisions.steps);
         let is_write = |step: &&Step| step.after.is_some();
-        self.ended.planned = decisions.steps.iter().filter(is_write).count() as u64;
-        self.guard_head(&decisions.steps, state)?;
+        self.ended.planned = steps.iter().filter(is_write).count() as u64;
+        self.guard_head(&steps, state)?;
+        if !steps.is_empty() {
+            runs::note_begun(&self.shared.store, &self.shared.boot_id, self.run);
+        }
+        drop(steps);
         self.run.phase("plan", since);
         crate::kill_point!("run::planned");
         let since = Instant::now();
@@ -161,7 +175,7 @@ impl SourceRun<'_> {
         };
         let settings = &self.shared.specs.settings;
         let origin = self.spec.origin.as_ref();
-        let requests = decisions.fetches.clone();
+        let requests = std::mem::take(&mut decisions.fetches);
         let requests = heal::with_lost(&self.shared.store, requests, listing).await?;
         let way = Arc::clone(&contents) as Arc<dyn Contents>;
         let store = (&self.shared.store, way);
@@ -176,6 +190,8 @@ impl SourceRun<'_> {
             Ok::<_, EngineError>(plan)
         })?;
         drop(permit);
+        // Of many items, these are as large as the rows that are written now.
+        drop((decisions, contents, fetched));
         self.run.phase("transfer", since);
         crate::kill_point!("run::transferred");
         self.run.check_cancelled()?;
@@ -184,18 +200,22 @@ impl SourceRun<'_> {
         self.run.problems(plan.problems.clone());
         let push_waits = selection_changed && !plan.modified.is_empty();
         self.ended.modified.clone_from(&plan.modified);
-        let selection = (selection_changed || state.never_selected()) && filter.is_all();
-        let selection = selection.then(|| self.spec.selection.clone());
+        let is_news = state.selection() != Some(self.spec.selection.as_str());
+        let selection = (is_news && filter.is_all()).then(|| self.spec.selection.clone());
         let is_agreed = filter.is_all()
             && plan.conflicts.is_empty()
             && !plan
                 .items
                 .iter()
                 .any(|item| item.action == ItemAction::Failed);
+        let revision = revision.filter(|_| is_agreed);
+        // Whoever says later that nothing changed does not say again what is wrong.
+        let problems = revision.is_some() && listing.problems != state.problems;
         let follows = record::Follows {
             selection,
             root,
-            revision: revision.filter(|_| is_agreed),
+            revision,
+            problems: problems.then(|| listing.problems.clone()),
             stored: state.row.as_ref().and_then(record::stored_revision),
         };
         let is_examined = state.unexamined && !(plan.puts.is_empty() && state.head.is_empty());
@@ -217,11 +237,12 @@ impl SourceRun<'_> {
         let no_target = self.targets.is_empty();
         let conflicts = record::open_conflicts(self.shared, self.id, &plan, filter).await?;
         let head = record::Head {
-            plan: &plan,
+            puts: plan.puts,
+            deletes: plan.deletes,
             conflicts,
             push_waits,
             follows,
-            journal_items: no_target,
+            journal_items: no_target && !plan.items.is_empty(),
             examined: is_examined,
         };
         head.record(self.shared, self.id, self.run).await?;

@@ -24,7 +24,7 @@ fn of_sides() -> Vec<(SideError, &'static str, &'static str)> {
                 source: Some(io()),
             },
             "transient",
-            "again by itself",
+            "try it again",
         ),
         (
             SideError::Auth {
@@ -48,7 +48,7 @@ fn of_sides() -> Vec<(SideError, &'static str, &'static str)> {
                 wait: Duration::from_secs(3),
             },
             "rate-limited",
-            "again by itself",
+            "try it again",
         ),
         (
             SideError::Conflict { message: message() },

@@ -189,7 +189,12 @@ async fn a_users_own_edit_stays_where_it_was_made() {
             "it was pushed"
         );
         assert_eq!(world.read("there/agents/a.md").as_deref(), Some(GOOD));
-        assert_eq!(told(&run).len(), 2);
+        let told = told(&run);
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(
+            told[0].contains("your own edit, stays in target `here`; the last version without it stays in target `there`"),
+            "{told:#?}"
+        );
     }
     assert!(conditions(&mut world).await[0].contains("which may be your own edit"));
 }
@@ -205,6 +210,83 @@ async fn another_source_has_the_place_of_what_was_never_published() {
     world.sync("up").await;
     world.sync("other").await;
     assert_eq!(world.read("here/agents/a.md").as_deref(), Some(GOOD));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_told_once_by_the_run_of_its_own_source() {
+    let mut world = world(|_| {});
+    world.source("other", |_| {});
+    world.target("there", &["up", "other"], |_| {});
+    world.target("skills", &["up"], |spec| {
+        spec.layout = homing_engine::Layout::Skills;
+    });
+    world.write("up/agents/a.md", BAD);
+    world.write("other/x.md", "x");
+    let run = world.sync("up").await;
+    let expected = "`agents/a.md:5:4` of source `up`: unicode-tags: 4 invisible tags spell `evil`; the agent is not \
+                    published in targets `here`, `there`";
+    assert_eq!(told(&run), [expected]);
+    assert_eq!(told(&world.sync("other").await), [""; 0]);
+    let conditions = conditions(&mut world).await;
+    assert_eq!(
+        conditions.len(),
+        2,
+        "no skill is kept back: {conditions:#?}"
+    );
+    let diff = world
+        .engine()
+        .await
+        .diff(&source("up"), Verb::Sync)
+        .await
+        .unwrap();
+    let found = diff.problems.iter();
+    let found = found.filter(|one| one.kind == ProblemKind::Finding);
+    assert_eq!(found.count(), 1, "{diff:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_names_the_finding_what_stays_and_the_way_out() {
+    let mut world = world(|_| {});
+    world.write("up/agents/a.md", GOOD);
+    world.sync_well("up").await;
+    world.write("up/agents/a.md", BAD);
+    world.write("up/s/SKILL.md", "---\nname: s\ndescription: d\n---\n");
+    world.write("up/s/run.sh", "echo \u{202e}2\n");
+    world.sync("up").await;
+    let mut told = Vec::new();
+    for path in ["here/agents/a.md", "here/s/SKILL.md", "here/s/run.sh"] {
+        let path = world.path(path);
+        let report = world.engine().await.why(&path).await.unwrap();
+        assert_eq!(report.candidates.len(), 1, "{report:#?}");
+        told.push((report.state, report.candidates[0].reason.clone()));
+    }
+    let (state, reason) = &told[0];
+    assert_eq!(*state, "blocked");
+    for part in [
+        "it is the only source",
+        "`agents/a.md:5:4` of source `up`: unicode-tags",
+        "the last version without it stays in target `here`",
+        "mend it at its origin",
+        "`on_finding = \"warn\"` in [targets.here]",
+    ] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    for (state, reason) in &told[1..] {
+        assert_eq!(*state, "blocked");
+        assert!(
+            reason.starts_with("`s/run.sh:1:6` of source `up`: bidirectional-control"),
+            "{reason}"
+        );
+        assert!(
+            reason.contains("the skill is not published in target `here`: mend it"),
+            "{reason}"
+        );
+    }
+    // An edit of the user's is one still.
+    world.write("here/agents/a.md", "mine");
+    let path = world.path("here/agents/a.md");
+    let report = world.engine().await.why(&path).await.unwrap();
+    assert_eq!(report.state, "edited");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,4 +362,24 @@ async fn what_an_older_homing_took_over_is_examined_by_the_next_run() {
         head[&key("agents/b.md")].facts.as_ref().unwrap().findings,
         None
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_file_is_looked_through_to_its_end() {
+    let mut world = world(|_| {});
+    let long = "x = 1  # a line of a program\n".repeat(110_000);
+    let tags = "\u{e0065}\u{e0076}\u{e0069}\u{e006c}";
+    world.write("up/s/SKILL.md", "---\nname: s\ndescription: d\n---\n");
+    world.write("up/s/run.py", &format!("{long}y = '{tags}'\n"));
+    world.write("up/late.json", &format!("{long}\0"));
+    world.write("up/sound.py", &long);
+    let run = world.sync("up").await;
+    let told = told(&run).join("\n");
+    assert!(told.contains("`s/run.py:110001:6` of source `up`: unicode-tags: 4 invisible tags spell `evil`; the skill is not"), "{told}");
+    assert!(
+        told.contains("`late.json:1:1` of source `up`: binary-content"),
+        "{told}"
+    );
+    let published = world.tree("here");
+    assert_eq!(published.keys().collect::<Vec<_>>(), ["sound.py"]);
 }

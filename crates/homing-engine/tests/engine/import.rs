@@ -101,10 +101,18 @@ async fn a_source_that_homing_has_synced_stays_as_it_is() {
     keep(&mut world, &["old\n"]).await;
     let engine = world.engine().await;
     let mut old = import(&[("gone.md", "old\n", Some("x"))]);
-    old.syncs = vec![sync_at("2025-01-01T00:00:00Z", "success")];
+    old.syncs = vec![sync_at("2025-01-01T00:00:00Z", "error")];
     let done = engine.import(&source("up"), old).await.unwrap();
     assert!(done.synced_before && done.taken.is_empty());
     assert_eq!(done.syncs, 1, "its history is added all the same");
+    // What another program last did is nothing that Homing did, after a restart neither.
+    let last = |status: homing_engine::EngineStatus| status.sources[0].last_run.clone().unwrap();
+    let before = last(engine.status().await.unwrap());
+    assert_ne!(before.trigger, Trigger::Import);
+    drop(engine);
+    world.restart().await;
+    let after = last(world.engine().await.status().await.unwrap());
+    assert_eq!((after.id, after.status), (before.id, before.status));
     world.sync_well("up").await;
     assert_eq!(world.read("here/gone.md"), None);
 }

@@ -25,6 +25,7 @@ mod queue;
 mod recovery;
 mod reload;
 mod remote;
+mod rendering;
 mod restored;
 mod roots;
 mod selection;

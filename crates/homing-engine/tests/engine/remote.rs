@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use homing_core::{
     BoxFuture, ContentHash, Contents, FetchRequest, Identity, Item, ListRequest, Listed, Listing,
-    Manifest, Progress, Revision, Side, SideError, UnknownReason,
+    Manifest, Problem, ProblemKind, Progress, Revision, Side, SideError, UnknownReason,
 };
 use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb};
 
@@ -26,7 +26,11 @@ struct State {
     /// Items that it does not give.
     refused: BTreeSet<String>,
     asks_to_wait: bool,
+    /// What is wrong with it.
+    problems: Vec<Problem>,
     is_unreachable: bool,
+    /// What it says beside that nothing changed.
+    told: Vec<Problem>,
     questions: usize,
     given: Vec<String>,
 }
@@ -56,6 +60,7 @@ impl State {
         Revision {
             name: ContentHash::of(format!("{:?}", self.files).as_bytes()).to_string(),
             validator: Some("\"tag\"".to_owned()),
+            about: None,
         }
     }
 
@@ -70,9 +75,12 @@ impl State {
         }
         let revision = self.revision();
         if request.since.as_ref() == Some(&revision) {
-            return Ok(Listing::Unchanged);
+            return Ok(Listing::Unchanged(self.told.clone()));
         }
-        let mut manifest = Manifest::default();
+        let mut manifest = Manifest {
+            problems: self.problems.clone(),
+            ..Manifest::default()
+        };
         for (path, content) in &self.files {
             let identity = Identity::new(&format!("word for {content}"));
             let known = request.known.values();
@@ -188,6 +196,38 @@ async fn what_did_not_change_is_asked_once_and_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_far_side_says_is_told_also_when_nothing_changed() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    let renamed = Problem {
+        kind: ProblemKind::Renamed,
+        path: String::new(),
+        message: "it has another name".to_owned(),
+    };
+    far.change(|state| state.told = vec![renamed.clone()]);
+    let run = world.sync_well("far").await;
+    assert_eq!((run.cached, run.problems), (2, vec![renamed]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_tried_again_by_itself_is_said_to_be() {
+    for (cadence, is_said) in [
+        (Some(Cadence::Every(Duration::from_mins(15))), true),
+        (None, false),
+    ] {
+        let (mut world, far) = world();
+        let spec = world.specs.sources.get_mut(&source("far")).unwrap();
+        spec.cadence = cadence;
+        far.change(|state| state.is_unreachable = true);
+        let run = world.sync("far").await;
+        let hint = run.error.and_then(|error| error.hint).unwrap();
+        assert_eq!(hint.contains("by itself"), is_said, "{hint}");
+        let offline = world.engine().await.status().await.unwrap().offline;
+        assert_eq!(offline.unwrap().sources[0].comes_again, is_said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_status_names_the_revision_and_a_restart_keeps_it() {
     let (mut world, far) = world();
     world.sync_well("far").await;
@@ -198,6 +238,55 @@ async fn a_status_names_the_revision_and_a_restart_keeps_it() {
     far.asked();
     world.sync_well("far").await;
     assert_eq!(far.asked(), (1, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_an_unchanged_origin_stays_wrong() {
+    let (mut world, far) = world();
+    let problem = Problem {
+        kind: ProblemKind::Limit,
+        path: "large.bin".to_owned(),
+        message: "it has more bytes than is taken".to_owned(),
+    };
+    far.change(|state| state.problems = vec![problem.clone()]);
+    for _ in 0..2 {
+        let run = world.sync("far").await;
+        assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
+        assert_eq!(run.problems, std::slice::from_ref(&problem));
+        world.restart().await;
+    }
+    assert_eq!(far.asked().0, 2);
+    far.change(|state| state.problems.clear());
+    far.put("c.md", "c");
+    let run = world.sync_well("far").await;
+    assert!(run.problems.is_empty(), "{run:#?}");
+    let run = world.sync_well("far").await;
+    assert!(run.problems.is_empty(), "{run:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_other_limits_an_unchanged_origin_is_listed_whole() {
+    let (mut world, far) = world();
+    let limited = |world: &mut World, limits: &str| {
+        let spec = world.specs.sources.values_mut().next().unwrap();
+        spec.selection = format!("place/filters/{limits}");
+    };
+    limited(&mut world, "narrow");
+    let problem = Problem {
+        kind: ProblemKind::Limit,
+        path: "large.bin".to_owned(),
+        message: "it has more bytes than is taken".to_owned(),
+    };
+    far.change(|state| state.problems = vec![problem]);
+    assert_eq!(world.sync("far").await.status, RunStatus::Partial);
+    far.asked();
+    // Nothing is said of it there: with wider limits there is nothing wrong.
+    far.change(|state| state.problems.clear());
+    limited(&mut world, "wide");
+    world.restart().await;
+    let run = world.sync_well("far").await;
+    assert!(run.problems.is_empty(), "{run:#?}");
+    assert_eq!(far.asked(), (1, Vec::new()), "nothing came twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,7 @@ fn leave_under_way(world: &World, path: &str, before: &str, after: &str, boot_id
             })?;
             let run = RunRow {
                 id: RunId(90),
+                revision: None,
                 boot_id: if boot_id.is_empty() {
                     known[0].boot_id.clone()
                 } else {

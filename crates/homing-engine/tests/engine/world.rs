@@ -35,6 +35,7 @@ impl World {
     pub(crate) fn empty() -> Self {
         let specs = Specs {
             sources: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             targets: BTreeMap::new(),
             settings: Settings::default(),
         };

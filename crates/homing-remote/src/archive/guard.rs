@@ -44,7 +44,9 @@ impl Failure {
 
     /// Returns what it means that the archive cannot be read.
     pub(super) fn corrupt(&self, why: &str) -> SideError {
-        self.untrusted(&format!("cannot be read: {why}"))
+        self.untrusted(&format!(
+            "cannot be read: {why}; check that the URL leads to a whole tar, tar.gz, tar.zst or zip"
+        ))
     }
 
     /// Returns what it means that reading failed; an earlier reason is the better one.

@@ -1,4 +1,4 @@
-use homing_core::{ContentHash, Limits};
+use homing_core::{ContentHash, Limits, Selection};
 
 use super::*;
 

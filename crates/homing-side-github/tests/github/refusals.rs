@@ -141,6 +141,13 @@ async fn both_limits_say_when_to_come_again() -> TestResult {
         .github
         .fail(Fault::on("/trees/", Effect::PrimaryLimit).times(1));
     wait(refusal(&world, &side).await);
+    // GitHub tells of it by either status.
+    world.github.renew();
+    world
+        .github
+        .fail(Fault::on("/commits/", Effect::PrimaryLimitAs(429)).times(1));
+    let primary = wait(refusal(&world, &side).await);
+    assert!(primary > Duration::from_mins(10), "{primary:?}");
     Ok(())
 }
 

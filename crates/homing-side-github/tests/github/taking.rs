@@ -123,6 +123,38 @@ async fn what_an_archive_leaves_out_or_changes_comes_singly() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_archive_leaves_out_comes_as_far_as_the_limit_goes() -> TestResult {
+    let mut files = many(50);
+    files.push((
+        ".gitattributes".to_owned(),
+        "dir1/** export-ignore\ndir2/** export-ignore\n".to_owned(),
+    ));
+    let world = World::new(&nodes(&files))?;
+    let side = world.side()?;
+    let reset = std::time::SystemTime::now() + Duration::from_mins(10);
+    // The commit, the tree and the archive take three.
+    world.github.leave(None, 3 + 5, reset);
+    let first = world.list(&side).await?;
+    assert_eq!(world.counted()["blobs"], 5, "no request is made in vain");
+    assert!(
+        matches!(&first.shortfall, Some(SideError::RateLimited { wait, .. })
+            if *wait > Duration::from_mins(9) && *wait <= Duration::from_mins(10)),
+        "{:?}",
+        first.shortfall
+    );
+    assert_eq!(first.manifest.unknown.len(), 14 - 5);
+    world.github.renew();
+    let second = world
+        .ask(&side, Some(&first.manifest), None)
+        .await?
+        .whole()?;
+    assert!(second.shortfall.is_none(), "{:?}", second.shortfall);
+    world.expect(&second.manifest, &bytes(&files));
+    assert_eq!(world.counted()["blobs"], 14 - 5);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn large_files_come_both_ways_and_are_checked() -> TestResult {
     let large: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     let world = World::new(&[("large.bin", Node::File(&large))])?;

@@ -122,6 +122,28 @@ async fn a_directory_that_is_never_listed_whole_is_an_error() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_without_an_id_is_told_by_name() -> TestResult {
+    let world = World::new(&[("a.md", Node::File(b"a")), ("b/c.md", Node::File(b"c"))])?;
+    world.github.truncate_trees("octo/agents", Some(2));
+    world.github.add_to_trees(
+        "octo/agents",
+        vec![json!({"path": "odd", "mode": "040000", "type": "tree", "sha": "../../user"})],
+    );
+    let error = world.list(&world.side()?).await.err();
+    assert!(
+        matches!(&error, Some(SideError::Untrusted { message }) if message.contains("`odd/`") && message.contains("no id")),
+        "{error:?}"
+    );
+    assert!(
+        !world
+            .requests()
+            .iter()
+            .any(|request| request.contains("user"))
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_are_told_and_nothing_escapes() -> TestResult {
     let repository = GitRepository::new()?;
     let blob = repository.blob(b"evil")?;

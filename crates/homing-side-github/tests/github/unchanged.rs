@@ -1,9 +1,9 @@
 //! What an unchanged repository costs, and what counts as changed.
 
 use anyhow::Context;
-use homing_core::{Listing, Revision};
+use homing_core::{Listing, ProblemKind, Revision, Side};
 use testkit::Node;
-use testkit::github::Token;
+use testkit::github::{Effect, Fault, Token};
 
 use crate::support::{TestResult, World};
 
@@ -21,7 +21,7 @@ async fn an_unchanged_repository_costs_one_conditional_request() -> TestResult {
     let again = world
         .ask(&side, Some(&first.manifest), Some(&revision))
         .await?;
-    assert!(matches!(again, Listing::Unchanged), "{again:?}");
+    assert!(matches!(again, Listing::Unchanged(_)), "{again:?}");
     let requests = world.github.take_requests();
     assert_eq!(requests.len(), 1, "{requests:?}");
     let request = &requests[0];
@@ -41,7 +41,7 @@ async fn the_same_commit_without_a_validator_is_unchanged_too() -> TestResult {
         ..revision
     };
     let again = world.ask(&side, None, Some(&known)).await?;
-    assert!(matches!(again, Listing::Unchanged), "{again:?}");
+    assert!(matches!(again, Listing::Unchanged(_)), "{again:?}");
     assert_eq!(world.requests(), ["api 200 /commits/HEAD"]);
     Ok(())
 }
@@ -58,12 +58,13 @@ async fn a_commit_as_ref_never_changes() -> TestResult {
     assert_eq!(revision.name, commit);
     world.requests();
     let again = world.ask(&side, None, Some(&revision)).await?;
-    assert!(matches!(again, Listing::Unchanged), "{again:?}");
+    assert!(matches!(again, Listing::Unchanged(_)), "{again:?}");
     assert!(world.requests().is_empty(), "no request is needed");
     // Another pin than before is another question.
     let other = Revision {
         name: "0".repeat(40),
         validator: None,
+        about: None,
     };
     let listing = world.ask(&side, None, Some(&other)).await?;
     assert!(matches!(listing, Listing::Whole(_)), "{listing:?}");
@@ -136,6 +137,53 @@ async fn a_renamed_repository_works_and_its_new_name_is_told() -> TestResult {
     assert_eq!(
         redirected, 1,
         "only the first request goes to the old name: {requests:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_told_of_also_when_nothing_changed() -> TestResult {
+    let world = World::new(&[("a.md", Node::File(b"a"))])?;
+    world
+        .github
+        .add_token(Token::classic("secret", "octo", &[]));
+    let side = world.side_with_token("secret")?;
+    let first = world.list(&side).await?;
+    let revision = first.revision.context("a revision")?;
+    world.github.rename("octo/agents", "octo/skills");
+    for _ in 0..2 {
+        let again = world
+            .ask(&side, Some(&first.manifest), Some(&revision))
+            .await?;
+        let Listing::Unchanged(problems) = again else {
+            panic!("{again:?}");
+        };
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].kind, ProblemKind::Renamed);
+        let told = &problems[0].message;
+        assert!(
+            told.contains("`url = \"https://github.com/octo/skills\"`"),
+            "{told}"
+        );
+    }
+    let examined = side.examine().await?;
+    assert!(
+        examined.problems[0].message.contains("`octo/skills`"),
+        "{examined:?}"
+    );
+    // What cannot say its new name is renamed all the same.
+    let repository = world.requests().pop().context("requests")?;
+    assert!(repository.contains("/repositories/"), "{repository}");
+    let number = repository.rsplit(' ').next().context("a path")?;
+    world
+        .github
+        .fail(Fault::on(number, Effect::Status(503)).after(1));
+    let again = world
+        .ask(&side, Some(&first.manifest), Some(&revision))
+        .await?;
+    assert!(
+        matches!(&again, Listing::Unchanged(told) if told[0].message.contains("another name")),
+        "{again:?}"
     );
     Ok(())
 }

@@ -162,3 +162,27 @@ async fn limits_hold_for_all_of_an_archive_and_what_is_none_is_refused() {
     assert_eq!((examined.files, examined.bytes), (20, Some(20_000)));
     assert!(world.contents.is_empty(), "a look took something");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_there_twice_is_one_file_and_the_last_of_them_counts() {
+    let Some(nginx) = nginx() else { return };
+    let mut files: Vec<(&str, String)> =
+        (0..10).map(|n| ("a.md", format!("version {n}"))).collect();
+    files.push(("b.md", "other".to_owned()));
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    nginx.put("a.tgz", &packed(&files)).unwrap();
+    let mut options = options(&nginx.url("a.tgz"), What::Archive);
+    options.limits.max_files = 10;
+    let mut world = World::new(options);
+    let listed = world.sync().await;
+    let taken = [("a.md", "version 9"), ("b.md", "other")];
+    assert_eq!(contents(&world, &listed), expected(&taken));
+    let problems = &listed.manifest.problems;
+    assert!(
+        matches!(&problems[..], [one] if one.kind == ProblemKind::Collision && one.path == "a.md"),
+        "{problems:?}"
+    );
+}

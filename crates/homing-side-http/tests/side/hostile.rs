@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use homing_core::{ContentHash, ProblemKind, SideError, UnknownReason};
+use homing_core::{ContentHash, ItemKey, ProblemKind, Side, SideError, UnknownReason};
 use homing_side_http::What;
 use testkit::RawServer;
 
@@ -235,4 +235,126 @@ async fn too_many_files_or_bytes_end_the_listing() {
             "{error:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_server_that_is_gone_takes_only_its_own_files_away() {
+    let mut entries =
+        vec![serde_json::json!({"path": "far.md", "url": "http://127.0.0.1:1/far.md"})];
+    entries.extend((0..600).map(|number| serde_json::json!(format!("{number:03}.md"))));
+    let index = serde_json::Value::from(entries).to_string();
+    let server = serving(move |path| match path {
+        "index.json" => ok(&index),
+        _ => ok("x"),
+    });
+    let mut world = World::new(options(
+        &server.url(""),
+        What::Index("index.json".to_owned()),
+    ));
+    let listed = world.sync().await;
+    assert_eq!(listed.manifest.items.len(), 600);
+    assert!(reason(&listed, "far.md").contains("127.0.0.1:1"));
+    assert!(matches!(
+        listed.shortfall,
+        Some(SideError::Unreachable { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_leads_to_so_many_servers_and_no_more() {
+    let entry = |number: u32| {
+        let port = 1 + number;
+        serde_json::json!({"path": format!("{number:02}.md"), "url": format!("http://127.0.0.1:{port}/a")})
+    };
+    let mut entries: Vec<_> = (0..40).map(entry).collect();
+    entries.push(serde_json::json!("own.md"));
+    let index = serde_json::Value::from(entries).to_string();
+    let server = serving(move |path| match path {
+        "index.json" => ok(&index),
+        _ => ok("own"),
+    });
+    let mut world = World::new(options(
+        &server.url(""),
+        What::Index("index.json".to_owned()),
+    ));
+    let listed = world.sync().await;
+    assert_eq!(contents(&world, &listed), expected(&[("own.md", "own")]));
+    assert!(!reason(&listed, "00.md").contains("more than 32 servers"));
+    assert!(reason(&listed, "39.md").contains("more than 32 servers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_more_than_is_taken_is_given_up_and_what_is_not_wanted_does_not_count() {
+    let server = serving(|path| match path {
+        "same.json" => ok(&serde_json::json!(vec!["a"; 30]).to_string()),
+        "many.json" => {
+            let mut names: Vec<String> = (0..30).map(|number| format!("{number}.txt")).collect();
+            names.push("a.md".to_owned());
+            ok(&serde_json::json!(names).to_string())
+        }
+        _ => ok("x"),
+    });
+    let narrow = |list: &str| {
+        let mut options = options(&server.url(""), What::Index(list.to_owned()));
+        options.limits.max_files = 10;
+        options.include = vec!["a".to_owned(), "*.md".to_owned()];
+        World::new(options)
+    };
+    let error = narrow("same.json").ask().await.unwrap_err();
+    assert!(
+        matches!(&error, SideError::Untrusted { message } if message.contains("max_files")),
+        "{error:?}"
+    );
+    let listed = narrow("many.json").sync().await;
+    assert_eq!(listed.manifest.items.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_a_person_lists_no_more_is_not_covered_any_more() {
+    let mut options = options(
+        "http://127.0.0.1:1/",
+        files(&["sub/a.md", "sub/b.txt", "c.md"]),
+    );
+    options.path = Some("sub".to_owned());
+    options.include = vec!["*.md".to_owned()];
+    let world = World::new(options);
+    let covers = |key: &str| world.side.covers(&ItemKey::new(key).unwrap());
+    assert!(covers("a.md"));
+    for key in ["b.txt", "c.md", "sub/a.md", "other.md"] {
+        assert!(!covers(key), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_listed_files_finds_one_that_is_there_and_no_login_page() {
+    let server = serving(|path| match path {
+        "b.md" => ok("b"),
+        "named.md" => ok("<!doctype html><html>"),
+        "login.md" => (
+            "200 OK\r\ncontent-type: text/html".to_owned(),
+            "<html>".to_owned(),
+        ),
+        _ => ("404 Not Found".to_owned(), String::new()),
+    });
+    let look = async |names: &[&str]| {
+        let world = World::new(options(&server.url(""), files(names)));
+        world.side.examine().await
+    };
+    let examined = look(&["a.md", "b.md"]).await.unwrap();
+    assert_eq!(examined.files, 2);
+    assert!(
+        matches!(&examined.problems[..], [one] if one.path == "a.md"),
+        "{examined:?}"
+    );
+    let examined = look(&["login.md", "b.md"]).await.unwrap();
+    assert_eq!(examined.problems.len(), 1, "{examined:?}");
+    for page in ["login.md", "named.md"] {
+        let error = look(&[page]).await.unwrap_err();
+        assert!(
+            matches!(&error, SideError::Permanent { message, .. } if message.contains("HTML page")),
+            "{error:?}"
+        );
+    }
+    let error = look(&["a.md", "c.md"]).await.unwrap_err();
+    assert!(matches!(error, SideError::NotFound { .. }), "{error:?}");
 }

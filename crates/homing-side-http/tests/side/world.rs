@@ -79,6 +79,15 @@ impl World {
         }
     }
 
+    /// Goes on with other options, as after an edit of the configuration that changes what is wanted.
+    pub(crate) fn reconfigured(self, options: HttpOptions) -> Self {
+        Self {
+            side: Self::new(options).side,
+            since: None,
+            ..self
+        }
+    }
+
     /// Lists with what is known, as a run does.
     pub(crate) async fn ask(&self) -> Result<Listing, SideError> {
         self.ask_into(Intake::ungated(self.contents.clone())).await
@@ -120,7 +129,7 @@ impl World {
 
     /// Tells whether the side says that nothing changed.
     pub(crate) async fn is_unchanged(&self) -> bool {
-        matches!(self.ask().await.unwrap(), Listing::Unchanged)
+        matches!(self.ask().await.unwrap(), Listing::Unchanged(_))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `journal`: what runs intend and what became of it.
 
+use std::borrow::Borrow;
+
 use homing_core::{ItemKey, RunId, TargetId};
 use rusqlite::params;
 
@@ -78,14 +80,18 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Adds rows and returns their numbers, ascending. Their contents must be kept already.
-    pub fn put_journal(&self, rows: &[JournalRow]) -> Result<Vec<i64>, StoreError> {
+    pub fn put_journal<R>(&self, rows: impl IntoIterator<Item = R>) -> Result<Vec<i64>, StoreError>
+    where
+        R: Borrow<JournalRow>,
+    {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO journal(run_id, hop, source_id, target_id, key, path, before, base_before, after, base_after,
                  mode, temporary, state, reason, checksum)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?;
-        rows.iter()
+        rows.into_iter()
             .map(|row| {
+                let row: &JournalRow = row.borrow();
                 let before = self.pack_pair(row.before, row.base_before)?;
                 let after = self.pack_pair(row.after, row.base_after)?;
                 Ok(statement.insert(params![

@@ -11,7 +11,7 @@ use crate::{Reader, StoreError, Writer};
 const TABLE: &str = "sync_history";
 const SELECT: &str = "SELECT id, source_id, target_id, verb, \"trigger\", sync_time, status, files_synced, files_cached,
     files_failed, files_removed, bytes, requests, error_kind, error_message, duration_ms, phases, plan_digest, problems,
-    boot_id, checksum FROM sync_history";
+    boot_id, checksum, revision FROM sync_history";
 
 impl Reader<'_> {
     /// Returns runs, the newest first.
@@ -22,6 +22,7 @@ impl Reader<'_> {
             (filter.source.is_some(), " AND source_id = ?2"),
             (filter.target.is_some(), " AND target_id = ?3"),
             (filter.status.is_some(), " AND status = ?4"),
+            (filter.own, " AND \"trigger\" <> 'import'"),
         ] {
             sql.push_str(if given { condition } else { "" });
         }
@@ -71,10 +72,11 @@ impl Reader<'_> {
         Ok(RunId(last.unwrap_or(0)))
     }
 
-    /// Returns the newest finished run of a source, when it was blocked by the guard.
+    /// Returns the newest finished run of a source that Homing itself did, when it was blocked by the guard.
     pub fn last_blocked(&self, source: &SourceId) -> Result<Option<RunRow>, StoreError> {
         let sql = format!(
-            "{SELECT} WHERE source_id = ?1 AND status <> 'running' ORDER BY id DESC LIMIT 1"
+            "{SELECT} WHERE source_id = ?1 AND status <> 'running' AND \"trigger\" <> 'import'
+             ORDER BY id DESC LIMIT 1"
         );
         let last = first(self.connection, TABLE, &sql, [source.as_str()], read)?;
         Ok(last.filter(|run| run.status == "blocked"))
@@ -150,8 +152,9 @@ impl Writer<'_> {
             .prepare_cached(
                 "INSERT INTO sync_history(id, source_id, target_id, verb, \"trigger\", sync_time, status, files_synced,
                      files_cached, files_failed, files_removed, bytes, requests, error_kind, error_message, duration_ms,
-                     phases, plan_digest, problems, boot_id, checksum)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                     phases, plan_digest, problems, boot_id, checksum, revision)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                     ?22)
                  ON CONFLICT(id) DO UPDATE SET source_id = excluded.source_id, target_id = excluded.target_id,
                      verb = excluded.verb, \"trigger\" = excluded.\"trigger\", sync_time = excluded.sync_time,
                      status = excluded.status, files_synced = excluded.files_synced,
@@ -159,7 +162,8 @@ impl Writer<'_> {
                      files_removed = excluded.files_removed, bytes = excluded.bytes, requests = excluded.requests,
                      error_kind = excluded.error_kind, error_message = excluded.error_message,
                      duration_ms = excluded.duration_ms, phases = excluded.phases, plan_digest = excluded.plan_digest,
-                     problems = excluded.problems, boot_id = excluded.boot_id, checksum = excluded.checksum
+                     problems = excluded.problems, boot_id = excluded.boot_id, checksum = excluded.checksum,
+                     revision = excluded.revision
                  RETURNING id",
             )?
             .query_row(
@@ -185,6 +189,7 @@ impl Writer<'_> {
                     json(row.problems.is_empty(), serde_json::json!(row.problems)),
                     row.boot_id,
                     checksum(row).value(),
+                    row.revision,
                 ],
                 |row| row.get(0),
             )?;
@@ -213,6 +218,7 @@ pub(super) fn read(columns: &Columns<'_, '_>) -> Result<RunRow, StoreError> {
         phases: columns.json(16, "phases")?,
         plan_digest: columns.opt_string(17, "plan_digest")?,
         problems: columns.json(18, "problems")?,
+        revision: columns.opt_string(21, "revision")?,
         boot_id: columns.text(19, "boot_id")?.to_owned(),
     };
     columns.verify(20, checksum(&row))?;
@@ -243,7 +249,13 @@ fn checksum(row: &RunRow) -> Checksum {
         .phases
         .iter()
         .fold(sum, |sum, (phase, ms)| sum.text(phase).int(int(*ms)));
-    row.problems
+    let sum = row
+        .problems
         .iter()
-        .fold(sum, |sum, problem| sum.text(problem))
+        .fold(sum, |sum, problem| sum.text(problem));
+    // A row without it is as it was before there was any.
+    match &row.revision {
+        None => sum,
+        Some(revision) => sum.bytes(&[0xfb]).text(revision),
+    }
 }

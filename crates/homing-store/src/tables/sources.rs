@@ -1,6 +1,6 @@
 //! `sources`: what is remembered of a source beside its items.
 
-use homing_core::SourceId;
+use homing_core::{About, SourceId};
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -10,8 +10,8 @@ use crate::{Reader, StoreError, Writer};
 
 const TABLE: &str = "sources";
 const SELECT: &str = "SELECT id, kind, url, last_sha, selection, last_sync_time, last_success_time, next_due, etag,
-    enabled, failures, backoff_until, stalled, root_device, root_inode, root_boot, created_at, updated_at, checksum
-    FROM sources";
+    enabled, failures, backoff_until, stalled, root_device, root_inode, root_boot, created_at, updated_at, checksum,
+    revision_time, revision_subject FROM sources";
 
 impl Reader<'_> {
     /// Returns a source.
@@ -57,6 +57,7 @@ impl Writer<'_> {
                 kind: kind.to_owned(),
                 url: url.to_owned(),
                 revision: None,
+                about: None,
                 selection: None,
                 last_sync_time: None,
                 last_success_time: None,
@@ -91,6 +92,11 @@ impl Writer<'_> {
     pub fn update_source(&self, id: &SourceId, update: SourceUpdate) -> Result<(), StoreError> {
         let row = self.required(id)?;
         self.put_source(&SourceRow {
+            about: if update.revision.is_some() {
+                update.about
+            } else {
+                update.about.or(row.about)
+            },
             revision: update.revision.unwrap_or(row.revision),
             selection: update.selection.or(row.selection),
             last_sync_time: update.last_sync_time.or(row.last_sync_time),
@@ -135,15 +141,16 @@ impl Writer<'_> {
             .prepare_cached(
                 "INSERT INTO sources(id, kind, url, last_sha, selection, last_sync_time, last_success_time, next_due,
                      etag, enabled, failures, backoff_until, stalled, root_device, root_inode, root_boot, created_at,
-                     updated_at, checksum)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+                     updated_at, checksum, revision_time, revision_subject)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
                  ON CONFLICT(id) DO UPDATE SET kind = excluded.kind, url = excluded.url, last_sha = excluded.last_sha,
                      selection = excluded.selection, last_sync_time = excluded.last_sync_time,
                      last_success_time = excluded.last_success_time, next_due = excluded.next_due,
                      etag = excluded.etag, enabled = excluded.enabled, failures = excluded.failures,
                      backoff_until = excluded.backoff_until, stalled = excluded.stalled,
                      root_device = excluded.root_device, root_inode = excluded.root_inode,
-                     root_boot = excluded.root_boot, updated_at = excluded.updated_at, checksum = excluded.checksum",
+                     root_boot = excluded.root_boot, updated_at = excluded.updated_at, checksum = excluded.checksum,
+                     revision_time = excluded.revision_time, revision_subject = excluded.revision_subject",
             )?
             .execute(params![
                 row.id.as_str(),
@@ -165,6 +172,8 @@ impl Writer<'_> {
                 time_text(row.created_at),
                 time_text(row.updated_at),
                 checksum(row).value(),
+                row.about.as_ref().map(|about| time_text(about.time)),
+                row.about.as_ref().map(|about| about.subject.as_str()),
             ])?;
         Ok(())
     }
@@ -180,6 +189,13 @@ fn read(columns: &Columns<'_, '_>) -> Result<SourceRow, StoreError> {
         kind: columns.text(1, "kind")?.to_owned(),
         url: columns.text(2, "url")?.to_owned(),
         revision: columns.opt_string(3, "last_sha")?,
+        about: match columns.opt_time(19, "revision_time")? {
+            Some(time) => Some(About {
+                time,
+                subject: columns.text(20, "revision_subject")?.to_owned(),
+            }),
+            None => None,
+        },
         selection: columns.opt_string(4, "selection")?,
         last_sync_time: columns.opt_time(5, "last_sync_time")?,
         last_success_time: columns.opt_time(6, "last_success_time")?,
@@ -200,7 +216,7 @@ fn read(columns: &Columns<'_, '_>) -> Result<SourceRow, StoreError> {
 fn checksum(row: &SourceRow) -> Checksum {
     let time = |time: Option<Timestamp>| time.map(time_text);
     let root = row.root.as_ref();
-    Checksum::new()
+    let checksum = Checksum::new()
         .text(row.id.as_str())
         .text(&row.kind)
         .text(&row.url)
@@ -218,5 +234,10 @@ fn checksum(row: &SourceRow) -> Checksum {
         .opt_int(root.map(|root| root.identity.inode.cast_signed()))
         .opt_text(root.map(|root| root.boot_id.as_str()))
         .text(&time_text(row.created_at))
-        .text(&time_text(row.updated_at))
+        .text(&time_text(row.updated_at));
+    // A row without it is as it was before there was any.
+    match &row.about {
+        None => checksum,
+        Some(about) => checksum.text(&time_text(about.time)).text(&about.subject),
+    }
 }

@@ -109,6 +109,7 @@ pub(crate) fn run_row(id: i64) -> RunRow {
         phases: vec![("survey".to_owned(), 3), ("publish".to_owned(), 4)],
         plan_digest: None,
         problems: vec!["{\"kind\":\"link\"}".to_owned()],
+        revision: None,
         boot_id: "boot-1".to_owned(),
     }
 }

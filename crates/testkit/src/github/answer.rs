@@ -124,9 +124,9 @@ impl Answer {
 }
 
 /// Returns the error of somebody who has used all requests.
-pub(crate) fn primary_limit() -> Answer {
+pub(crate) fn primary_limit(status: u16) -> Answer {
     Answer::error(
-        StatusCode::FORBIDDEN,
+        StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
         "API rate limit exceeded for 127.0.0.1. (But here's the good news: Authenticated requests get a higher rate \
          limit. Check out the documentation for more details.)",
     )

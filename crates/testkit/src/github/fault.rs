@@ -25,6 +25,8 @@ pub enum Effect {
     Html,
     /// The primary limit is used up: 403, nothing remaining.
     PrimaryLimit,
+    /// The same with this status: 429 is documented too.
+    PrimaryLimitAs(u16),
     /// The secondary limit: this status (403 or 429), maybe with `Retry-After` in seconds.
     SecondaryLimit {
         /// 403 or 429.
@@ -100,8 +102,14 @@ impl Faults {
         self.mended.send_modify(|times| *times += 1);
     }
 
-    /// Returns what becomes of the answer to a request, and counts it.
-    pub(crate) fn effect(&self, path: &str) -> Option<Effect> {
+    /// Returns what becomes of the answer to a request, and counts it; and what changes when the faults end.
+    pub(crate) fn effect(&self, path: &str) -> (Option<Effect>, watch::Receiver<u64>) {
+        // First, for whoever is told of a fault must hear of its end, however soon that comes.
+        let mended = self.mended.subscribe();
+        (self.take(path), mended)
+    }
+
+    fn take(&self, path: &str) -> Option<Effect> {
         let mut list = lock(&self.list);
         let fault = list
             .iter_mut()
@@ -113,9 +121,21 @@ impl Faults {
         fault.times -= 1;
         Some(fault.effect.clone())
     }
+}
 
-    /// Returns what changes when the faults end.
-    pub(crate) fn mended(&self) -> watch::Receiver<u64> {
-        self.mended.subscribe()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_ends_at_once_is_heard_to_end() {
+        let faults = Faults::new();
+        faults.add(Fault::on("/x", Effect::Hold));
+        let (effect, mended) = faults.effect("/x");
+        faults.clear();
+        assert!(matches!(effect, Some(Effect::Hold)));
+        assert!(mended.has_changed().unwrap());
+        let (effect, _) = faults.effect("/x");
+        assert!(effect.is_none());
     }
 }

@@ -84,6 +84,14 @@ impl Git {
             .to_owned())
     }
 
+    /// Tells whether a tree is that of a commit, and not of a directory in it.
+    pub(crate) fn is_root(&self, tree: &str) -> Result<bool> {
+        let roots = self.run(["log", "--all", "--format=%T"])?;
+        Ok(roots
+            .split(|byte| *byte == b'\n')
+            .any(|id| id == tree.as_bytes()))
+    }
+
     /// Tells whether there is no branch at all.
     pub(crate) fn is_empty(&self) -> Result<bool> {
         Ok(self

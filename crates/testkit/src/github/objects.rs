@@ -94,6 +94,7 @@ pub(crate) fn commit(question: &Question<'_>, reference: &str) -> Result<Answer>
 pub(crate) fn tree(question: &Question<'_>, name: &str) -> Result<Answer> {
     let git = &question.repository.git;
     let commit = question.repository.commit(name)?;
+    let is_of_commit = commit.is_some();
     let name = commit.map_or_else(|| name.to_owned(), |commit| commit.id);
     let Some(tree) = git.find(&format!("{name}^{{tree}}"))? else {
         return Ok(Answer::not_found());
@@ -111,7 +112,9 @@ pub(crate) fn tree(question: &Question<'_>, name: &str) -> Result<Answer> {
         .take(limit)
         .map(|entry| line(question, entry))
         .collect();
-    entries.extend(extra);
+    if !extra.is_empty() && (is_of_commit || git.is_root(&tree.id)?) {
+        entries.extend(extra);
+    }
     let document = json!({
         "sha": tree.id,
         "url": question.url(&format!("git/trees/{}", tree.id)),

@@ -47,7 +47,12 @@ pub(crate) fn api(state: &State, request: &Parts, effect: Option<&Effect>) -> An
     let header = |name: &str| request.headers.get(name).and_then(|it| it.to_str().ok());
     let caller = state.access().caller(header("authorization"));
     let counted = request.uri.path() != "/rate_limit";
-    if counted && matches!(effect, Some(Effect::PrimaryLimit)) {
+    let limited = match effect {
+        Some(Effect::PrimaryLimit) => Some(403),
+        Some(Effect::PrimaryLimitAs(status)) => Some(*status),
+        _ => None,
+    };
+    if counted && limited.is_some() {
         let reset = state.access().left(&caller).reset;
         let token = header("authorization").and_then(|text| text.split(' ').nth(1));
         let token = caller.token().and(token);
@@ -55,7 +60,7 @@ pub(crate) fn api(state: &State, request: &Parts, effect: Option<&Effect>) -> An
     }
     if counted && !state.access().take(&caller) {
         let left = state.access().left(&caller);
-        return answer::primary_limit().for_caller(&caller, left);
+        return answer::primary_limit(limited.unwrap_or(403)).for_caller(&caller, left);
     }
     let answer = match effect {
         Some(Effect::SecondaryLimit {

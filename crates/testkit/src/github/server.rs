@@ -105,7 +105,7 @@ async fn handle(
         .uri
         .path_and_query()
         .map_or_else(|| "/".to_owned(), ToString::to_string);
-    let effect = state.faults().effect(&path);
+    let (effect, mended) = state.faults().effect(&path);
     let mut entry = Request {
         method: parts.method.to_string(),
         path,
@@ -119,7 +119,6 @@ async fn handle(
         state.note(entry);
         return Err(io::Error::other("the connection is dropped"));
     }
-    let mended = state.faults().mended();
     let answer = answer(state.clone(), parts, is_files, effect.clone()).await?;
     entry.status = answer.status.as_u16();
     entry.bytes = answer.body.len();

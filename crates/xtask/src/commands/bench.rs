@@ -45,6 +45,11 @@ const NETWORK_TOOLS: &[DebianTool] = &[
         purpose: "the web server's certificate",
     },
     DebianTool {
+        program: "fcgiwrap",
+        package: "fcgiwrap",
+        purpose: "Git behind the web server",
+    },
+    DebianTool {
         program: "curl",
         package: "curl",
         purpose: "the peer of the rows over a network",

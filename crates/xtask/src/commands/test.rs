@@ -58,6 +58,16 @@ const TOOLS: &[DebianTool] = &[
         purpose: "sources of the kind http over TLS",
     },
     DebianTool {
+        program: "fcgiwrap",
+        package: "fcgiwrap",
+        purpose: "sources of the kind git over HTTP",
+    },
+    DebianTool {
+        program: "sshd",
+        package: "openssh-server",
+        purpose: "sources of the kind git over ssh",
+    },
+    DebianTool {
         program: "man",
         package: "man-db",
         purpose: "a look at the manual pages",

@@ -56,6 +56,21 @@ fn the_example_is_shown_with_its_defaults() {
     max_files      50000
     enabled        true
 
+    [sources.prompts]
+    kind           git
+    url            git@git.example.org:team/prompts.git
+    path           prompts
+    every          30m
+    at_start       due
+    watch          false
+    priority       100
+    push           never
+    on_conflict    ask
+    max_file_size  10MiB
+    max_total_size 1GiB
+    max_files      50000
+    enabled        true
+
     [sources.team]
     kind           dir
     root           /nowhere/home/team/agents

@@ -21,25 +21,29 @@ struct Row {
     is_new: bool,
 }
 
+impl Row {
+    /// Returns how many files were taken over, with or without their keys.
+    fn took(&self) -> u64 {
+        self.of(&[ImportOutcome::Taken, ImportOutcome::ContentOnly])
+    }
+
+    fn of(&self, outcomes: &[ImportOutcome]) -> u64 {
+        let counts = outcomes.iter().filter_map(|one| self.outcomes.get(one));
+        counts.sum()
+    }
+}
+
 /// Returns what was done, or would be.
 pub(super) fn text(done: &ImportDone, screen: Screen) -> String {
     let rows = rows(done);
     let mut text = String::new();
     let mut line = |line: &str| writeln!(text, "{line}").expect("a String takes all");
-    let total = |outcomes: &[ImportOutcome]| -> u64 {
-        let of_row = |row: &Row| {
-            outcomes
-                .iter()
-                .filter_map(|one| row.outcomes.get(one))
-                .sum::<u64>()
-        };
-        rows.values().map(of_row).sum()
-    };
-    let taken = total(&[ImportOutcome::Taken, ImportOutcome::ContentOnly]);
+    let taken: u64 = rows.values().map(Row::took).sum();
+    let present = |row: &Row| row.of(&[ImportOutcome::Present]);
     let syncs: u64 = rows.values().map(|row| row.syncs).sum();
     let is_new = rows.values().any(|row| row.is_new);
     if taken + syncs == 0 && !is_new {
-        line(match total(&[ImportOutcome::Present]) {
+        line(match rows.values().map(present).sum::<u64>() {
             0 => "nothing to do: there is nothing in it to take over",
             _ => "nothing to do: Homing has all of it already",
         });
@@ -49,11 +53,20 @@ pub(super) fn text(done: &ImportDone, screen: Screen) -> String {
         } else {
             "took over"
         };
-        line(&format!(
-            "{verb} {} of {}",
-            count(taken, "cached file"),
-            count(rows.len() as u64, "source")
-        ));
+        let is_cached = |row: &&Row| row.took() > 0;
+        let has_history = |row: &&Row| row.syncs > 0;
+        line(&match (taken, syncs) {
+            (0, 0) => format!("{verb} no file: nothing is cached"),
+            (0, _) => format!(
+                "{verb} the history of {}; no file is cached",
+                count(rows.values().filter(has_history).count() as u64, "source")
+            ),
+            _ => format!(
+                "{verb} {} of {}",
+                count(taken, "cached file"),
+                count(rows.values().filter(is_cached).count() as u64, "source")
+            ),
+        });
     }
     if !rows.is_empty() {
         line(table(&rows, screen).trim_end());
@@ -124,10 +137,7 @@ fn table(rows: &BTreeMap<&str, Row>, screen: Screen) -> String {
     ];
     let mut table = Table::new(screen, &TITLES);
     for (id, row) in rows {
-        let of = |outcomes: &[ImportOutcome]| {
-            let counts = outcomes.iter().filter_map(|one| row.outcomes.get(one));
-            plain(counts.sum::<u64>().to_string())
-        };
+        let of = |outcomes: &[ImportOutcome]| plain(row.of(outcomes).to_string());
         table.row([
             plain(*id),
             of(&[ImportOutcome::Taken]),
@@ -227,6 +237,27 @@ mod tests {
             dry_run,
             imports: vec![document],
         }
+    }
+
+    #[test]
+    fn only_sources_that_gave_something_are_counted() {
+        let missing = || file("b.md", ImportOutcome::Missing, None);
+        let first = |done: &ImportDone| {
+            let text = text(done, Screen::default());
+            text.lines().next().unwrap_or_default().to_owned()
+        };
+        let mut done = done(false, vec![missing()], &["own-rep"]);
+        assert_eq!(first(&done), "took over no file: nothing is cached");
+        done.imports[0].report.sources[0].syncs = 3;
+        assert_eq!(
+            first(&done),
+            "took over the history of 1 source; no file is cached"
+        );
+        let mut other = done.imports[0].report.sources[0].clone();
+        "other".clone_into(&mut other.id);
+        other.files = vec![file("a.md", ImportOutcome::Taken, None), missing()];
+        done.imports[0].report.sources.push(other);
+        assert_eq!(first(&done), "took over 1 cached file of 1 source");
     }
 
     #[test]

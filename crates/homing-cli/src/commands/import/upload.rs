@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use homing_api::{Problem, ProblemKind, import};
 use tar::{Builder, Header};
@@ -129,9 +129,14 @@ impl Document {
 
 fn add(tar: &mut Builder<File>, name: &str, mut file: &File) -> io::Result<()> {
     file.rewind()?;
-    let size = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let size = metadata.len();
     let mut header = Header::new_gnu();
     header.set_size(size);
+    // Whether a cached file was changed since it was downloaded, its time tells.
+    let modified = metadata.modified().ok();
+    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    header.set_mtime(since.map_or(0, |since| since.as_secs()));
     header.set_mode(0o600);
     // A file that grows or shrinks meanwhile must not shift what comes after it.
     let exactly = file.take(size).chain(io::repeat(0)).take(size);

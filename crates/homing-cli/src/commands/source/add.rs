@@ -1,7 +1,7 @@
 //! `homing source add`
 
 use homing_api::{CheckRequest, Problem, ProblemKind};
-use homing_config::{Edit, EditError, SecretSource, Section, Setting};
+use homing_config::{Edit, EditError, SecretSource, Section, Setting, secret_in_address};
 
 use super::ask::{self, Place};
 use super::check;
@@ -11,6 +11,12 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Report;
 use crate::text::quote;
+
+const SECRET_HINT: &str = "leave it out, and say where it is, for example --token env:TEAM_TOKEN; what was typed may be in the \
+     shell's history, so take it out there and get a new secret";
+
+/// So many things that would not come are named.
+const MOST_NOTICES: usize = 5;
 
 /// Adds a source to the configuration, after a look at it.
 pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Report, CliError> {
@@ -48,12 +54,15 @@ pub(super) async fn run(args: &AddSourceArgs, context: &Context) -> Result<Repor
         told.checks = check::ask(&request, context).await?.sources;
         for check in &told.checks {
             if let Some(problem) = check::problem(check) {
-                let hint = problem.hint.clone().unwrap_or_else(|| "mend it".to_owned());
+                let hint = problem
+                    .hint
+                    .clone()
+                    .unwrap_or_else(|| "mend what the cause names".to_owned());
                 let hint = format!("{hint}; or add it all the same with --no-check");
                 return Err(problem.with_hint(hint).into());
             }
             told.notes.push(check::told(check));
-            told.notes.extend(check::notices(check));
+            told.notes.extend(check::notices(check, MOST_NOTICES));
             told.notes.extend(check::token(check));
         }
     }
@@ -91,11 +100,10 @@ fn place(
     let kind = match (args.kind.as_deref(), place) {
         (Some(kind), _) => kind,
         (None, Place::Root(_)) => "dir",
-        (None, Place::Url(_))
-            if has_listing || remote.user.is_some() || remote.ca_file.is_some() =>
-        {
-            "http"
+        (None, Place::Url(url)) if !has_listing && (is_git(url) || remote.verify.is_some()) => {
+            "git"
         }
+        (None, Place::Url(_)) if has_listing || remote.user.is_some() => "http",
         (None, Place::Url(url))
             if remote.reference.is_some() || remote.api.is_some() || is_github(url) =>
         {
@@ -107,7 +115,7 @@ fn place(
                 "the URL alone does not tell what is there",
             )
             .with_hint(
-                "add --file PATH, --index PATH, --agent-skills or --archive, or --kind github for a repository",
+                "add --file PATH, --index PATH, --agent-skills or --archive, or --kind github or --kind git for a repository",
             )
             .into());
         }
@@ -116,6 +124,24 @@ fn place(
     match place {
         Place::Root(root) => settings.push(("root", Setting::Text(context.written_path(root)))),
         Place::Url(url) => settings.push(("url", text(url))),
+    }
+    let url = match place {
+        Place::Root(_) => None,
+        Place::Url(url) => Some(url.as_str()),
+    };
+    let typed = [
+        ("--url", url),
+        ("--index", remote.index.as_deref()),
+        ("--api", remote.api.as_deref()),
+    ];
+    for (flag, address) in typed {
+        if let Some(what) = address.and_then(secret_in_address) {
+            return Err(
+                Problem::new(ProblemKind::BadRequest, format!("{flag}: {what}"))
+                    .with_hint(SECRET_HINT)
+                    .into(),
+            );
+        }
     }
     if !remote.files.is_empty() {
         settings.push(("files", Setting::Texts(remote.files.clone())));
@@ -131,12 +157,28 @@ fn place(
         ("ref", remote.reference.as_deref()),
         ("api", remote.api.as_deref()),
         ("user", remote.user.as_deref()),
+        ("verify", remote.verify.as_deref()),
     ];
     let given = texts.into_iter();
     settings.extend(given.filter_map(|(key, value)| Some((key, text(value?)))));
-    let ca_file = remote.ca_file.as_deref();
-    settings.extend(ca_file.map(|path| ("ca_file", Setting::Text(context.written_path(path)))));
+    let files = [
+        ("ca_file", remote.ca_file.as_deref()),
+        ("allowed_signers", remote.allowed_signers.as_deref()),
+        ("keyring", remote.keyring.as_deref()),
+    ];
+    let written = |path: &str| Setting::Text(context.written_path(path));
+    let given = files.into_iter();
+    settings.extend(given.filter_map(|(key, path)| Some((key, written(path?)))));
     Ok(settings)
+}
+
+/// Tells whether nothing but Git takes such an address.
+fn is_git(url: &str) -> bool {
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    if is_web {
+        return url.strip_suffix(".git").is_some() && !is_github(url);
+    }
+    true
 }
 
 fn is_github(url: &str) -> bool {

@@ -61,7 +61,9 @@ pub(super) fn complete(
         let missing = match (&args.name, Place::of(args)) {
             (None, None) => "NAME and --root are missing",
             (None, Some(_)) => "NAME is missing",
-            _ if matches!(args.kind.as_deref(), Some("http" | "github")) => "--url is missing",
+            _ if matches!(args.kind.as_deref(), Some("http" | "github" | "git")) => {
+                "--url is missing"
+            }
             _ => "--root is missing, or --url",
         };
         return Err(Problem::new(ProblemKind::BadRequest, missing)

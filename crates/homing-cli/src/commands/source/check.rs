@@ -15,7 +15,7 @@ use crate::arguments::CheckSourcesArgs;
 use crate::context::{Context, unknown_section};
 use crate::error::CliError;
 use crate::output::Report;
-use crate::text::{bytes, count, escape};
+use crate::text::{bytes, count, escape, quote};
 
 /// A directory that takes longer to read is too much to wait for at a prompt.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &CheckSourcesArgs, context: &Context) -> Result<Re
     for check in checks.sources.iter().filter(|check| check.error.is_none()) {
         let line = escape(&format!("{}: {}", check.id, told(check))).into_owned();
         text.extend([line.as_str(), "\n"]);
-        for line in notices(check).into_iter().chain(token(check)) {
+        for line in notices(check, usize::MAX).into_iter().chain(token(check)) {
             text.extend([escape(&line).as_ref(), "\n"]);
         }
     }
@@ -138,21 +138,24 @@ pub(super) fn told(check: &SourceCheck) -> String {
     }
 }
 
-/// Returns what else is worth knowing, and what would not come: a few lines of it.
-pub(super) fn notices(check: &SourceCheck) -> Vec<String> {
-    const SHOWN: usize = 5;
+/// Returns what else is worth knowing, and what would not come: so many lines of it at most.
+pub(super) fn notices(check: &SourceCheck, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = check.notes.iter().map(|note| format!("  {note}")).collect();
     let problems = check
         .problems
         .iter()
-        .take(SHOWN)
+        .take(most)
         .map(|notice| match notice.path.as_str() {
             "" => format!("  {}", notice.message),
             path => format!("  {path}: {}", notice.message),
         });
     lines.extend(problems);
-    if check.problems.len() > SHOWN {
-        lines.push(format!("  and {} more", check.problems.len() - SHOWN));
+    let untold = check.problems.len().saturating_sub(most);
+    if untold > 0 {
+        lines.push(format!(
+            "  and {untold} more; `homing source check {}` names all",
+            quote(&check.id)
+        ));
     }
     lines
 }

@@ -238,11 +238,11 @@ fn outcome(name: &str, run: &Run, query: WithdrawQuery, goes_with_its_target: bo
         0 => format!("`{name}` had no files in the targets that were only its own"),
         // Without its history, or without its target, nothing could be put back.
         removed if query.purge || goes_with_its_target => {
-            format!("{} of `{name}` left the targets", count(removed, "file"))
+            format!("{} of `{name}` left the targets", count(removed, "item"))
         }
         removed => format!(
             "{} of `{name}` left the targets (run {}; `homing undo {}` puts them back as yours)",
-            count(removed, "file"),
+            count(removed, "item"),
             run.id,
             run.id
         ),

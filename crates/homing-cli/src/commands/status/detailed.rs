@@ -62,6 +62,12 @@ pub(super) fn source(source: &Source, now: Timestamp, screen: Screen) -> String 
     block.line("states", &states(&source.states));
     block.conditions(&source.conditions, now);
     block.line("revision", source.revision.as_deref().unwrap_or("-"));
+    if let Some(time) = &source.revision_time {
+        block.line("committed", &at(Some(time), now));
+    }
+    if let Some(subject) = &source.revision_subject {
+        block.line("subject", subject);
+    }
     let size = source
         .content_bytes
         .map(|size| format!(", {}", bytes(size)))

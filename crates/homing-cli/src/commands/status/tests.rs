@@ -23,6 +23,8 @@ fn source(id: &str, states: Vec<State>) -> Source {
         states,
         conditions: vec![condition("Ready", true), condition("Stale", false)],
         revision: None,
+        revision_time: None,
+        revision_subject: None,
         files: 120,
         conflicts: 0,
         last_attempt: Some("2026-01-02T03:00:00.000Z".to_owned()),
@@ -96,6 +98,28 @@ fn all_is_well() {
 }
 
 #[test]
+fn a_commit_is_shown_short_where_a_source_has_one() {
+    let mut status = status();
+    status.sources[0].revision = Some("0123456789abcdef".repeat(4)[..40].to_owned());
+    status.sources[1].revision = Some("sha256:00".to_owned());
+    status.sources[0].revision_subject = Some("to\u{1b}c".to_owned());
+    let text = shown(&status);
+    insta::assert_snapshot!(text.lines().take(3).collect::<Vec<_>>().join("\n"), @r"
+    SOURCE     STATE           FILES  LAST SUCCESS  NEXT    COMMIT
+    community  synced            120  5m ago        in 10m  0123456789ab
+    team       modified, held    120  5m ago        in 10m  -
+    ");
+    status.sources[0].revision_time = Some("2026-01-02T03:00:00.000Z".to_owned());
+    let now = "2026-01-02T03:05:00Z".parse().unwrap();
+    let text = detailed::source(&status.sources[0], now, Screen::default());
+    assert!(
+        text.contains("committed     2026-01-02T03:00:00.000Z (5m ago)")
+            && text.contains(r"subject       to\u{1b}c"),
+        "{text}"
+    );
+}
+
+#[test]
 fn trouble_is_told_with_its_reason() {
     let mut status = status();
     status.daemon.conditions = vec![condition("ConfigInvalid", true), condition("Ready", false)];
@@ -153,12 +177,15 @@ fn that_the_network_is_away_is_told_once() {
         ..condition("Ready", false)
     };
     status.daemon.conditions.push(Condition {
-        message: "nothing far away can be reached\n`team`: stale since noon".to_owned(),
+        message: "nothing far away can be reached\n`team`: stale since 2026-01-01T00:00:00Z (x)"
+            .to_owned(),
         ..condition("Offline", true)
     });
     let text = shown(&status);
     assert!(
-        text.contains("Offline: nothing far away can be reached\n  `team`: stale"),
+        text.contains(
+            "Offline: nothing far away can be reached\n  `community`: last synced 5m ago ("
+        ) && !text.contains("stale since"),
         "{text}"
     );
     assert!(text.contains(", offline"), "{text}");

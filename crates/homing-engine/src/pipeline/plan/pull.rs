@@ -114,7 +114,12 @@ pub(crate) fn resolve(
     failed: &BTreeMap<ItemKey, SideError>,
     contents: &dyn Contents,
 ) -> Result<PullPlan, SideError> {
-    let mut pull = PullPlan::default();
+    let most = decisions.decisions.len();
+    let mut pull = PullPlan {
+        puts: Vec::with_capacity(most),
+        items: Vec::with_capacity(most),
+        ..PullPlan::default()
+    };
     for (key, planned) in &decisions.decisions {
         if let Some(error) = failed.get(key) {
             pull.items.push(report(

@@ -2,6 +2,7 @@
 
 mod agent_sync;
 mod curl;
+mod git;
 mod github;
 mod http;
 mod memory;
@@ -30,7 +31,8 @@ files are published and durable; \"the run itself\" is what homingd tells of it.
 nginx with one `--etag-save` and `--etag-compare` for each and is not durable when it ends. claude-mpm is driven by a \
 script that calls its sync service, whose time is that of the call alone, without the start of Python; it keeps what \
 it got in a cache and publishes nothing. GitHub is the emulator of the tests, which serves a Git repository of this \
-machine.";
+machine; other Git repositories are served by nginx with `git http-backend`. What `git clone` and `git fetch` write is \
+not durable when they end.";
 
 /// The measured rows and what surrounds them.
 pub(crate) struct Network {
@@ -46,6 +48,7 @@ impl Network {
             format!("homing {}", env!("CARGO_PKG_VERSION")),
             version(&["curl", "--version"], 2)?,
             nginx_version()?,
+            version(&["git", "--version"], 3)?,
         ];
         let agent_sync = match agent_sync {
             Ok(installed) => {
@@ -60,6 +63,7 @@ impl Network {
         github::rows(bench, &mut table, agent_sync.as_ref()).context("GitHub")?;
         http::rows(bench, &mut table).context("HTTP")?;
         memory::rows(bench, &mut table).context("memory")?;
+        git::rows(bench, &mut table).context("Git")?;
         Ok(Self {
             table,
             versions: versions.join(", "),

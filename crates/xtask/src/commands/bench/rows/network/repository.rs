@@ -35,6 +35,17 @@ impl Repository {
         Ok(path)
     }
 
+    /// Adds a directory beside `agents` and commits that.
+    pub(super) fn add_directory(&self, name: &str, count: usize) -> Result<()> {
+        make_files(&self.directory.join(name), count, 2_048, 7)?;
+        self.commit()
+    }
+
+    /// Lets those that fetch from it leave out what they do not want, as the large hosts do.
+    pub(super) fn allow_filters(&self) -> Result<()> {
+        self.git(&["config", "uploadpack.allowFilter", "true"])
+    }
+
     /// Returns its directory.
     pub(super) fn directory(&self) -> &Path {
         &self.directory

@@ -1,6 +1,4 @@
-//! A command of the user's: in a process group of its own, for a limited time, with all that it starts.
-//!
-//! A hook is told something and what it says last is kept; a token's command is asked, and its answer is a secret.
+//! A command of the user's: it is given something, and is heard until it ends or has had its time.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,17 +6,18 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How much of what it prints is kept: the end.
-const TAIL_BYTES: usize = 8 * 1024;
-/// How long its last words may take to arrive once it has ended.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+use crate::group::Group;
+use crate::tail::Tail;
+
+/// How long a program's last words may take to arrive once it has ended.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What is to be run.
 pub struct Errand<'a> {
@@ -49,10 +48,11 @@ pub enum End {
 
 /// How it ended and what it said last.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) end: End,
+pub struct Outcome {
+    /// How.
+    pub end: End,
     /// The end of what it printed on standard output and standard error.
-    pub(crate) tail: String,
+    pub tail: String,
 }
 
 /// What a command answered on standard output; not to be printed, so it has no `Debug`.
@@ -79,7 +79,7 @@ pub async fn ask(errand: Errand<'_>, most: usize) -> io::Result<Answer> {
 }
 
 /// Starts a command whose last words are kept. An error means that it could not be started.
-pub(crate) fn start(errand: Errand<'_>) -> io::Result<Running<Tail>> {
+pub fn start(errand: Errand<'_>) -> io::Result<Running<Tail>> {
     begin(errand, Tail::default())
 }
 
@@ -118,7 +118,7 @@ fn begin<E: Ear>(errand: Errand<'_>, ear: E) -> io::Result<Running<E>> {
 }
 
 /// A command that runs; it ends with this value.
-pub(crate) struct Running<E> {
+pub struct Running<E> {
     group: Group,
     said: pipe::Receiver,
     ear: E,
@@ -128,12 +128,12 @@ pub(crate) struct Running<E> {
 
 impl Running<Tail> {
     /// Returns the process that leads its group.
-    pub(crate) fn leader(&self) -> Pid {
+    pub fn leader(&self) -> Pid {
         self.group.leader
     }
 
     /// Gives it its input and waits for its end. Nothing of its process group is left then.
-    pub(crate) async fn end(self, stop: &CancellationToken) -> io::Result<Outcome> {
+    pub async fn end(self, stop: &CancellationToken) -> io::Result<Outcome> {
         let (end, tail) = self.hear(stop).await?;
         Ok(Outcome {
             end,
@@ -186,7 +186,7 @@ impl<E: Ear> Running<E> {
 }
 
 /// Who listens to a command.
-pub(crate) trait Ear {
+pub trait Ear {
     /// Tells whether standard error is heard, too.
     fn hears_errors(&self) -> bool;
 
@@ -235,103 +235,15 @@ impl Ear for Head {
     }
 }
 
-/// A child with all that it started; they end with this value.
-struct Group {
-    child: Child,
-    leader: Pid,
-    reaped: bool,
-}
-
-impl Group {
-    fn of(child: Child) -> io::Result<Self> {
-        let leader = child
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
-            .ok_or_else(|| io::Error::other("the command has no process"))?;
-        Ok(Self {
-            child,
-            leader,
-            reaped: false,
-        })
-    }
-
-    /// Waits until the leader has ended, and leaves it unreaped: until then its number is nobody else's.
-    async fn ended(&self) -> io::Result<()> {
-        let leader = self.leader;
-        let waited = tokio::task::spawn_blocking(move || {
-            loop {
-                let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-                match waitid(WaitId::Pid(leader), options) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    waited => return waited.map(drop),
-                }
-            }
-        });
-        Ok(waited.await??)
-    }
-
-    /// Ends whoever is left and returns how the leader ended.
-    async fn end(&mut self) -> io::Result<ExitStatus> {
-        self.kill();
-        let status = self.child.wait().await?;
-        self.reaped = true;
-        Ok(status)
-    }
-
-    fn kill(&self) {
-        // Nobody may be left.
-        kill_process_group(self.leader, Signal::KILL).unwrap_or_default();
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.kill();
-        }
-    }
-}
-
-/// The end of what was said.
-#[derive(Default)]
-pub(crate) struct Tail {
-    bytes: Vec<u8>,
-    is_cut: bool,
-}
-
-impl Ear for Tail {
-    fn hears_errors(&self) -> bool {
-        true
-    }
-
-    fn add(&mut self, bytes: &[u8]) -> bool {
-        self.bytes.extend_from_slice(bytes);
-        if let Some(surplus) = self.bytes.len().checked_sub(TAIL_BYTES).filter(|n| *n > 0) {
-            self.bytes.drain(..surplus);
-            self.is_cut = true;
-        }
-        true
-    }
-}
-
-impl Tail {
-    fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
-        // What is cut begins in the middle of a line, maybe of a character.
-        let text = match (self.is_cut, text.split_once('\n')) {
-            (true, Some((_, whole))) => whole,
-            _ => &text,
-        };
-        text.trim_end().to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::time::Instant;
 
+    use rustix::process::Signal;
+
     use super::*;
+    use crate::tail::TAIL_BYTES;
 
     /// Far longer than anything here takes.
     const LONG: Duration = Duration::from_mins(1);

@@ -1,8 +1,11 @@
-//! The ids that Git gives to contents.
+//! Git's ids of contents, and names of refs.
+
+use std::collections::HashMap;
 
 use gix_hash::{Hasher, Kind, ObjectId};
-use homing_core::Identity;
-use homing_remote::Witness;
+use homing_core::{Identity, Item, ListRequest, SideError};
+
+use crate::Witness;
 
 /// What stands before a blob's id in an item's identity.
 const IDENTITY_PREFIX: &str = "git:";
@@ -12,36 +15,45 @@ const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 const POINTER_LIMIT: u64 = 1024;
 
 /// Tells whether a text is a whole id, not the beginning of one.
-pub(crate) fn is_full(text: &str) -> bool {
+pub fn is_full(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && ObjectId::from_hex(text.as_bytes()).is_ok()
 }
 
 /// Returns the identity of items with this blob.
-pub(crate) fn identity(id: &str) -> Identity {
+pub fn identity(id: &str) -> Identity {
     Identity::new(&format!("{IDENTITY_PREFIX}{id}"))
 }
 
 /// Returns the blob's id that an identity has in it.
-pub(crate) fn of_identity(identity: &Identity) -> Option<&str> {
+pub fn of_identity(identity: &Identity) -> Option<&str> {
     identity.as_str().strip_prefix(IDENTITY_PREFIX)
 }
 
+/// Finds known items by their blobs, wherever they are: what was only moved costs nothing.
+pub fn known_blobs(request: &ListRequest) -> HashMap<&str, &Item> {
+    let items = request.known.values();
+    items
+        .filter_map(|item| Some((of_identity(item.identity.as_ref()?)?, item)))
+        .collect()
+}
+
 /// Sees a blob's bytes and tells whether they are those of an id.
-pub(crate) struct BlobCheck {
+pub struct BlobCheck {
     hasher: Hasher,
     beginning: Vec<u8>,
     size: u64,
 }
 
 /// A blob whose bytes are those of its id.
-pub(crate) struct CheckedBlob {
+#[derive(Debug)]
+pub struct CheckedBlob {
     /// It only names a content that is elsewhere.
-    pub(crate) is_pointer: bool,
+    pub is_pointer: bool,
 }
 
 impl BlobCheck {
     /// Begins with a blob of this id and size; SHA-1 or SHA-256, as the id's length tells.
-    pub(crate) fn new(id: &str, size: u64) -> Self {
+    pub fn new(id: &str, size: u64) -> Self {
         let kind = if id.len() == 64 {
             Kind::Sha256
         } else {
@@ -57,12 +69,20 @@ impl BlobCheck {
     }
 
     /// Tells whether what was seen is the blob of `id`.
-    pub(crate) fn finish(self, id: &str) -> Option<CheckedBlob> {
+    pub fn finish(self, id: &str) -> Option<CheckedBlob> {
         let is_pointer = self.size < POINTER_LIMIT && self.beginning.starts_with(POINTER);
         // A collision that was made on purpose is an error here, and no blob.
         let found = self.hasher.try_finalize().ok()?;
         let expected = ObjectId::from_hex(id.as_bytes()).ok()?;
         (found == expected).then_some(CheckedBlob { is_pointer })
+    }
+}
+
+impl std::fmt::Debug for BlobCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobCheck")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,6 +93,25 @@ impl Witness for BlobCheck {
             .extend_from_slice(&bytes[..bytes.len().min(missing)]);
         self.hasher.update(bytes);
     }
+}
+
+/// Refuses what Git refuses as a ref's name, so that a URL made of it names what it seems to name. [`SideError::Config`] repeats it.
+pub fn check_reference(reference: &str) -> Result<(), SideError> {
+    let is_bad = reference.is_empty()
+        || reference.starts_with(['/', '-'])
+        || reference.ends_with(['/', '.'])
+        || reference.contains("..")
+        || reference.contains("//")
+        || reference.contains("/.")
+        || reference
+            .chars()
+            .any(|letter| letter.is_control() || " ~^:?*[\\".contains(letter));
+    if is_bad {
+        return Err(SideError::Config {
+            message: format!("`ref = {reference:?}` is no name of a branch, tag or commit"),
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -113,5 +152,18 @@ mod tests {
         assert_eq!(identity.as_str(), "git:ce01");
         assert_eq!(of_identity(&identity), Some("ce01"));
         assert_eq!(of_identity(&Identity::new("etag=\"x\"")), None);
+    }
+
+    #[test]
+    fn a_ref_is_a_name_that_git_takes() {
+        for good in ["main", "feature/x", "v1.0", "heads/main", "a-b_c", "é"] {
+            assert!(check_reference(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "/a", "a/", "a..b", "../a", "a b", "a?x=1", "a:b", "-a", "a/.b", "a\nb", "a//b",
+        ] {
+            let error = check_reference(bad).unwrap_err();
+            assert!(matches!(error, SideError::Config { .. }), "{bad}");
+        }
     }
 }

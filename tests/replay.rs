@@ -10,80 +10,79 @@ use serde_json::Value;
 
 use crate::harness::{Home, TestResult};
 
-/// Commits that are replayed.
-const COMMITS: usize = 50;
-
 /// Files with their bytes, and whether their owner may execute them.
 type Files = BTreeMap<PathBuf, (bool, Vec<u8>)>;
 
-#[test]
-fn fifty_commits_of_wshobson_agents_arrive_as_they_are() -> TestResult {
-    replay("wshobson-agents.bundle", "")
+/// A real repository whose branch `walk` moves commit by commit.
+pub(crate) struct Replay {
+    _scratch: tempfile::TempDir,
+    pub(crate) repository: PathBuf,
+    /// Only this subdirectory is published, if it is not empty.
+    path: &'static str,
+    commits: Vec<String>,
 }
 
-#[test]
-fn fifty_commits_of_claude_mpm_skills_arrive_as_they_are() -> TestResult {
-    replay("claude-mpm-skills.bundle", "toolchains")
-}
-
-fn replay(bundle: &str, path: &str) -> TestResult {
-    let Some(bundle) = testkit::real_bundle(bundle) else {
-        return Ok(());
-    };
-    let scratch = tempfile::tempdir()?;
-    let repository = scratch.path().join("repository");
-    git(
-        scratch.path(),
-        &[
-            "clone",
-            "--quiet",
-            "--bare",
-            &bundle.display().to_string(),
-            "repository",
-        ],
-    )?;
-    let commits = commits(&repository, path)?;
-    let setting = if path.is_empty() {
-        "ref = \"walk\"".to_owned()
-    } else {
-        format!("ref = \"walk\"\npath = \"{path}\"")
-    };
-    let (home, github) = super::serve(&setting, "", &repository)?;
-    github.add_token(testkit::github::Token::classic("secret", "octo", &[]));
-    let _daemon = home.start_with(&[], &[("GITHUB_TOKEN", "secret")])?;
-    let mut found: Files = BTreeMap::new();
-    for (number, commit) in commits.iter().enumerate() {
-        git(&repository, &["update-ref", "refs/heads/walk", commit])?;
-        let run = sync(&home)?;
-        let mut expected = archive(&repository, commit, path)?;
-        // What a tool would run or obey is not published unless the target allows it.
-        for blocked in told(&run, "active") {
-            ensure!(
-                expected.remove(Path::new(&blocked)).is_some(),
-                "{blocked} is blocked and not there"
-            );
-        }
-        // A file that becomes a link is left as it is, and told.
-        for link in told(&run, "link") {
-            let link = PathBuf::from(link);
-            if let Some(file) = found.get(&link) {
-                expected.insert(link, file.clone());
-            }
-        }
-        let published = home.target("agents").snapshot()?;
-        found = published
-            .into_iter()
-            .map(|(path, (mode, bytes))| (path, (mode & 0o100 != 0, bytes)))
-            .collect();
-        compare(&found, &expected, &format!("commit {number}, {commit}"))?;
+impl Replay {
+    /// Makes one of a bundle and as many commits, spread over its history; `None`, visibly, where the bundle is not.
+    pub(crate) fn of(bundle: &str, path: &'static str, commits: usize) -> Result<Option<Self>> {
+        let Some(bundle) = testkit::real_bundle(bundle) else {
+            return Ok(None);
+        };
+        let scratch = tempfile::tempdir()?;
+        let repository = scratch.path().join("repository");
+        let bundle = bundle.display().to_string();
+        git(
+            scratch.path(),
+            &["clone", "--quiet", "--bare", &bundle, "repository"],
+        )?;
+        Ok(Some(Self {
+            commits: self::commits(&repository, path, commits)?,
+            _scratch: scratch,
+            repository,
+            path,
+        }))
     }
-    let requests = github.requests();
-    let trees = requests
-        .iter()
-        .filter(|request| request.path.contains("/git/trees/"))
-        .count();
-    ensure!(trees == COMMITS, "one tree for each commit, not {trees}");
-    Ok(())
+
+    /// Returns the settings of a source that follows it.
+    pub(crate) fn settings(&self) -> String {
+        if self.path.is_empty() {
+            "ref = \"walk\"".to_owned()
+        } else {
+            format!("ref = \"walk\"\npath = \"{}\"", self.path)
+        }
+    }
+
+    /// Moves the branch from commit to commit; the source `community` must publish each in `agents` as `git archive` has
+    /// it.
+    pub(crate) fn run(&self, home: &Home) -> TestResult {
+        let mut found: Files = BTreeMap::new();
+        for (number, commit) in self.commits.iter().enumerate() {
+            git(&self.repository, &["update-ref", "refs/heads/walk", commit])?;
+            let run = sync(home)?;
+            let mut expected = archive(&self.repository, commit, self.path)?;
+            // What a tool would run or obey is not published unless the target allows it.
+            for blocked in told(&run, "active") {
+                ensure!(
+                    expected.remove(Path::new(&blocked)).is_some(),
+                    "{blocked} is blocked and not there"
+                );
+            }
+            // A file that becomes a link is left as it is, and told.
+            for link in told(&run, "link") {
+                let link = PathBuf::from(link);
+                if let Some(file) = found.get(&link) {
+                    expected.insert(link, file.clone());
+                }
+            }
+            let published = home.target("agents").snapshot()?;
+            found = published
+                .into_iter()
+                .map(|(path, (mode, bytes))| (path, (mode & 0o100 != 0, bytes)))
+                .collect();
+            compare(&found, &expected, &format!("commit {number}, {commit}"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Syncs, and lets a plan continue that the guard has blocked: upstream does delete much at times.
@@ -114,14 +113,14 @@ fn told(run: &Value, kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns fifty commits that change something there, spread over all of it, oldest first.
-fn commits(repository: &Path, path: &str) -> Result<Vec<String>> {
+/// Returns commits that change something there, spread over all of it, oldest first.
+fn commits(repository: &Path, path: &str, count: usize) -> Result<Vec<String>> {
     let path = if path.is_empty() { "." } else { path };
     let all = git(repository, &["rev-list", "--reverse", "HEAD", "--", path])?;
     let all: Vec<&str> = all.lines().collect();
-    ensure!(all.len() > COMMITS, "{} commits", all.len());
-    Ok((1..=COMMITS)
-        .map(|number| all[number * (all.len() - 1) / COMMITS].to_owned())
+    ensure!(all.len() > count, "{} commits", all.len());
+    Ok((1..=count)
+        .map(|number| all[number * (all.len() - 1) / count].to_owned())
         .collect())
 }
 

@@ -1,0 +1,214 @@
+//! Running the `git` command: without the repository's or the environment's say, and without a question to anybody.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use homing_core::{Progress, SideError};
+use homing_process::{Conversation, Ended};
+use tokio::process::Command;
+
+use crate::errors;
+
+/// What a fetched repository, or the user's own configuration, has no say in.
+const SETTINGS: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.alternateRefsCommand=",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "fetch.recurseSubmodules=false",
+    "submodule.recurse=false",
+    "fetch.writeCommitGraph=false",
+    "fetch.prune=false",
+    "fetch.bundleURI=",
+    "transfer.bundleURI=false",
+    "protocol.version=2",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "protocol.http.allow=always",
+    "protocol.ssh.allow=always",
+    "protocol.git.allow=always",
+    "protocol.file.allow=always",
+    // A server that sends nothing is not waited for.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=30",
+];
+
+/// The `git` of this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Git {
+    environment: Arc<Vec<(OsString, OsString)>>,
+    /// Where the user's configuration is, and that of the machine.
+    files: Arc<[PathBuf]>,
+}
+
+/// When the files of the configuration were written, and how long they are.
+pub(crate) type Stamp = Vec<Option<(SystemTime, u64)>>;
+
+/// A question to Git that has an answer of bounded length.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) arguments: &'a [&'a OsStr],
+    /// Written to its standard input.
+    pub(crate) input: Vec<u8>,
+    /// More than so many bytes are no answer.
+    pub(crate) most: usize,
+}
+
+impl Git {
+    /// Takes what Git finds in its environment; variables of Git's own are left out.
+    pub(crate) fn new(environment: &[(OsString, OsString)]) -> Self {
+        let given = environment
+            .iter()
+            .filter(|(name, _)| !is_of_git(name))
+            .cloned();
+        let own = [
+            // Messages are read by us.
+            ("LC_ALL", "C"),
+            // Nobody is there to answer a question.
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", "false"),
+            ("SSH_ASKPASS_REQUIRE", "never"),
+            // What a partial mirror lacks is fetched by us, and never while something is read.
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            ("GIT_CONFIG_NOSYSTEM", "0"),
+        ];
+        let own = own.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let environment: Vec<(OsString, OsString)> = given.chain(own).collect();
+        let directory = |variable: &str| {
+            let found = environment.iter().find(|(name, _)| name == variable);
+            found.map(|(_, value)| PathBuf::from(value))
+        };
+        let home = directory("HOME");
+        let config =
+            directory("XDG_CONFIG_HOME").or(home.as_ref().map(|home| home.join(".config")));
+        let files = [
+            home.map(|home| home.join(".gitconfig")),
+            config.map(|config| config.join("git/config")),
+            Some(PathBuf::from("/etc/gitconfig")),
+        ];
+        Self {
+            files: files.into_iter().flatten().collect(),
+            environment: Arc::new(environment),
+        }
+    }
+
+    /// Tells whether the configuration may be another one: what it includes does not show here.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let files = self.files.iter();
+        files
+            .map(|path| {
+                let found = std::fs::metadata(path).ok()?;
+                Some((found.modified().ok()?, found.len()))
+            })
+            .collect()
+    }
+
+    /// Returns a command of Git's, in a repository or in none.
+    pub(crate) fn command(&self, repository: Option<&Path>) -> Command {
+        let mut command = Command::new("git");
+        command.env_clear().envs(self.environment.iter().cloned());
+        // It must not find a repository that happens to be around it.
+        command.current_dir(repository.unwrap_or(Path::new("/")));
+        if let Some(repository) = repository {
+            command.arg("--git-dir").arg(repository);
+        } else {
+            command.env("GIT_CEILING_DIRECTORIES", "/");
+        }
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+
+    /// Returns a command of another program, in the same environment.
+    pub(crate) fn companion(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment.iter().cloned());
+        command.current_dir("/");
+        command
+    }
+
+    /// Starts it; whatever it says on standard error counts as a step.
+    pub(crate) fn begin(command: Command, progress: &Progress) -> Result<Conversation, SideError> {
+        let progress = progress.clone();
+        Conversation::begin(command, move || progress.advance(0))
+            .map_err(|error| not_started(&error))
+    }
+
+    /// Asks, and returns the answer with how it ended.
+    pub(crate) async fn ask(
+        mut command: Command,
+        question: Question<'_>,
+        progress: &Progress,
+    ) -> Result<(Vec<u8>, Ended), SideError> {
+        command.args(question.arguments);
+        if question.input.is_empty() {
+            command.stdin(Stdio::null());
+        }
+        let mut talk = Self::begin(command, progress)?;
+        let input = talk.input();
+        if let (Some(mut input), false) = (input, question.input.is_empty()) {
+            let bytes = question.input;
+            // It blocks when it is long; whoever does not want to know closes it.
+            drop(tokio::task::spawn_blocking(move || {
+                io::Write::write_all(&mut input, &bytes).unwrap_or_default();
+            }));
+        }
+        let answer = talk.answer(question.most).await;
+        let answer = answer.map_err(|error| not_started(&error))?;
+        let Some(answer) = answer else {
+            return Err(SideError::Untrusted {
+                message: format!(
+                    "`git` answers with more than {} bytes, which is the most that is taken of it",
+                    question.most
+                ),
+            });
+        };
+        let ended = talk.end().await.map_err(|error| not_started(&error))?;
+        Ok((answer, ended))
+    }
+
+    /// Does something that has no answer but its success; `doing` says what, for the error.
+    pub(crate) async fn run(
+        command: Command,
+        arguments: &[&OsStr],
+        progress: &Progress,
+        doing: &str,
+    ) -> Result<Vec<u8>, SideError> {
+        let question = Question {
+            arguments,
+            input: Vec::new(),
+            most: 1 << 20,
+        };
+        let (answer, ended) = Self::ask(command, question, progress).await?;
+        if ended.status.success() {
+            return Ok(answer);
+        }
+        Err(errors::of_git(doing, &ended))
+    }
+}
+
+/// Tells whether a variable changes what Git does in a way that only Git's own commands are meant to.
+fn is_of_git(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    bytes.starts_with(b"GIT_") || bytes == b"SSH_ASKPASS"
+}
+
+fn not_started(error: &io::Error) -> SideError {
+    if error.kind() == io::ErrorKind::NotFound {
+        return SideError::Config {
+            message: "there is no `git` on homingd's PATH; install Git 2.36 or newer, or add its directory to PATH"
+                .to_owned(),
+        };
+    }
+    SideError::Storage {
+        message: format!("`git` cannot be run: {error}"),
+        source: None,
+    }
+}

@@ -1,0 +1,159 @@
+//! All that is at a commit, as the mirror tells.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+
+use homing_core::{Progress, SideError};
+use homing_remote::git_id;
+
+use crate::git::Git;
+use crate::mirror::{Mirror, Trouble};
+
+/// Entries of a tree; a real repository has far fewer.
+const MOST_ENTRIES: usize = 4_000_000;
+/// No entry is longer, whatever its path.
+const LONGEST_ENTRY: usize = 64 << 10;
+
+/// What stands under a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File { executable: bool },
+    Link,
+    Submodule,
+}
+
+/// An entry of a commit's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    /// From the repository's root.
+    pub(crate) path: Box<[u8]>,
+}
+
+/// Lists what is at a commit, below `path` alone if there is one.
+pub(crate) async fn entries(
+    git: &Git,
+    mirror: &Mirror,
+    commit: &str,
+    path: Option<&str>,
+    progress: &Progress,
+) -> Result<Vec<Entry>, Trouble> {
+    let mut command = mirror.reading(git);
+    command.env("GIT_LITERAL_PATHSPECS", "1").args([
+        "ls-tree",
+        "-r",
+        "-z",
+        "--full-tree",
+        "--end-of-options",
+        commit,
+    ]);
+    if let Some(path) = path {
+        command.args([OsStr::new("--"), OsStr::new(path)]);
+    }
+    let mut talk = Git::begin(command, progress)?;
+    let output = talk.output();
+    let progress = progress.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let Some(output) = output else {
+            return Ok(Vec::new());
+        };
+        read(BufReader::with_capacity(64 << 10, output), &progress)
+    });
+    let entries = reading
+        .await
+        .map_err(|_ended| Trouble::Side(SideError::Cancelled))?;
+    let ended = talk.end().await.map_err(|error| {
+        Trouble::Side(SideError::Storage {
+            message: format!("`git ls-tree` cannot be heard: {error}"),
+            source: None,
+        })
+    })?;
+    let entries = entries?;
+    if !ended.status.success() {
+        return Err(Trouble::Broken(ended.complaints));
+    }
+    Ok(entries)
+}
+
+fn read(mut output: impl BufRead, progress: &Progress) -> Result<Vec<Entry>, Trouble> {
+    let mut entries = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = std::io::Read::take(&mut output, LONGEST_ENTRY as u64);
+        let read = limited.read_until(0, &mut line);
+        if read.is_err() || line.is_empty() {
+            // How it ended says why.
+            return Ok(entries);
+        }
+        let Some(entry) = line.strip_suffix(b"\0").and_then(entry) else {
+            return Err(Trouble::Broken("it lists an entry that is none".to_owned()));
+        };
+        if entries.len() == MOST_ENTRIES {
+            return Err(Trouble::Side(SideError::Untrusted {
+                message: format!(
+                    "the repository has more than {MOST_ENTRIES} files; narrow `path`"
+                ),
+            }));
+        }
+        entries.push(entry);
+        if entries.len().is_multiple_of(1024) {
+            progress.advance(0);
+        }
+    }
+}
+
+/// Reads `MODE TYPE ID\tPATH`.
+fn entry(line: &[u8]) -> Option<Entry> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let (head, path) = (std::str::from_utf8(&line[..tab]).ok()?, &line[tab + 1..]);
+    let mut words = head.split(' ');
+    let (mode, kind, id) = (words.next()?, words.next()?, words.next()?);
+    let kind = match (kind, mode) {
+        ("commit", _) => Kind::Submodule,
+        ("blob", "120000") => Kind::Link,
+        ("blob", mode) => Kind::File {
+            executable: mode == "100755",
+        },
+        _ => return None,
+    };
+    git_id::is_full(id).then(|| Entry {
+        kind,
+        id: id.to_owned(),
+        path: path.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_whatever_its_path() {
+        let id = "a".repeat(40);
+        let text =
+            format!("100755 blob {id}\ta\tb\nc\0160000 commit {id}\td\0120000 blob {id}\te\0");
+        let entries = read(text.as_bytes(), &Progress::default()).unwrap();
+        let seen: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.kind, &entry.path[..]))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (Kind::File { executable: true }, &b"a\tb\nc"[..]),
+                (Kind::Submodule, b"d"),
+                (Kind::Link, b"e"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_entry_means_that_the_mirror_is_broken() {
+        for text in ["100644 blob x\ta\0", "nothing", "100644 tree a\tb\0"] {
+            let read = read(text.as_bytes(), &Progress::default());
+            assert!(matches!(read, Err(Trouble::Broken(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Upkeep of mirrors: those of nobody go, old revisions lose their names, and what nothing names loses its room.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use homing_core::{Progress, SideError};
+use homing_remote::git_id;
+
+use crate::address::Address;
+use crate::errors;
+use crate::git::{Git, Question};
+use crate::mirror::{Mirror, Mirrors, blocking};
+use crate::remote;
+
+/// So many packs are made one: each fetch leaves one, and each costs whoever looks something up.
+const MANY_PACKS: usize = 20;
+
+/// What upkeep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tidied {
+    /// Mirrors that nobody reads any more.
+    pub removed: u64,
+    /// Revisions that lost their names.
+    pub forgotten: u64,
+    /// Mirrors that were packed anew.
+    pub packed: u64,
+}
+
+/// What is to stay.
+#[derive(Debug)]
+pub struct Keep<'a> {
+    /// What `git` finds in its environment.
+    pub environment: &'a [(OsString, OsString)],
+    /// The repositories that are read.
+    pub addresses: &'a [Address],
+    /// The commits that are published.
+    pub revisions: &'a BTreeSet<String>,
+    /// Others stay for so long after they were fetched.
+    pub others: Duration,
+}
+
+impl Mirrors {
+    /// Tidies up; whoever fetches meanwhile waits, and whoever reads what goes fetches it again.
+    pub async fn tidy(&self, keep: &Keep<'_>) -> Result<Tidied, SideError> {
+        let git = &Git::new(keep.environment);
+        let progress = Progress::default();
+        let mut used = BTreeSet::new();
+        for address in keep.addresses {
+            let address = remote::followed(git, address, &progress).await?;
+            used.insert(Self::name(address.as_str()));
+        }
+        let mut tidied = Tidied::default();
+        for name in self.names().await? {
+            let mirror = self.named(&name);
+            if used.contains(&name) {
+                mirror.tidy(git, keep, &mut tidied, &progress).await?;
+            } else {
+                mirror.discard().await?;
+                tidied.removed += 1;
+            }
+        }
+        Ok(tidied)
+    }
+
+    /// Returns the names of those that are there.
+    async fn names(&self) -> Result<Vec<String>, SideError> {
+        let root = self.root().to_owned();
+        let names = blocking(move || {
+            let entries = match fs::read_dir(root) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                other => other?,
+            };
+            let mut names = Vec::new();
+            for entry in entries {
+                let name = entry?.file_name();
+                let name = name.to_str().and_then(|name| name.strip_suffix(".git"));
+                names.extend(name.map(str::to_owned));
+            }
+            Ok(names)
+        });
+        names.await
+    }
+}
+
+impl Mirror {
+    async fn tidy(
+        self: &Arc<Self>,
+        git: &Git,
+        keep: &Keep<'_>,
+        tidied: &mut Tidied,
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let _turn = self.turn().await;
+        let gone = self.outdated(git, keep, progress).await?;
+        if !gone.is_empty() {
+            self.forget(git, &gone, progress).await?;
+            tidied.forgotten += gone.len() as u64;
+        }
+        let path = self.path().to_owned();
+        let packs = blocking(move || packs(&path)).await?;
+        if packs.len() >= MANY_PACKS || !gone.is_empty() {
+            self.pack(git, packs, progress).await?;
+            tidied.packed += 1;
+        }
+        Ok(())
+    }
+
+    /// Returns the names of revisions that were fetched long ago and are not published.
+    async fn outdated(
+        &self,
+        git: &Git,
+        keep: &Keep<'_>,
+        progress: &Progress,
+    ) -> Result<Vec<String>, SideError> {
+        let arguments = [
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(*objectname)",
+            "refs/homing/",
+        ];
+        let told = Git::run(
+            self.reading(git),
+            &arguments.map(OsStr::new),
+            progress,
+            "listing what is in a mirror",
+        )
+        .await?;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        let (path, others) = (self.path().to_owned(), keep.others);
+        let unused: Vec<String> = told
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split(' ');
+                let name = words.next()?.to_owned();
+                (!words.any(|id| keep.revisions.contains(id))).then_some(name)
+            })
+            .collect();
+        blocking(move || {
+            let now = SystemTime::now();
+            let is_old = |name: &String| {
+                let fetched = path.join(name).metadata().and_then(|data| data.modified());
+                // Of a clock that was set back nothing is known.
+                fetched
+                    .is_ok_and(|fetched| now.duration_since(fetched).is_ok_and(|age| age > others))
+            };
+            Ok(unused.into_iter().filter(is_old).collect())
+        })
+        .await
+    }
+
+    async fn forget(
+        &self,
+        git: &Git,
+        names: &[String],
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let lines = names.iter().map(|name| ["delete ", name, "\n"].concat());
+        let question = Question {
+            arguments: &["update-ref", "--stdin"].map(OsStr::new),
+            input: lines.collect::<String>().into_bytes(),
+            most: 1 << 20,
+        };
+        let (_, ended) = Git::ask(self.reading(git), question, progress).await?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        Err(errors::of_git("forgetting old revisions", &ended))
+    }
+
+    /// Puts what is named into one pack, and takes away the others. `git gc` cannot: blobs may have been left out.
+    async fn pack(
+        &self,
+        git: &Git,
+        old: Vec<String>,
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let doing = "packing a mirror";
+        let arguments = [
+            "pack-objects",
+            "--all",
+            "--missing=allow-any",
+            "--quiet",
+            "--delta-base-offset",
+            "objects/pack/pack",
+        ];
+        let mut command = self.reading(git);
+        command.current_dir(self.path());
+        let made = Git::run(command, &arguments.map(OsStr::new), progress, doing).await?;
+        let made = String::from_utf8_lossy(&made).trim().to_owned();
+        if !git_id::is_full(&made) && !made.is_empty() {
+            return Ok(());
+        }
+        let path = self.path().join("objects/pack");
+        blocking(move || {
+            for pack in old
+                .iter()
+                .filter(|pack| !pack.ends_with(&made) || made.is_empty())
+            {
+                // Without its index a pack is not looked at.
+                for ending in ["idx", "rev", "pack"] {
+                    match fs::remove_file(path.join(format!("{pack}.{ending}"))) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        let prune = ["prune", "--expire=now"];
+        Git::run(self.reading(git), &prune.map(OsStr::new), progress, doing).await?;
+        Ok(())
+    }
+}
+
+/// Returns the packs of a mirror, without an ending.
+fn packs(mirror: &Path) -> io::Result<Vec<String>> {
+    let mut packs = Vec::new();
+    for entry in fs::read_dir(mirror.join("objects/pack"))? {
+        let name = entry?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_suffix(".pack"));
+        packs.extend(name.map(str::to_owned));
+    }
+    Ok(packs)
+}

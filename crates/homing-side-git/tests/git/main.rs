@@ -1,0 +1,12 @@
+//! The side against real servers: nginx with `git http-backend`, and repositories of this machine.
+
+mod conformance;
+mod history;
+mod hostile;
+mod partial;
+mod reading;
+mod support;
+mod transports;
+mod trust;
+mod unchanged;
+mod upkeep;
