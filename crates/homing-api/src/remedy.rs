@@ -3,15 +3,15 @@
 use crate::{Problem, ProblemKind};
 
 impl ProblemKind {
-    /// Returns how to mend a problem of this kind, as far as the kind alone tells.
+    /// Returns how to mend a problem of this kind, as far as the kind alone tells; `NAME` is the source.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable => {
-                "check the network, the name in `url` and any proxy, then run `homing sync --force`"
+                "check the network, the name in `url` and any proxy, then run `homing sync NAME --force`"
             }
-            Self::Transient => "wait a little; `homing sync --force` tries it at once",
+            Self::Transient => "wait a little; `homing sync NAME --force` tries it at once",
             Self::Auth => {
-                "see that the account of homingd may read the source, then run `homing sync --force`"
+                "see that the account of homingd may read the source, then run `homing sync NAME --force`"
             }
             Self::Credentials => {
                 "see that the secret is where `token` of its section says, then run `homing source check`"
@@ -32,12 +32,12 @@ impl ProblemKind {
             }
             Self::Config => "run `homing config check`",
             Self::Cancelled => "start it again with `homing sync`",
-            Self::Permanent => "mend what the causes name, then run `homing sync --force`",
+            Self::Permanent => "mend what the causes name, then run `homing sync NAME --force`",
             Self::Guard => {
-                "look at `homing diff`; then `homing sync --accept-deletions` goes on with exactly this plan"
+                "look at `homing diff NAME`; then `homing sync NAME --accept-deletions` goes on with exactly this plan"
             }
             Self::RootChanged | Self::RootEmpty => {
-                "if that is meant, run `homing sync --accept-root`; if a file system is not mounted, mount it"
+                "if that is meant, run `homing sync NAME --accept-root`; if a file system is not mounted, mount it"
             }
             Self::RebuildPending => {
                 "look at `homing status` and `homing diff`, then run `homing db accept-rebuild`"
@@ -90,7 +90,11 @@ impl Problem {
     #[must_use]
     pub fn with_some_hint(mut self) -> Self {
         if self.hint.is_none() {
-            self.hint = Some(self.kind.remedy().to_owned());
+            let remedy = self.kind.remedy();
+            self.hint = Some(match &self.source {
+                Some(source) => remedy.replace("NAME", source),
+                None => remedy.to_owned(),
+            });
         }
         self
     }
@@ -120,5 +124,9 @@ mod tests {
         assert_eq!(own.with_some_hint().hint.as_deref(), Some("wait"));
         let none = Problem::new(ProblemKind::Busy, "x").with_some_hint();
         assert_eq!(none.hint.as_deref(), Some(ProblemKind::Busy.remedy()));
+        let mut of_source = Problem::new(ProblemKind::Transient, "x");
+        of_source.source = Some("team".to_owned());
+        let hint = of_source.with_some_hint().hint.unwrap_or_default();
+        assert!(hint.contains("`homing sync team --force`"), "{hint}");
     }
 }

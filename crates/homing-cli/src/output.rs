@@ -53,8 +53,8 @@ impl Screen {
         for cause in &problem.causes {
             line("  ", Style::new(), "caused by", cause);
         }
-        let hint = problem.hint.as_deref();
-        line("  ", CYAN, "hint", hint.unwrap_or(problem.kind.remedy()));
+        let hint = problem.clone().with_some_hint().hint;
+        line("  ", CYAN, "hint", &hint.unwrap_or_default());
         text
     }
 

@@ -19,6 +19,7 @@ mod merge;
 mod order;
 mod patch;
 mod plan;
+mod reference;
 mod selection;
 mod side;
 mod watch;
@@ -40,6 +41,7 @@ pub use merge::{
 pub use order::{Ordered, Step, order};
 pub use patch::{PATCH_LIMIT_BYTES, PatchSide, patch};
 pub use plan::{Decision, Direction, PlanInput, PlannedItem, decide, plan};
+pub use reference::is_reference_name;
 pub use selection::{Covered, Selection};
 pub use side::{
     BoxFuture, Capabilities, Change, ContentReader, Contents, FetchRequest, Interrupted, Operation,

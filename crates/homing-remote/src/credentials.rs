@@ -12,6 +12,13 @@ pub trait Credentials: Send + Sync {
     fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>>;
 }
 
+/// A secret that is at hand.
+impl Credentials for SecretString {
+    fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
+        Box::pin(async { Ok(Some(self.clone())) })
+    }
+}
+
 /// Who asks, and how that is said.
 #[derive(Clone)]
 pub struct Login {
@@ -89,14 +96,6 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    struct Fixed(&'static str);
-
-    impl Credentials for Fixed {
-        fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-            Box::pin(async { Ok(Some(SecretString::from(self.0))) })
-        }
-    }
-
     #[test]
     fn base64_is_that_of_rfc_4648() {
         for (bytes, text) in [
@@ -115,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_is_sent_and_never_printed() {
-        let mut login = Login::bearer(Arc::new(Fixed("s3cret")));
+        let mut login = Login::bearer(Arc::new(SecretString::from("s3cret")));
         let bearer = login.authorization().await.unwrap().unwrap();
         assert_eq!(bearer.to_str().unwrap(), "Bearer s3cret");
         assert!(!format!("{bearer:?}{login:?}").contains("s3cret"));
@@ -123,7 +122,7 @@ mod tests {
         let basic = login.authorization().await.unwrap().unwrap();
         assert_eq!(basic.to_str().unwrap(), "Basic YW5uOnMzY3JldA==");
         assert!(basic.is_sensitive());
-        let odd = Login::bearer(Arc::new(Fixed("s3cret\n")));
+        let odd = Login::bearer(Arc::new(SecretString::from("s3cret\n")));
         let error = odd.authorization().await.unwrap_err();
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }

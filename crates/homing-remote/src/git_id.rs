@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use gix_hash::{Hasher, Kind, ObjectId};
-use homing_core::{Identity, Item, ListRequest, SideError};
+use homing_core::{FetchRequest, Identity, Item, ListRequest, SideError, is_reference_name};
 
 use crate::Witness;
 
@@ -27,6 +27,11 @@ pub fn identity(id: &str) -> Identity {
 /// Returns the blob's id that an identity has in it.
 pub fn of_identity(identity: &Identity) -> Option<&str> {
     identity.as_str().strip_prefix(IDENTITY_PREFIX)
+}
+
+/// Returns the blob that is asked for again.
+pub fn of_request(request: &FetchRequest) -> Option<&str> {
+    of_identity(request.item.identity.as_ref()?).filter(|id| is_full(id))
 }
 
 /// Finds known items by their blobs, wherever they are: what was only moved costs nothing.
@@ -97,16 +102,7 @@ impl Witness for BlobCheck {
 
 /// Refuses what Git refuses as a ref's name, so that a URL made of it names what it seems to name. [`SideError::Config`] repeats it.
 pub fn check_reference(reference: &str) -> Result<(), SideError> {
-    let is_bad = reference.is_empty()
-        || reference.starts_with(['/', '-'])
-        || reference.ends_with(['/', '.'])
-        || reference.contains("..")
-        || reference.contains("//")
-        || reference.contains("/.")
-        || reference
-            .chars()
-            .any(|letter| letter.is_control() || " ~^:?*[\\".contains(letter));
-    if is_bad {
+    if !is_reference_name(reference) {
         return Err(SideError::Config {
             message: format!("`ref = {reference:?}` is no name of a branch, tag or commit"),
         });

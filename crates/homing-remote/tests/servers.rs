@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use homing_core::{BoxFuture, ContentHash, Contents, Progress, SideError};
+use homing_core::{ContentHash, Contents, Progress, SideError};
 use homing_remote::{
-    Answer, Client, ClientOptions, Credentials, Keeper, Kept, Login, Request, Session, Validators,
+    Answer, Client, ClientOptions, Keeper, Kept, Login, Request, Session, Validators,
 };
 use secrecy::SecretString;
 use testkit::{MemoryContents, RawServer};
@@ -16,14 +16,6 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// No hang: well over the patience above, well under a test's.
 const SOON: Duration = Duration::from_secs(10);
-
-struct Token;
-
-impl Credentials for Token {
-    fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-        Box::pin(async { Ok(Some(SecretString::from("s3cret"))) })
-    }
-}
 
 fn client() -> Client {
     Client::new(ClientOptions {
@@ -37,7 +29,7 @@ fn client() -> Client {
 
 async fn session(home: &str) -> Session {
     let home = Url::parse(home).unwrap();
-    let login = Login::bearer(Arc::new(Token));
+    let login = Login::bearer(Arc::new(SecretString::from("s3cret")));
     client()
         .session(&home, Some(&login), &Progress::default())
         .await

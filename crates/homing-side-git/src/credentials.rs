@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use homing_core::{BoxFuture, Progress, SideError};
-use homing_remote::{Credentials, Login};
+use homing_core::{Progress, SideError};
+use homing_remote::Login;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::process::Command;
 use url::Url;
@@ -47,7 +47,7 @@ impl Pair {
     /// Returns it as what a request is sent with.
     pub(crate) fn login(&self) -> Login {
         Login {
-            credentials: Arc::new(Given(self.password.clone())),
+            credentials: Arc::new(self.password.clone()),
             user: Some(self.user.clone()),
         }
     }
@@ -137,15 +137,6 @@ fn description(repository: &Url) -> String {
         repository.scheme(),
         port.unwrap_or_default()
     )
-}
-
-/// A secret that is at hand.
-struct Given(SecretString);
-
-impl Credentials for Given {
-    fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-        Box::pin(async { Ok(Some(self.0.clone())) })
-    }
 }
 
 impl std::fmt::Debug for Pair {

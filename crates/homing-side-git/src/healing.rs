@@ -21,7 +21,7 @@ impl GitSide {
         let brought = self.bring_again(requests, contents, progress).await;
         let result = |request: &FetchRequest| match &brought {
             Err(error) => Err(error.repeat()),
-            Ok(brought) => match blob(request).and_then(|id| brought.get(id)) {
+            Ok(brought) => match git_id::of_request(request).and_then(|id| brought.get(id)) {
                 Some(Brought::Kept { hash, .. }) if *hash == request.item.hash => Ok(()),
                 Some(_) | None => Err(SideError::Changed {
                     key: request.key.to_string(),
@@ -39,7 +39,7 @@ impl GitSide {
     ) -> Result<BTreeMap<String, Brought>, SideError> {
         let mut ids: Vec<String> = requests
             .iter()
-            .filter_map(blob)
+            .filter_map(git_id::of_request)
             .map(str::to_owned)
             .collect();
         ids.sort_unstable();
@@ -78,9 +78,4 @@ impl GitSide {
         let brought = blobs::bring(&self.git, mirror, held.clone(), contents, progress).await?;
         Ok(held.into_iter().zip(brought).collect())
     }
-}
-
-fn blob(request: &FetchRequest) -> Option<&str> {
-    let id = git_id::of_identity(request.item.identity.as_ref()?)?;
-    git_id::is_full(id).then_some(id)
 }

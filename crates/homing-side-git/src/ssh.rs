@@ -102,6 +102,8 @@ impl SshConnections {
                 .kill_on_drop(true);
             // One that has just ended by itself is as good.
             drop(tokio::time::timeout(PATIENCE, command.status()).await);
+            // It says that it ends before its name is gone.
+            fs::remove_file(entry.path()).ok();
         }
     }
 }

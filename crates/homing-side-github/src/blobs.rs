@@ -90,7 +90,7 @@ impl GithubSide {
     ) -> Result<Harvest, SideError> {
         let mut blobs: HashMap<&str, Blob> = HashMap::new();
         for request in requests {
-            if let Some(id) = blob_id(request) {
+            if let Some(id) = git_id::of_request(request) {
                 let blob = blobs.entry(id).or_insert_with(|| Blob {
                     id: id.to_owned(),
                     size: request.item.size,
@@ -115,18 +115,13 @@ impl GithubSide {
     }
 }
 
-fn blob_id(request: &FetchRequest) -> Option<&str> {
-    let id = git_id::of_identity(request.item.identity.as_ref()?)?;
-    git_id::is_full(id).then_some(id)
-}
-
 fn of_request(request: &FetchRequest, harvest: &Harvest) -> Result<(), SideError> {
     let changed = || {
         Err(SideError::Changed {
             key: request.key.to_string(),
         })
     };
-    let Some(id) = blob_id(request) else {
+    let Some(id) = git_id::of_request(request) else {
         return changed();
     };
     match harvest.brought.get(id) {

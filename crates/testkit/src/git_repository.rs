@@ -1,12 +1,17 @@
 //! A Git repository that a test makes commit by commit.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use homing_core::Side;
 use tempfile::TempDir;
+
+use crate::Place;
 
 /// A bare repository in a temporary directory.
 pub struct GitRepository {
@@ -117,6 +122,21 @@ impl GitRepository {
         Ok(commit)
     }
 
+    /// Returns a branch's files with their executable bits, as far as their contents are text; none where there is no branch.
+    fn files(&self, branch: &str) -> BTreeMap<String, (Vec<u8>, bool)> {
+        let Ok(listed) = self.git(&["ls-tree", "-r", branch]) else {
+            return BTreeMap::new();
+        };
+        let file = |line: &str| {
+            let (words, path) = line.split_once('\t').expect("a line of a tree");
+            let id = words.split(' ').nth(2).expect("an id");
+            let bytes = self.git(&["cat-file", "blob", id]).expect("a blob");
+            let executable = words.starts_with("100755");
+            (path.to_owned(), (bytes.into_bytes(), executable))
+        };
+        listed.lines().map(file).collect()
+    }
+
     /// Runs `git` in it and returns what it says, without the last newline.
     pub fn git(&self, arguments: &[&str]) -> Result<String> {
         self.git_with(arguments, b"")
@@ -143,6 +163,56 @@ impl GitRepository {
         Ok(String::from_utf8_lossy(&output.stdout)
             .trim_end()
             .to_owned())
+    }
+}
+
+/// The default branch of a repository that something in `world` serves, as the conformance suite changes it.
+pub struct RepositoryPlace<W> {
+    /// Whatever has to stay for as long as the place does.
+    pub world: W,
+    /// What reads the repository.
+    pub side: Arc<dyn Side>,
+    /// Where the repository is.
+    pub repository: fn(&W) -> &GitRepository,
+    /// Takes it away.
+    pub destroy: fn(&W),
+}
+
+impl<W> RepositoryPlace<W> {
+    fn commit(&self, path: &str, node: Node<'_>) {
+        let repository = (self.repository)(&self.world);
+        repository
+            .commit("main", &[(path, node)])
+            .expect("a commit");
+    }
+}
+
+impl<W: Send + Sync> Place for RepositoryPlace<W> {
+    fn side(&self) -> Arc<dyn Side> {
+        Arc::clone(&self.side)
+    }
+
+    fn put(&self, path: &str, bytes: &[u8], executable: bool) {
+        self.commit(
+            path,
+            if executable {
+                Node::Executable(bytes)
+            } else {
+                Node::File(bytes)
+            },
+        );
+    }
+
+    fn remove(&self, path: &str) {
+        self.commit(path, Node::Gone);
+    }
+
+    fn files(&self) -> BTreeMap<String, (Vec<u8>, bool)> {
+        (self.repository)(&self.world).files("main")
+    }
+
+    fn destroy(&self) {
+        (self.destroy)(&self.world);
     }
 }
 

@@ -30,13 +30,18 @@ pub(super) fn git_address(text: &str, home: Option<&Path>) -> Result<String, Val
     const FORMS: &str = "write for example \"https://git.example.org/team/agents.git\", \"git@git.example.org:team/agents.git\" \
          or \"/srv/git/agents.git\"";
 
+    const AN_OPTION: &str = "this is no address: a part of it begins with `-`, which Git or ssh would take for an option";
+
     let text = match (text.strip_prefix("~/"), home) {
         (Some(below), Some(home)) => home.join(below).to_string_lossy().into_owned(),
         _ => text.to_owned(),
     };
-    if text.starts_with('-') || text.chars().any(char::is_control) {
+    if text.starts_with('-') {
+        return Err(ValueError::new(AN_OPTION, FORMS));
+    }
+    if text.chars().any(char::is_control) {
         return Err(ValueError::new(
-            "this is no address: it begins with `-`, or has a control character in it",
+            "this is no address: it has a control character in it",
             FORMS,
         ));
     }
@@ -54,12 +59,13 @@ pub(super) fn git_address(text: &str, home: Option<&Path>) -> Result<String, Val
                 Ok(text)
             }
             "ssh" | "git+ssh" | "ssh+git" | "git" | "file" => {
-                let user = rest
-                    .split('/')
-                    .next()
-                    .and_then(|host| host.rsplit_once('@'));
-                if user.is_some_and(|(user, _)| user.contains(':')) {
+                let host = rest.split('/').next().unwrap_or_default();
+                let (user, host) = host.rsplit_once('@').unwrap_or(("", host));
+                if user.contains(':') {
                     return Err(ValueError::new("a password has no place in a URL", HOW));
+                }
+                if user.starts_with('-') || host.starts_with('-') {
+                    return Err(ValueError::new(AN_OPTION, FORMS));
                 }
                 Ok(text)
             }
@@ -70,9 +76,13 @@ pub(super) fn git_address(text: &str, home: Option<&Path>) -> Result<String, Val
         };
     }
     let is_path = text.starts_with('/');
-    let is_over_ssh = text.split_once(':').is_some_and(|(host, path)| {
+    let of_ssh = text.split_once(':');
+    let is_over_ssh = of_ssh.is_some_and(|(host, path)| {
         !host.contains('/') && !path.starts_with(':') && !path.is_empty()
     });
+    if !is_path && of_ssh.is_some_and(|(host, path)| host.contains("@-") || path.starts_with('-')) {
+        return Err(ValueError::new(AN_OPTION, FORMS));
+    }
     if !is_path && !is_over_ssh {
         return Err(ValueError::new("this is no address of a repository", FORMS));
     }
@@ -197,6 +207,10 @@ mod tests {
             "https://ghp_s3cret0123456789abcdef@a.example/b",
             "https://a.example/b?token=s3cret",
             "ssh://ann:s3cret@a.example/b",
+            "ssh://-oProxyCommand=s3cret/b",
+            "ssh://-l@a.example/b",
+            "git@-oProxyCommand=s3cret:b",
+            "a.example:-b",
         ] {
             let error = git_address(text, None).unwrap_err();
             let said = format!("{} {:?}", error.message, error.hint);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use homing_core::ItemKey;
+use homing_core::{ItemKey, is_reference_name};
 use toml::de::DeValue;
 use url::Url;
 
@@ -289,8 +289,7 @@ fn repository(text: &str) -> Result<Url, ValueError> {
 }
 
 fn reference(text: &str) -> Result<String, ValueError> {
-    let is_odd = |character: char| character.is_whitespace() || character.is_control();
-    if text.is_empty() || text.contains(is_odd) {
+    if !is_reference_name(text) {
         return Err(ValueError::new(
             "this is no branch, tag or commit",
             "write for example ref = \"main\"; without it, the default branch is taken",

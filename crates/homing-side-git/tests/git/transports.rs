@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use homing_core::{Listing, SideError};
-use homing_remote::{Credentials, Login};
+use homing_remote::Login;
 use homing_side_git::SshConnections;
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -18,15 +18,20 @@ fn repository() -> anyhow::Result<GitRepository> {
     Ok(repository)
 }
 
+/// Has a repository at an sshd, for somebody who may come in and knows the host.
+fn over_ssh(server: &GitSsh, repository: GitRepository) -> anyhow::Result<World> {
+    let url = server.url(repository.path())?;
+    let world = World::at(repository, url)?;
+    world.configure(&format!("[core]\nsshCommand = {}\n", server.command()?))?;
+    Ok(world)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_ssh_one_connection_serves_all_commands() -> TestResult {
     let Some(server) = GitSsh::start()? else {
         return Ok(());
     };
-    let repository = repository()?;
-    let url = server.url(repository.path())?;
-    let world = World::at(repository, url)?;
-    world.configure(&format!("[core]\nsshCommand = {}\n", server.command()?))?;
+    let world = over_ssh(&server, repository()?)?;
     let connections = SshConnections::new(&world.home.path().join("ssh"));
     let side = world.side_with(|options| options.connections = connections.clone())?;
     let listed = world.list(&side).await?;
@@ -47,19 +52,14 @@ async fn a_wrong_host_key_and_a_wrong_key_are_told_apart() -> TestResult {
     let Some(server) = GitSsh::start()? else {
         return Ok(());
     };
-    let repository = repository()?;
-    let url = server.url(repository.path())?;
-    let world = World::at(repository, url)?;
-    world.configure(&format!("[core]\nsshCommand = {}\n", server.command()?))?;
+    let world = over_ssh(&server, repository()?)?;
     let plain = || world.side_with(|options| options.connections = SshConnections::default());
     server.change_host_key()?;
     let error = world.list(&plain()?).await.unwrap_err();
     assert!(matches!(error, SideError::Untrusted { .. }), "{error:?}");
     assert!(error.to_string().contains("known_hosts"), "{error}");
     let server = GitSsh::start()?.expect("there is one");
-    let url = server.url(world.repository.path())?;
-    let world = World { url, ..world };
-    world.configure(&format!("[core]\nsshCommand = {}\n", server.command()?))?;
+    let world = over_ssh(&server, world.repository)?;
     server.lock()?;
     let side = world.side_with(|options| options.connections = SshConnections::default())?;
     let error = world.list(&side).await.unwrap_err();
@@ -98,17 +98,9 @@ async fn over_tls_with_a_ca_of_its_own() -> TestResult {
     Ok(())
 }
 
-struct Token(&'static str);
-
-impl Credentials for Token {
-    fn secret(&self) -> homing_core::BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-        Box::pin(async { Ok(Some(SecretString::from(self.0))) })
-    }
-}
-
 fn login(password: &'static str) -> Login {
     Login {
-        credentials: Arc::new(Token(password)),
+        credentials: Arc::new(SecretString::from(password)),
         user: Some("ann".to_owned()),
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use homing_core::{
-    BoxFuture, Intake, Item, ItemKey, Limits, ListRequest, Listed, Listing, Manifest, Revision,
-    Scope, Side, SideError,
+    Intake, Item, ItemKey, Limits, ListRequest, Listed, Listing, Manifest, Revision, Scope, Side,
+    SideError,
 };
-use homing_remote::{Client, ClientOptions, Credentials, Login};
+use homing_remote::{Client, ClientOptions, Login};
 use homing_side_github::{GithubOptions, GithubSide, Place};
 use secrecy::SecretString;
 use testkit::github::GitHub;
@@ -184,13 +184,5 @@ pub(crate) fn problems(manifest: &Manifest) -> Vec<String> {
 
 /// Returns a login with this token.
 pub(crate) fn login(token: &'static str) -> Login {
-    Login::bearer(Arc::new(Fixed(token)))
-}
-
-struct Fixed(&'static str);
-
-impl Credentials for Fixed {
-    fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-        Box::pin(async { Ok(Some(SecretString::from(self.0))) })
-    }
+    Login::bearer(Arc::new(SecretString::from(token)))
 }

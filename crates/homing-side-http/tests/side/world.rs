@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homing_core::{
-    BoxFuture, ContentHash, Intake, Item, ItemKey, ListRequest, Listed, Listing, Revision, Scope,
-    Side, SideError,
+    ContentHash, Intake, Item, ItemKey, ListRequest, Listed, Listing, Revision, Scope, Side,
+    SideError,
 };
-use homing_remote::{Client, ClientOptions, Credentials, Login};
+use homing_remote::{Client, ClientOptions, Login};
 use homing_side_http::{HttpOptions, HttpSide, What};
 use secrecy::SecretString;
 use testkit::{MemoryContents, Nginx, NginxOptions};
@@ -17,18 +17,10 @@ use url::Url;
 /// A password that is shown nowhere.
 pub(crate) const SECRET: &str = "s3cret";
 
-struct Fixed(&'static str);
-
-impl Credentials for Fixed {
-    fn secret(&self) -> BoxFuture<'_, Result<Option<SecretString>, SideError>> {
-        Box::pin(async { Ok(Some(SecretString::from(self.0))) })
-    }
-}
-
 /// Returns who asks with a secret.
 pub(crate) fn login(user: Option<&str>, secret: &'static str) -> Login {
     Login {
-        credentials: Arc::new(Fixed(secret)),
+        credentials: Arc::new(SecretString::from(secret)),
         user: user.map(str::to_owned),
     }
 }

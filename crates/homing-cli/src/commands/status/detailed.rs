@@ -55,7 +55,8 @@ impl Block {
 pub(super) fn source(source: &Source, now: Timestamp, screen: Screen) -> String {
     let mut block = Block::begin(screen, "source", &source.id);
     block.line("kind", &source.kind);
-    block.line("root", &source.url);
+    let place = if source.kind == "dir" { "root" } else { "url" };
+    block.line(place, &source.url);
     if !source.enabled {
         block.line("enabled", "no");
     }
