@@ -37,9 +37,12 @@ impl GitHttp {
         } else {
             "\"\""
         };
+        // What is not there nginx says itself: Git's answer comes before it has read the question, which breaks the pipe.
         let options = NginxOptions {
             directives: format!(
-                "{}\nclient_max_body_size 0;\nlocation /git/ {{\nfastcgi_pass unix:{path}/fcgi.sock;\n\
+                "{}\nclient_max_body_size 0;\nlocation /git/ {{\n\
+                 if ($uri ~ ^/git/([^/]+)) {{ set $name $1; }}\nif (!-e {path}/repositories/$name) {{ return 404; }}\n\
+                 fastcgi_pass unix:{path}/fcgi.sock;\n\
                  fastcgi_param SCRIPT_FILENAME {backend};\nfastcgi_param GIT_PROJECT_ROOT {path}/repositories;\n\
                  fastcgi_param GIT_HTTP_EXPORT_ALL 1;\nfastcgi_param PATH_TRANSLATED $uri;\nfastcgi_param GIT_PROTOCOL {protocol};\n\
                  fastcgi_param REMOTE_USER $remote_user;\nfastcgi_param REMOTE_ADDR $remote_addr;\n\
