@@ -14,6 +14,9 @@ use crate::contents::{COPY_BYTES, Opened, StoredContents};
 use crate::tables::NewContent;
 use crate::{Store, StoreError};
 
+/// So many contents are verified in one transaction: while it lasts the write-ahead log cannot be taken over.
+const AT_ONCE: usize = 1_000;
+
 impl Store {
     /// Returns the contents that were kept and found damaged or gone, until they are kept again.
     ///
@@ -49,6 +52,25 @@ impl StoredContents {
             self.lose(hash, "its file does not have its hash");
         }
         Ok(found == *hash)
+    }
+
+    /// Reads contents whole and compares each with its hash, as [`Self::verify_content`] does; `false` for one that is not
+    /// kept too.
+    pub fn verify_contents(&self, hashes: &[ContentHash]) -> Result<Vec<bool>, StoreError> {
+        let mut all = Vec::with_capacity(hashes.len());
+        for some in hashes.chunks(AT_ONCE) {
+            let mut sound = self.inner.read(|reader| reader.are_sound(some))?;
+            for (hash, is_sound) in some.iter().zip(&mut sound) {
+                if !*is_sound {
+                    *is_sound = match self.verify_content(hash) {
+                        Err(StoreError::MissingContent(_)) => false,
+                        other => other?,
+                    };
+                }
+            }
+            all.extend(sound);
+        }
+        Ok(all)
     }
 
     /// Marks a content as lost.

@@ -109,6 +109,37 @@ fn damaged(bytes: &[u8], damage: Damage) -> (TempDir, Store, ContentHash) {
 }
 
 #[test]
+fn of_many_contents_the_damaged_ones_are_found_and_marked() {
+    let (home, store) = new_store();
+    // More than are verified at once; one of them is too large for the database, and the last one waits to be written.
+    let mut hashes: Vec<ContentHash> = (0..1_200)
+        .map(|number| keep(&store, format!("content {number}").as_bytes()).hash)
+        .collect();
+    hashes.push(keep(&store, &large(1)).hash);
+    let (pending, _) = store.contents().keep(&mut &b"pending"[..], 7).unwrap();
+    hashes.push(pending);
+    assert_eq!(
+        store.contents().verify_contents(&hashes).unwrap(),
+        vec![true; 1_202]
+    );
+    overwrite(&file_of(home.path(), &hashes[1_200]), b"cut");
+    sql(
+        home.path(),
+        "UPDATE content_bytes SET bytes = x'00' WHERE id = (SELECT id FROM contents ORDER BY id LIMIT 1 OFFSET 1100)",
+    );
+    hashes.push(ContentHash::of(b"never kept"));
+    let sound = store.contents().verify_contents(&hashes).unwrap();
+    let unsound: Vec<ContentHash> = hashes
+        .iter()
+        .zip(sound)
+        .filter(|(_, is_sound)| !is_sound)
+        .map(|(hash, _)| *hash)
+        .collect();
+    assert_eq!(unsound, [hashes[1_100], hashes[1_200], hashes[1_202]]);
+    assert_eq!(lost(&store), [hashes[1_100], hashes[1_200]]);
+}
+
+#[test]
 fn what_is_damaged_or_gone_is_noticed_when_it_is_opened_and_healed_when_it_is_kept() {
     let cases = SMALL_DAMAGE
         .into_iter()

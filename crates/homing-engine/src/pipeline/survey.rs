@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{
-    Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, RootIdentity, Scope,
-    Side, SideError, Version,
+    ContentHash, Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem,
+    RootIdentity, Scope, Side, SideError, Version,
 };
-use homing_store::{HeadRow, LedgerRow, SourceRow, Store, StoredRoot};
+use homing_store::{HeadRow, LedgerRow, SourceRow, Store, StoreError, StoredRoot};
 
 use crate::error::EngineError;
 use crate::history;
@@ -151,17 +151,13 @@ async fn forget_lost(store: &Store, known: &mut Known) -> Result<(), EngineError
     let contents = store.contents();
     let items = std::mem::take(known);
     *known = crate::shared::blocking(move || {
-        let mut sound = Known::new();
-        for (key, item) in items {
-            match contents.verify_content(&item.hash) {
-                Ok(true) => {
-                    sound.insert(key, item);
-                }
-                Ok(false) | Err(homing_store::StoreError::MissingContent(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(sound)
+        let hashes: Vec<ContentHash> = items.values().map(|item| item.hash).collect();
+        let sound = contents.verify_contents(&hashes)?;
+        let sound_items = items
+            .into_iter()
+            .zip(sound)
+            .filter(|(_, is_sound)| *is_sound);
+        Ok::<Known, StoreError>(sound_items.map(|(item, _)| item).collect())
     })
     .await??;
     Ok(())

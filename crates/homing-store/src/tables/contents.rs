@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use homing_core::ContentHash;
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 
 use crate::columns::{collect, first, int};
@@ -113,6 +114,19 @@ impl Reader<'_> {
                 other => Err(row.invalid("encoding", &other.to_string())),
             }
         })
+    }
+
+    /// Tells of each content whether its bytes are in the database and have its hash. Whatever else it may be is `false`.
+    pub(crate) fn are_sound(&self, hashes: &[ContentHash]) -> Result<Vec<bool>, StoreError> {
+        let sql = "SELECT b.bytes FROM contents c JOIN content_bytes b ON b.id = c.id
+            WHERE c.hash = ?1 AND c.encoding = 0";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let is_sound = |hash: &ContentHash| {
+            let mut rows = statement.query([hash.as_bytes()])?;
+            let bytes = rows.next()?.map(|row| row.get_ref(0)).transpose()?;
+            Ok(matches!(bytes, Some(ValueRef::Blob(bytes)) if ContentHash::of(bytes) == *hash))
+        };
+        hashes.iter().map(is_sound).collect()
     }
 
     /// Returns the contents that are in files.
