@@ -16,15 +16,15 @@ use crate::world::{World, key, source};
 
 /// A far place: it names its items by a word of its own, so that only reading them tells their hashes.
 #[derive(Default)]
-struct Far {
+pub(crate) struct Far {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    files: BTreeMap<String, String>,
+pub(crate) struct State {
+    pub(crate) files: BTreeMap<String, String>,
     /// Items that it does not give.
-    refused: BTreeSet<String>,
+    pub(crate) refused: BTreeSet<String>,
     asks_to_wait: bool,
     /// What is wrong with it.
     problems: Vec<Problem>,
@@ -36,17 +36,17 @@ struct State {
 }
 
 impl Far {
-    fn put(&self, path: &str, content: &str) {
+    pub(crate) fn put(&self, path: &str, content: &str) {
         let mut state = self.state.lock().unwrap();
         state.files.insert(path.to_owned(), content.to_owned());
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
     }
 
     /// Returns how often it was asked and what it gave since the last time.
-    fn asked(&self) -> (usize, Vec<String>) {
+    pub(crate) fn asked(&self) -> (usize, Vec<String>) {
         let mut state = self.state.lock().unwrap();
         (
             std::mem::take(&mut state.questions),
@@ -147,7 +147,7 @@ impl Side for Far {
 }
 
 /// Returns a world whose source `far` is such a place, with two files.
-fn world() -> (World, Arc<Far>) {
+pub(crate) fn world() -> (World, Arc<Far>) {
     let far = Arc::new(Far::default());
     far.put("a.md", "a");
     far.put("b.md", "b");
