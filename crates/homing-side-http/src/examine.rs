@@ -7,6 +7,7 @@ use url::Url;
 use crate::archived::no_page;
 use crate::fetching::{Beginning, is_markdown};
 use crate::index::Named;
+use crate::listing::Planned;
 use crate::unpacking::Unpacking;
 use crate::{Inner, What, identity};
 
@@ -37,7 +38,7 @@ impl Inner {
                 notes,
             });
         }
-        let Some(mut plan) = self.plan(&session, &request).await? else {
+        let Planned::Whole(mut plan) = self.plan(&session, &request).await? else {
             return Ok(Examined::default());
         };
         let wanted = plan.wanted(&mut gathering)?;
