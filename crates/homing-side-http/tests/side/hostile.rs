@@ -216,13 +216,13 @@ async fn a_server_in_trouble_is_not_asked_for_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_broken_for_good_keep_no_others_away() {
     const FILES: usize = 100;
-    const BROKEN: usize = 15;
+    const BROKEN: usize = 6;
 
     let names: Vec<String> = (0..FILES).map(|number| format!("{number:03}")).collect();
-    // The first and the last ones, and every eighth.
+    // The first and the last ones, and every tenth.
     let is_broken = |name: &str| {
         let number: usize = name.parse().unwrap();
-        number < BROKEN || number % 8 == 0 || number >= FILES - BROKEN
+        number < BROKEN || number % 10 == 0 || number >= FILES - BROKEN
     };
     let server = serving(move |path| {
         if is_broken(path) {
