@@ -38,7 +38,7 @@ fn sync_after(known: &Known<'_>) -> Result<Option<(Vec<u16>, Vec<String>)>> {
         let file = put(&home, &place, &text)?;
         let (url, hash) = (nginx.url(&format!("agents/{name}")), hash(&home, &place)?);
         let etag = etag(&url)?;
-        rows += &if known.schema == BY_URL {
+        let row = if known.schema == BY_URL {
             format!(
                 "INSERT INTO sync_history(source_url, file_path, content_hash, etag, synced_at)
                      VALUES ('{source}', '{name}', '{hash}', '{etag}', '2025-11-29T10:00:00Z');"
@@ -50,6 +50,7 @@ fn sync_after(known: &Known<'_>) -> Result<Option<(Vec<u16>, Vec<String>)>> {
                 "INSERT INTO agent_files VALUES ('web', '{name}', '{hash}', '{file}', 'x', {size});"
             )
         };
+        rows.push_str(&row);
         let size = text.len() as u64 + known.longer;
         cache.insert(url, json!({"etag": etag, "file_size": size}));
     }

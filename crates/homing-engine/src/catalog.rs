@@ -35,10 +35,9 @@ pub(crate) struct SourceHead {
 }
 
 impl SourceHead {
-    /// Finds the directories that are skills, also where only the origin has the `SKILL.md` so far.
+    /// Finds the directories that are skills.
     pub(crate) fn skills(&self) -> Skills<'_> {
-        let present = self.rows.values().filter(|row| row.head.is_some());
-        Skills::among(present.map(|row| &row.key).chain(&self.unfetched))
+        unit::skills(&self.rows, &self.unfetched)
     }
 }
 

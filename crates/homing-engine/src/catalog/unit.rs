@@ -1,12 +1,12 @@
 //! Units: what is published or left away as a whole, a file or a skill.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{ItemKey, SourceId, Version};
-use homing_items::{Finding, Kind, Precedence};
-use homing_store::{Facts, HoldRow};
+use homing_items::{Finding, Kind, Precedence, Skills};
+use homing_store::{Facts, HeadRow, HoldRow};
 
 use super::place::{Placed, place};
 use super::{Entry, Rank, SourceHead, Stop};
@@ -123,6 +123,15 @@ pub(super) fn precedence(version: Option<&str>) -> Option<Precedence> {
     version.and_then(Precedence::of)
 }
 
+/// Finds the directories that are skills, also where only the origin has the `SKILL.md` so far.
+pub(super) fn skills<'k>(
+    rows: &'k BTreeMap<ItemKey, HeadRow>,
+    unfetched: &'k BTreeSet<ItemKey>,
+) -> Skills<'k> {
+    let present = rows.values().filter(|row| row.head.is_some());
+    Skills::among(present.map(|row| &row.key).chain(unfetched))
+}
+
 /// Makes units of what a source offers, in the order of its keys, and notes the holds whose time is over.
 pub(super) fn units(
     head: SourceHead,
@@ -130,7 +139,6 @@ pub(super) fn units(
     all: &mut Vec<Unit>,
     ended_holds: &mut Vec<(SourceId, ItemKey)>,
 ) {
-    let skills = head.skills();
     let SourceHead {
         source,
         priority,
@@ -138,8 +146,8 @@ pub(super) fn units(
         rows,
         holds,
         unfetched,
-    } = &head;
-    let (priority, takes_edits) = (*priority, *takes_edits);
+    } = head;
+    let skills = skills(&rows, &unfetched);
     let ended = |(key, hold): &(&ItemKey, &HoldRow)| {
         // A hold on an item that is gone stays while a deletion is what was refused.
         rows.get(*key).and_then(|row| row.head) != hold.refused
@@ -148,7 +156,7 @@ pub(super) fn units(
     ended_holds.extend(ended.map(|(key, _)| (source.clone(), key.clone())));
     let begin = all.len();
     let mut of_skills: BTreeMap<&str, usize> = BTreeMap::new();
-    for (entry, facts) in offered(source, priority, rows, holds) {
+    for (entry, facts) in offered(&source, priority, &rows, &holds) {
         let skill = skills.of(&entry.key);
         let at = skill.and_then(|directory| of_skills.get(directory).copied());
         let unit = if let Some(unit) = at.and_then(|at| all.get_mut(at)) {
@@ -192,7 +200,7 @@ pub(super) fn units(
         }
         unit.entries.push(entry);
     }
-    for key in unfetched {
+    for key in &unfetched {
         let at = skills.of(key).and_then(|skill| of_skills.get(skill));
         if let Some(unit) = at.and_then(|at| all.get_mut(*at)) {
             unit.unfetched.push(key.clone());
@@ -225,7 +233,7 @@ pub(super) fn units(
 fn offered<'r>(
     source: &SourceId,
     priority: u16,
-    rows: &'r BTreeMap<ItemKey, homing_store::HeadRow>,
+    rows: &'r BTreeMap<ItemKey, HeadRow>,
     holds: &BTreeMap<ItemKey, HoldRow>,
 ) -> Vec<(Entry, Option<&'r Facts>)> {
     let entry = |key: &ItemKey, version, size, held, version_text: Option<&str>| Entry {

@@ -222,7 +222,7 @@ async fn files_that_are_broken_for_good_keep_no_others_away() {
     // The first and the last ones, and every tenth.
     let is_broken = |name: &str| {
         let number: usize = name.parse().unwrap();
-        number < BROKEN || number % 10 == 0 || number >= FILES - BROKEN
+        number < BROKEN || number.is_multiple_of(10) || number >= FILES - BROKEN
     };
     let server = serving(move |path| {
         if is_broken(path) {
