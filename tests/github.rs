@@ -4,6 +4,7 @@ mod hostile;
 #[cfg(feature = "failpoints")]
 mod limits;
 mod public;
+mod whole;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -59,6 +59,30 @@ fn homing_digest(bytes: &[u8]) -> Result<String> {
 }
 
 #[test]
+fn connections_are_kept_from_one_run_to_the_next() -> TestResult {
+    let Some(nginx) = Nginx::start(&NginxOptions::default())? else {
+        return Ok(());
+    };
+    let home = Home::new()?;
+    nginx.put("a.md", b"a\n")?;
+    configure(&home, &nginx.url(""), "files = [\"a.md\"]")?;
+    let _daemon = home.start()?;
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        home.ok(&["sync"])?;
+        let requests = nginx.requests()?;
+        connections.extend(requests.iter().map(|one| one.connection));
+    }
+    ensure!(connections.len() == 3, "{connections:?}");
+    connections.dedup();
+    ensure!(
+        connections.len() == 1,
+        "each run connects anew: {connections:?}"
+    );
+    Ok(())
+}
+
+#[test]
 fn an_unchanged_source_is_one_request_and_an_edit_is_two() -> TestResult {
     let Some(nginx) = Nginx::start(&NginxOptions::default())? else {
         return Ok(());

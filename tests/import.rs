@@ -1,5 +1,7 @@
 //! Taking over what claude-mpm's agent sync has fetched.
 
+mod databases;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! Taking over from another program: what `POST /v1/import/…` reads and answers.
 //!
 //! The body is a tar stream. Its first entry, [`DOCUMENT`], is the cache or database itself; [`WAL`] may follow, then
-//! [`AGENT_SOURCES`] and [`SKILL_SOURCES`], then cached files, each as [`FILES`] and the id that an answer has given to
+//! [`AGENT_SOURCES`] and [`SKILL_SOURCES`], with a database the [`ETAGS`] beside it, then cached files, each as [`FILES`] and the id that an answer has given to
 //! it. An id may come several times: the first file that is what was recorded counts.
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub const WAL: &str = "document-wal";
 pub const AGENT_SOURCES: &str = "agent_sources.yaml";
 /// The name of the file that lists where skills come from.
 pub const SKILL_SOURCES: &str = "skill_sources.yaml";
+/// An `ETag` cache that lies where a database keeps its files; there may be several.
+pub const ETAGS: &str = "etag-cache.json";
 /// What the names of cached files begin with.
 pub const FILES: &str = "files/";
 

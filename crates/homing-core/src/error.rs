@@ -175,6 +175,8 @@ pub enum ProblemKind {
     Active,
     /// A blocking finding in an item.
     Finding,
+    /// A skill of which not every file could be had.
+    Incomplete,
     /// Two sources offer one path or name; one lost.
     Shadowed,
     /// An item that its target writes in another form: what has no place in it, or why it cannot be.

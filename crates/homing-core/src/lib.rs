@@ -33,7 +33,9 @@ pub use ids::{IdError, RunId, SourceId, TargetId};
 pub use item::{Identity, Item, ItemState, UnknownReason, Version};
 pub use key::{ItemKey, KeyError, shown};
 pub use limits::Limits;
-pub use listing::{About, Examined, Gate, Intake, ListRequest, Listed, Listing, Revision, Scope};
+pub use listing::{
+    About, Examined, Gate, Intake, ListRequest, Listed, Listing, Revision, Scope, Unchanged,
+};
 pub use manifest::Manifest;
 pub use merge::{
     MERGE_LIMIT_BYTES, MERGE_LIMIT_LINES, MergeInput, MergeOutcome, merge, merge_executable,

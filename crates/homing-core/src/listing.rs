@@ -92,10 +92,19 @@ impl ListRequest {
 /// The answer of a side that was asked to list itself.
 #[derive(Debug)]
 pub enum Listing {
-    /// It is what the request's `since` says; what a person should hear about all the same.
-    Unchanged(Vec<Problem>),
+    /// It is what the request's `since` says.
+    Unchanged(Unchanged),
     /// All that it holds.
     Whole(Box<Listed>),
+}
+
+/// What a side says beside that nothing changed.
+#[derive(Debug, Default)]
+pub struct Unchanged {
+    /// What a person should hear about all the same.
+    pub problems: Vec<Problem>,
+    /// What it is to be asked about from now on, where that is news: the same content can have another validator.
+    pub revision: Option<Revision>,
 }
 
 /// All that a side holds, and what it says of itself.

@@ -150,7 +150,7 @@ fn read(upload: &Upload, kind: Kind) -> Result<Named, Refusal> {
     };
     let document = upload.document();
     let named = match kind {
-        Kind::AgentSync => entries::of_agent_sync(&document, &lists),
+        Kind::AgentSync => entries::of_agent_sync(&document, &lists, &upload.etags),
         Kind::EtagCache => match fs::read(&document) {
             Ok(bytes) => entries::of_etag_cache(&bytes, &lists),
             Err(error) => Err(error.to_string()),

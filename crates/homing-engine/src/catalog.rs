@@ -4,20 +4,20 @@ mod flagged;
 mod place;
 mod unit;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use homing_core::{
     Item, ItemKey, Manifest, Problem, ProblemKind, SideError, SourceId, TargetId, Version,
 };
-use homing_items::Kind;
+use homing_items::{Kind, Skills};
 use homing_store::{HeadRow, HoldRow};
 
 use crate::past::Past;
 use crate::pipeline::check;
 use crate::spec::{OnFinding, TargetSpec};
-pub(crate) use flagged::{Flagged, Outcome};
+pub(crate) use flagged::{Flagged, Outcome, Stop};
 use place::place;
 use unit::{Before, Unit, units};
 
@@ -30,6 +30,15 @@ pub(crate) struct SourceHead {
     pub(crate) takes_edits: bool,
     pub(crate) rows: BTreeMap<ItemKey, HeadRow>,
     pub(crate) holds: BTreeMap<ItemKey, HoldRow>,
+    /// What its origin has and did not give: of these files the rows are not what they are to be, or missing.
+    pub(crate) unfetched: BTreeSet<ItemKey>,
+}
+
+impl SourceHead {
+    /// Finds the directories that are skills.
+    pub(crate) fn skills(&self) -> Skills<'_> {
+        unit::skills(&self.rows, &self.unfetched)
+    }
 }
 
 /// One path of a catalog.
@@ -78,7 +87,7 @@ pub(crate) struct Catalog {
     pub(crate) problems: Vec<Problem>,
     /// Holds whose time is over: upstream has moved on from what was refused.
     pub(crate) ended_holds: Vec<(SourceId, ItemKey)>,
-    /// Items with blocking findings, unless the target does not mind.
+    /// Items that may not be published as they are, unless the target does not mind.
     pub(crate) flagged: Vec<Flagged>,
     /// Which of them what is offered belongs to.
     flagged_keys: BTreeMap<(SourceId, ItemKey), usize>,
@@ -141,7 +150,7 @@ impl Catalog {
         refuse: &mut Refuse<'_>,
     ) -> Result<(), SideError> {
         let (id, target) = at;
-        if !unit.findings.is_empty() && !self.flag(&mut unit, at) {
+        if !self.flag(&mut unit, at) {
             return Ok(());
         }
         let entries = std::mem::take(&mut unit.entries);
@@ -149,7 +158,10 @@ impl Catalog {
         let placed = unit.placed(&whole);
         let mut offered = Vec::with_capacity(entries.len());
         for entry in entries {
-            if let Some(rule) = check::active_file(&entry.key, &target.allow_active) {
+            // A skill moves as a whole: one with such a file was not let through.
+            if unit.kind != Kind::Skill
+                && let Some(rule) = check::active_file(&entry.key, &target.allow_active)
+            {
                 self.problems.push(Problem {
                     kind: ProblemKind::Active,
                     path: entry.key.to_string(),
@@ -217,39 +229,47 @@ impl Catalog {
         Ok(())
     }
 
-    /// Decides what becomes of an item with a blocking finding: its entries become what is offered of it.
-    fn judge(unit: &mut Unit, target: &TargetSpec) -> Outcome {
-        if target.on_finding == OnFinding::Warn {
+    /// Decides what becomes of an item that may not be published as it is: its entries become what is offered of it.
+    fn judge(unit: &mut Unit, stop: &Stop, target: &TargetSpec) -> Outcome {
+        if matches!(stop, Stop::Finding(_)) && target.on_finding == OnFinding::Warn {
             return Outcome::Published;
         }
+        // What is there may be no better.
         match unit.before.take() {
             Some(Before { entries, is_sound }) => {
-                unit.entries = entries;
-                if is_sound {
+                let now = std::mem::replace(&mut unit.entries, entries);
+                if is_sound && unit.active(target).next().is_none() {
                     Outcome::LastGoodStays
-                } else {
+                } else if unit.takes_edits {
                     Outcome::OwnStays
+                } else {
+                    unit.entries = now;
+                    Outcome::NotPublished
                 }
             }
             None => Outcome::NotPublished,
         }
     }
 
-    /// Notes what becomes of an item with a blocking finding; tells whether anything of it is offered.
+    /// Notes what becomes of an item that may not be published as it is; tells whether anything of it is offered.
     fn flag(&mut self, unit: &mut Unit, (id, target): (&TargetId, &TargetSpec)) -> bool {
-        let name = unit.whole_name();
-        let placed = unit.placed(&name);
-        let paths = |entry: &Entry| place(target.layout, &entry.key, placed);
-        // What the target takes in no case is nothing that it has to keep back.
-        if target.on_finding == OnFinding::Allow || unit.entries.iter().find_map(paths).is_none() {
-            return true;
-        }
-        let outcome = Self::judge(unit, target);
-        let subject = (&unit.source, unit.kind);
-        let Some(flagged) = Flagged::new(subject, &unit.findings, id, outcome) else {
+        let Some((stop, key, count)) = unit.stop(target) else {
             return true;
         };
-        self.flagged.push(flagged);
+        // What the target takes in no case is nothing that it has to keep back.
+        if unit.paths(target).next().is_none() {
+            return true;
+        }
+        let outcome = Self::judge(unit, &stop, target);
+        self.flagged.push(Flagged {
+            source: unit.source.clone(),
+            outcome,
+            stop,
+            target: id.clone(),
+            kind: unit.kind,
+            key,
+            more: count - 1,
+        });
         let at = self.flagged.len() - 1;
         if outcome != Outcome::NotPublished {
             let keys = unit.entries.iter().map(|entry| entry.key.clone());
@@ -257,13 +277,9 @@ impl Catalog {
                 .extend(keys.map(|key| ((unit.source.clone(), key), at)));
             return true;
         }
-        let name = unit.whole_name();
-        let placed = unit.placed(&name);
-        for entry in &unit.entries {
-            if let Some(path) = place(target.layout, &entry.key, placed) {
-                let kept_back = self.kept_back.entry(path).or_default();
-                kept_back.push((entry.clone(), at));
-            }
+        for (path, entry) in unit.paths(target) {
+            let kept_back = self.kept_back.entry(path).or_default();
+            kept_back.push((entry.clone(), at));
         }
         false
     }

@@ -23,7 +23,7 @@ use crate::filter::Filter;
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::push::{self, PushInput};
 use crate::pipeline::plan::{Consent, guard};
-use crate::pipeline::{survey, transfer};
+use crate::pipeline::{record, survey, transfer};
 use crate::report::{DiffReport, ItemAction, ItemReport, ModifiedItem, RunRequest, Trigger, Verb};
 use crate::runs::Run;
 use crate::scratch::Scratch;
@@ -87,6 +87,7 @@ impl Engine {
             with_patches,
             wanted: Vec::new(),
             flagged: Vec::new(),
+            unfetched: BTreeSet::new(),
             report: DiffReport::default(),
         };
         let report = diff.find().await;
@@ -133,17 +134,25 @@ struct Diff<'a> {
     /// The patches to be made.
     wanted: Vec<Wanted>,
     flagged: Vec<Flagged>,
+    /// What the origin did not give.
+    unfetched: BTreeSet<ItemKey>,
     report: DiffReport,
 }
 
 impl Diff<'_> {
     async fn find(mut self) -> Result<DiffReport, EngineError> {
         let id = self.id.clone();
-        let (row, mut head, holds) = self
+        let (row, mut head, holds, unfetched) = self
             .shared
             .store
-            .read(move |reader| Ok((reader.source(&id)?, reader.head(&id)?, reader.holds(&id)?)))
+            .read(move |reader| {
+                let unfetched = reader.metadata(&record::unfetched_key(&id))?;
+                let (head, holds) = (reader.head(&id)?, reader.holds(&id)?);
+                Ok((reader.source(&id)?, head, holds, unfetched))
+            })
             .await?;
+        let unfetched = record::unfetched(unfetched);
+        self.unfetched.clone_from(&unfetched);
         let held: BTreeSet<ItemKey> = holds.keys().cloned().collect();
         let targets = self.shared.targets_of(self.id);
         if self.request.accept_deletions {
@@ -185,6 +194,7 @@ impl Diff<'_> {
                 policy: self.spec.on_conflict,
                 origin,
                 filter: &filter,
+                unfetched: &unfetched,
             };
             let decisions = pull::decide(&input);
             let present = head.values().filter(|row| row.head.is_some()).count();
@@ -310,6 +320,7 @@ impl Diff<'_> {
         listing: &Manifest,
         no_target: bool,
     ) {
+        self.unfetched = plan.unfetched;
         for key in plan.deletes {
             head.remove(&key);
         }

@@ -18,6 +18,7 @@ const PROBLEM_WORDS: &[(ProblemKind, &str)] = &[
     (ProblemKind::Limit, "limit"),
     (ProblemKind::Active, "active"),
     (ProblemKind::Finding, "finding"),
+    (ProblemKind::Incomplete, "incomplete"),
     (ProblemKind::Shadowed, "shadowed"),
     (ProblemKind::Rendering, "rendering"),
     (ProblemKind::ReadTwice, "read-twice"),

@@ -1,15 +1,16 @@
-//! The past of items with blocking findings: what was published of them before, and whether that is sound.
+//! The past of items that may not be published as they are: what was published of them before, and whether that is sound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{Contents, ItemKey, SideError, SourceId, Version};
-use homing_items::{Level, Skills};
+use homing_items::Level;
 use homing_store::{HeadRow, LedgerRow};
 
 use crate::catalog::SourceHead;
 use crate::error::EngineError;
 use crate::examine::{Examining, blocking, read_back};
+use crate::pipeline::check;
 use crate::shared::blocking as in_background;
 use crate::spec::{OnFinding, TargetSpec};
 
@@ -20,6 +21,13 @@ pub(crate) struct Past {
     pub(crate) good: BTreeMap<(SourceId, ItemKey), (Version, u64)>,
     /// The same, where it has a blocking finding too.
     pub(crate) bad: BTreeMap<(SourceId, ItemKey), (Version, u64)>,
+}
+
+impl Past {
+    /// Tells whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.good.is_empty() && self.bad.is_empty()
+    }
 }
 
 /// Examines what of `heads` nobody has looked at yet, and what `ledger` says was published of items that may not be
@@ -47,30 +55,27 @@ pub(crate) async fn look_back(
         })
         .await??;
     }
-    if target.on_finding != OnFinding::Block {
-        return Ok((heads, Past::default()));
-    }
+    let blocks = target.on_finding == OnFinding::Block;
     let mut concerned: Vec<LedgerRow> = Vec::new();
     for head in &heads {
-        let flagged: Vec<&ItemKey> = head
-            .rows
-            .values()
-            .filter(|row| row.head.is_some() && blocking(row.facts.as_ref()).is_some())
-            .map(|row| &row.key)
-            .collect();
-        if flagged.is_empty() {
+        let is_stopped = |row: &&HeadRow| {
+            row.head.is_some()
+                && ((blocks && blocking(row.facts.as_ref()).is_some())
+                    || check::active_file(&row.key, &target.allow_active).is_some())
+        };
+        let stopped = head.rows.values().filter(is_stopped).map(|row| &row.key);
+        let stopped: BTreeSet<&ItemKey> = stopped.chain(&head.unfetched).collect();
+        if stopped.is_empty() {
             continue;
         }
-        let present = head.rows.values().filter(|row| row.head.is_some());
-        let skills = Skills::among(present.map(|row| &row.key));
-        let directories: BTreeSet<&str> = flagged.iter().filter_map(|key| skills.of(key)).collect();
-        let flagged: BTreeSet<&ItemKey> = flagged.into_iter().collect();
+        let skills = head.skills();
+        let directories: BTreeSet<&str> = stopped.iter().filter_map(|key| skills.of(key)).collect();
         let is_concerned = |row: &&LedgerRow| {
             row.source == head.source
                 && row.base.is_some()
                 && match skills.of(&row.key) {
                     Some(directory) => directories.contains(directory),
-                    None => flagged.contains(&row.key),
+                    None => stopped.contains(&row.key),
                 }
         };
         concerned.extend(ledger.values().filter(is_concerned).cloned());
@@ -78,11 +83,11 @@ pub(crate) async fn look_back(
     if concerned.is_empty() {
         return Ok((heads, Past::default()));
     }
-    let past = in_background(move || judge(concerned, contents.as_ref())).await??;
+    let past = in_background(move || judge(concerned, contents.as_ref(), blocks)).await??;
     Ok((heads, past))
 }
 
-fn judge(rows: Vec<LedgerRow>, contents: &dyn Contents) -> Result<Past, SideError> {
+fn judge(rows: Vec<LedgerRow>, contents: &dyn Contents, blocks: bool) -> Result<Past, SideError> {
     let mut past = Past::default();
     for row in rows {
         let Some(base) = row.base else { continue };
@@ -91,7 +96,7 @@ fn judge(rows: Vec<LedgerRow>, contents: &dyn Contents) -> Result<Past, SideErro
             Some((examined, size)) => {
                 let findings = examined.facts(&row.key).findings;
                 let is_sound = findings.iter().all(|one| one.level() < Level::Blocking);
-                (is_sound, size)
+                (is_sound || !blocks, size)
             }
             None => (true, row.size),
         };

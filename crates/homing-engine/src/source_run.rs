@@ -51,6 +51,8 @@ struct SourceState {
     unexamined: bool,
     /// What was wrong with the origin when it was what its revision says.
     problems: Vec<Problem>,
+    /// What the origin did not give so far.
+    unfetched: BTreeSet<ItemKey>,
 }
 
 impl SourceState {
@@ -328,6 +330,7 @@ impl<'a> SourceRun<'a> {
                     unexamined: reader.metadata(&examine::rules_key(&id))?
                         != Some(examine::rules()),
                     problems: history::problems(reader.metadata(&record::problems_key(&id))?),
+                    unfetched: record::unfetched(reader.metadata(&record::unfetched_key(&id))?),
                 })
             })
             .await?;

@@ -13,6 +13,7 @@ use crate::error::EngineError;
 use crate::hooks::{self, HookActor};
 use crate::noted::Noted;
 use crate::pipeline::plan::Consent;
+use crate::pipeline::record;
 use crate::recover;
 use crate::report::{Failure, ItemReport};
 use crate::restored;
@@ -331,12 +332,14 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
             .map(|(source, priority, takes_edits)| {
                 let rows = reader.head(&source)?;
                 let holds = reader.holds(&source)?;
+                let unfetched = reader.metadata(&record::unfetched_key(&source))?;
                 Ok(SourceHead {
                     source,
                     priority,
                     takes_edits,
                     rows,
                     holds,
+                    unfetched: record::unfetched(unfetched),
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>()

@@ -4,6 +4,7 @@
 //! is under way there: so what Homing wrote itself starts nothing, and a notice that was missed loses nothing that the
 //! next listing would not find.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -385,6 +386,7 @@ async fn source_has_news(shared: &Shared, id: &SourceId) -> Result<bool, EngineE
         policy: spec.on_conflict,
         origin: spec.origin.as_ref(),
         filter: &Filter::new(&[])?,
+        unfetched: &BTreeSet::new(),
     });
     // What a person was asked already is no news.
     let is_open = |key: &ItemKey| {

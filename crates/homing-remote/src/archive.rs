@@ -1,6 +1,7 @@
 //! Archives, read entry by entry while they arrive; nothing is ever unpacked to a path that an archive names.
 
 mod guard;
+mod hostile;
 mod tarball;
 mod zipped;
 
@@ -63,6 +64,8 @@ pub struct Entry<'a> {
     pub size: u64,
     /// Whether its owner may execute it.
     pub executable: bool,
+    /// Why nobody should unpack the archive that it is of: it leads out of it, or is a device.
+    pub hostile: Option<&'static str>,
     content: &'a mut dyn Read,
     failure: Failure,
 }

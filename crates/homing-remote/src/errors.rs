@@ -141,6 +141,20 @@ pub(crate) fn of_request(error: reqwest::Error, url: &Url, proxies: &Proxies) ->
             message: format!("`{shown}` sends more header lines than are taken of an answer"),
         };
     }
+    // What of HTTP/2 this side does not take: headers over its limits, or what is none.
+    let detected = innermost(&error);
+    let is_refused = |why: &&str| detected.contains(&format!(" error detected: {why}"));
+    let refusals = [
+        "unspecific protocol error",
+        "detected excessive load generating behavior",
+    ];
+    if refusals.iter().any(is_refused) {
+        return SideError::Untrusted {
+            message: format!(
+                "`{shown}` sends header lines that are none, or more than are taken of an answer"
+            ),
+        };
+    }
     let why = match innermost(&error) {
         // What rustls says of a server that hangs up, and of one that answers in plain HTTP.
         eof if eof.contains("handshake eof") => {

@@ -10,7 +10,7 @@ use homing_remote::{
     Answer, Client, ClientOptions, Keeper, Kept, Login, Request, Session, Validators,
 };
 use secrecy::SecretString;
-use testkit::{MemoryContents, RawServer};
+use testkit::{MemoryContents, Nginx, NginxOptions, RawServer};
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -196,6 +196,56 @@ async fn headers_without_end_are_refused_before_they_fill_the_memory() {
         matches!(&error, SideError::Untrusted { message } if message.contains("header")),
         "{error:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_and_too_long_headers_are_refused_over_http_2_as_well() {
+    let of = |count: usize, length: usize| {
+        let value = "y".repeat(length);
+        let lines = (0..count).map(|number| format!("add_header x-{number} {value};\n"));
+        lines.collect::<String>()
+    };
+    for (directives, is_taken) in [
+        (of(20, 1000), true),
+        (of(10_000, 1), false),
+        (of(200, 1000), false),
+    ] {
+        let options = NginxOptions {
+            tls: true,
+            directives,
+            ..NginxOptions::default()
+        };
+        let Some(nginx) = Nginx::start(&options).unwrap() else {
+            return;
+        };
+        nginx.put("a", b"a").unwrap();
+        let client = Client::new(ClientOptions {
+            ca_file: Some(nginx.ca_file()),
+            proxies: false,
+            ..ClientOptions::default()
+        });
+        let url = Url::parse(&nginx.url("a")).unwrap();
+        let session = client
+            .unwrap()
+            .session(&url, None, &Progress::default())
+            .await;
+        let answer = session.unwrap().send(Request::get(url)).await;
+        match answer {
+            Ok(answer) => assert!(is_taken, "{}", answer.headers.len()),
+            Err(error) => {
+                assert!(!is_taken, "{error:?}");
+                assert!(
+                    matches!(&error, SideError::Untrusted { message } if message.contains("header")),
+                    "{error:?}"
+                );
+            }
+        }
+        let requests = nginx.requests().unwrap();
+        assert!(
+            requests.iter().all(|one| one.protocol == "HTTP/2.0"),
+            "{requests:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_core::{
     Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Progress,
-    Revision, Scope, SideError, UnknownReason,
+    Revision, Scope, SideError, Unchanged, UnknownReason,
 };
 use homing_remote::{Gathering, Wanted, git_id};
 
@@ -32,7 +32,7 @@ impl GitSide {
         let is_known = since.is_some_and(|since| since.name == found.commit);
         // Keys that count no more are noticed, too.
         if is_known && self.is_verified(&found).await? {
-            return Ok(Listing::Unchanged(Vec::new()));
+            return Ok(Listing::Unchanged(Unchanged::default()));
         }
         let mirror = self.mirror(progress).await?;
         mirror
@@ -51,7 +51,7 @@ impl GitSide {
             }
         };
         let Some(manifest) = read else {
-            return Ok(Listing::Unchanged(Vec::new()));
+            return Ok(Listing::Unchanged(Unchanged::default()));
         };
         let about = history::about(&self.git, &mirror, &found.commit, progress).await?;
         Ok(Listing::from(Listed {

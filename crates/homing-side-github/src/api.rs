@@ -42,8 +42,8 @@ pub(crate) struct Api {
 /// Where a ref is.
 #[derive(Debug)]
 pub(crate) enum Head {
-    /// Where it was.
-    Unchanged,
+    /// Where it was; it is to be asked about with another validator, where there is one.
+    Unchanged(Option<Revision>),
     /// At this commit.
     At(Revision),
     /// There is no commit at all.
@@ -151,7 +151,7 @@ impl Api {
         let answer = self.send(request).await?;
         self.follow(&answer.url);
         match answer.status {
-            StatusCode::NOT_MODIFIED if since.is_some() => Ok(Head::Unchanged),
+            StatusCode::NOT_MODIFIED if since.is_some() => Ok(Head::Unchanged(None)),
             StatusCode::OK => {
                 let etag = Validators::of(&answer.headers).and_then(|validators| validators.etag);
                 let text = answer.body.collect(DOCUMENT_LIMIT).await?;
@@ -162,14 +162,16 @@ impl Api {
                 else {
                     return Err(refusal::nonsense(&self.place, "no commit id"));
                 };
-                if since.is_some_and(|since| since.name == id) {
-                    return Ok(Head::Unchanged);
-                }
-                Ok(Head::At(Revision {
+                let revision = Revision {
                     name: id.to_owned(),
                     validator: etag,
                     about: None,
-                }))
+                };
+                // The same commit gets another `ETag` with another token, or when it is branched from.
+                if since.is_some_and(|since| since.name == revision.name) {
+                    return Ok(Head::Unchanged(Some(revision)));
+                }
+                Ok(Head::At(revision))
             }
             StatusCode::CONFLICT => Ok(Head::Empty),
             StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {

@@ -14,7 +14,7 @@ impl GithubSide {
         let notes = self.notes(&api).await?;
         let revision = match api.head(self.reference.as_deref(), None).await? {
             Head::At(revision) => revision,
-            Head::Empty | Head::Unchanged => {
+            Head::Empty | Head::Unchanged(_) => {
                 return Ok(Examined {
                     bytes: Some(0),
                     problems: self.no_commit().problems,

@@ -5,7 +5,7 @@ use std::mem;
 
 use homing_core::{
     Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Revision, Scope,
-    SideError, UnknownReason,
+    SideError, Unchanged, UnknownReason,
 };
 use homing_remote::{Gathering, Wanted};
 
@@ -52,13 +52,13 @@ impl GithubSide {
         let pin = self.pin();
         let since = request.since.as_ref();
         if pin.is_some() && since.map(|since| since.name.as_str()) == pin {
-            return Ok(Listing::Unchanged(Vec::new()));
+            return Ok(Listing::Unchanged(Unchanged::default()));
         }
         let mut api = self.api(&request.progress).await?;
         let revision = match api.head(self.reference.as_deref(), since).await? {
-            Head::Unchanged => {
-                let told = self.new_name(&api).await.into_iter().collect();
-                return Ok(Listing::Unchanged(told));
+            Head::Unchanged(revision) => {
+                let problems = self.new_name(&api).await.into_iter().collect();
+                return Ok(Listing::Unchanged(Unchanged { problems, revision }));
             }
             Head::Empty => return Ok(self.no_commit().into()),
             Head::At(revision) => revision,

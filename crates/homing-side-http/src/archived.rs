@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use homing_core::{
     ContentHash, Hasher, Item, ItemKey, ListRequest, Listed, Listing, Revision, Scope, SideError,
+    Unchanged,
 };
 use homing_remote::{Answer, ArchiveLimits, Gathering, Request, Session, Validators, unpack};
 
@@ -41,7 +42,7 @@ impl Inner {
         let validators = since.and_then(|since| Validators::parse(since.validator.as_deref()?));
         let asked = Request::get(self.base.clone()).unless(validators.as_ref());
         let Some(mut answer) = session.get(asked).await? else {
-            return Ok(Listing::Unchanged(Vec::new()));
+            return Ok(Listing::Unchanged(Unchanged::default()));
         };
         no_page(&answer)?;
         let bytes = answer.body.size_hint().unwrap_or(0);
@@ -170,7 +171,7 @@ impl Inner {
     }
 
     /// Returns what a key is called where `path` leads to.
-    fn full_name(&self, key: &ItemKey) -> String {
+    pub(crate) fn full_name(&self, key: &ItemKey) -> String {
         match &self.options.path {
             Some(path) => format!("{path}/{key}"),
             None => key.as_str().to_owned(),

@@ -5,8 +5,9 @@ use homing_remote::{ArchiveLimits, Gathering, Request, Session, ShownUrl, Witnes
 use url::Url;
 
 use crate::archived::no_page;
-use crate::fetching::{Beginning, is_markdown};
+use crate::fetching::{Beginning, holds_pages};
 use crate::index::Named;
+use crate::listing::Planned;
 use crate::unpacking::Unpacking;
 use crate::{Inner, What, identity};
 
@@ -37,7 +38,7 @@ impl Inner {
                 notes,
             });
         }
-        let Some(mut plan) = self.plan(&session, &request).await? else {
+        let Planned::Whole(mut plan) = self.plan(&session, &request).await? else {
             return Ok(Examined::default());
         };
         let wanted = plan.wanted(&mut gathering)?;
@@ -101,7 +102,7 @@ async fn is_there(session: &Session, url: &Url, name: &str) -> Result<(), SideEr
     };
     let mut beginning = Beginning::default();
     if !answer.is_a_page_instead_of(name) {
-        if !is_markdown(name) {
+        if holds_pages(name) {
             return Ok(());
         }
         while !beginning.is_enough()

@@ -15,6 +15,9 @@ use crate::{Inner, identity};
 
 /// So many requests wait or are under way; how many a host gets is decided for each host.
 const SIDE_BY_SIDE: usize = 256;
+/// What is said of a page where a file should be.
+const PAGE: &str = "the server answered with an HTML page";
+
 /// What became of a file.
 #[derive(Debug)]
 pub(crate) enum Got {
@@ -139,7 +142,11 @@ impl<'a> Fetching<'a> {
             (200, _) => self.keep(answer, named, url).await,
             (304, Some(item)) if validators.is_some() => Ok(Got::Item(item.clone())),
             (404 | 410, _) => Ok(Got::Missing),
-            _ => Err(self.failed(url, answer.error())),
+            _ => {
+                let error = answer.error();
+                self.servers.refused(url, &error);
+                Err(error)
+            }
         }
     }
 
@@ -158,10 +165,10 @@ impl<'a> Fetching<'a> {
     }
 
     async fn keep(&self, mut answer: Answer, named: &Named, url: &Url) -> Result<Got, SideError> {
-        if answer.is_a_page_instead_of(&named.name) {
-            return Ok(Got::Refused(
-                "the server answered with an HTML page".to_owned(),
-            ));
+        let is_page = || Ok(Got::Refused(PAGE.to_owned()));
+        let is_called_page = answer.is_a_page_instead_of(&named.name);
+        if is_called_page && named.digest.is_none() {
+            return is_page();
         }
         self.begin_for(&mut answer).await?;
         let validators = Validators::of(&answer.headers);
@@ -171,11 +178,10 @@ impl<'a> Fetching<'a> {
             Kept::Whole { hash, size } => (hash, size),
             Kept::TooLong => return Ok(Got::TooLong),
         };
-        // A server that goes by file names calls its login page Markdown.
-        if named.digest.is_none() && is_markdown(&named.name) && beginning.is_page() {
-            return Ok(Got::Refused(
-                "the server answered with an HTML page".to_owned(),
-            ));
+        // A server that goes by file names calls its login page Markdown, or whatever the name says.
+        let is_login = is_called_page || (beginning.is_page() && !holds_pages(&named.name));
+        if is_login && named.digest != Some(hash) {
+            return is_page();
         }
         if let Some(digest) = named.digest.filter(|digest| *digest != hash) {
             return Ok(Got::Refused(format!(
@@ -244,11 +250,15 @@ impl Witness for Beginning {
     }
 }
 
-pub(crate) fn is_markdown(name: &str) -> bool {
+/// Files that are web pages, or become some.
+const PAGES: &[&str] = &[
+    "html", "htm", "xhtml", "shtml", "php", "jsp", "asp", "aspx", "erb", "ejs", "hbs", "mustache",
+    "njk", "j2", "jinja", "jinja2", "liquid", "twig", "tmpl", "tpl", "template", "vue", "svelte",
+    "astro", "mht",
+];
+
+/// Tells whether a file may begin as a web page does, and be what was asked for.
+pub(crate) fn holds_pages(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-    extension.is_some_and(|one| {
-        ["md", "mdc", "markdown"]
-            .iter()
-            .any(|known| one.eq_ignore_ascii_case(known))
-    })
+    extension.is_some_and(|one| PAGES.iter().any(|known| one.eq_ignore_ascii_case(known)))
 }

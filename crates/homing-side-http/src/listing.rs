@@ -3,8 +3,8 @@
 use std::mem;
 
 use homing_core::{
-    Capabilities, ItemKey, ListRequest, Listed, Listing, Manifest, ProblemKind, Revision,
-    SideError, UnknownReason,
+    Capabilities, Item, ItemKey, ListRequest, Listed, Listing, Manifest, ProblemKind, Revision,
+    SideError, Unchanged, UnknownReason,
 };
 use homing_remote::{Gathering, Problems, Session, Wanted};
 use url::Url;
@@ -14,7 +14,15 @@ use crate::fetching::{Fetching, Got};
 use crate::index::{self, Named};
 use crate::names::Names;
 use crate::skills::{self, Packed};
-use crate::{Inner, What};
+use crate::{Inner, What, identity};
+
+/// What there is, or that it is what it was.
+pub(crate) enum Planned {
+    /// Nothing changed; what it is to be asked about from now on, if that did.
+    Unchanged(Option<Revision>),
+    /// All of it.
+    Whole(Box<Plan>),
+}
 
 /// What there is, before anything of it was asked for.
 #[derive(Debug, Default)]
@@ -25,8 +33,10 @@ pub(crate) struct Plan {
     pub(crate) archives: Vec<Packed>,
     /// What is wrong with the list itself.
     pub(crate) wrong: Problems,
-    /// What the list is called, if it names the digest of everything.
+    /// What the list is called, if it can be asked about.
     pub(crate) revision: Option<Revision>,
+    /// It says nothing of contents, so that it can be asked about only while all that it names is there.
+    pub(crate) is_open: bool,
     /// A person listed the files: one that is not there was deleted, not forgotten in the list.
     pub(crate) is_by_hand: bool,
 }
@@ -35,11 +45,26 @@ impl Plan {
     /// Returns what a document names.
     fn of(names: Names<'_>, document: &Found) -> Self {
         Self {
-            revision: names.is_sealed.then(|| document.revision()),
+            revision: names.is_sealed.then(|| document.revision(true)),
             files: names.files,
             archives: names.archives,
             wrong: names.wrong,
-            is_by_hand: false,
+            ..Self::default()
+        }
+    }
+
+    /// Returns what an index names, whose paths are below `base`.
+    fn of_index(names: Names<'_>, document: &Found, base: &Url) -> Self {
+        // Of such files the names tell everything.
+        let is_plain = |file: &Named| *file == Named::below(base, &file.name);
+        let is_open = !names.is_sealed && names.files.iter().all(is_plain);
+        let plan = Self::of(names, document);
+        Self {
+            revision: plan
+                .revision
+                .or_else(|| is_open.then(|| document.revision(false))),
+            is_open,
+            ..plan
         }
     }
 
@@ -70,54 +95,84 @@ impl Inner {
             return self.list_archive(&session, request).await;
         }
         match self.plan(&session, request).await? {
-            None => Ok(Listing::Unchanged(Vec::new())),
-            Some(plan) => self
-                .carry_out(&session, request, plan)
+            Planned::Unchanged(revision) => Ok(Listing::Unchanged(Unchanged {
+                revision,
+                ..Unchanged::default()
+            })),
+            Planned::Whole(plan) => self
+                .carry_out(&session, request, *plan)
                 .await
                 .map(Listing::from),
         }
     }
 
-    /// Finds out what there is; `None` when it is what it was. An archive has no list.
+    /// Finds out what there is. An archive has no list.
     pub(crate) async fn plan(
         &self,
         session: &Session,
         request: &ListRequest,
-    ) -> Result<Option<Plan>, SideError> {
-        match &self.options.what {
-            What::Archive => Ok(Some(Plan::default())),
-            What::Files(paths) => Ok(Some(Plan {
+    ) -> Result<Planned, SideError> {
+        let plan = match &self.options.what {
+            What::Archive => Plan::default(),
+            What::Files(paths) => Plan {
                 files: paths
                     .iter()
                     .map(|path| Named::below(&self.base, path))
                     .collect(),
                 is_by_hand: true,
                 ..Plan::default()
-            })),
-            What::Index(path) => {
-                let url = self.document_url(path)?;
-                let document = Document::get(session, &url, request).await?;
-                let Document::Whole(found) = document else {
-                    return Ok(None);
-                };
+            },
+            What::Index(path) => return self.plan_index(path, session, request).await,
+            What::AgentSkills => return self.plan_skills(session, request).await,
+        };
+        Ok(Planned::Whole(Box::new(plan)))
+    }
+
+    async fn plan_index(
+        &self,
+        path: &str,
+        session: &Session,
+        request: &ListRequest,
+    ) -> Result<Planned, SideError> {
+        let url = self.document_url(path)?;
+        let known = self.known_files(request);
+        let plan = match Document::get(session, &url, request, known.is_some()).await? {
+            Document::Unchanged(revision) => return Ok(Planned::Unchanged(revision)),
+            Document::SameList(revision) => Plan {
+                files: known.unwrap_or_default(),
+                revision: Some(revision),
+                is_open: true,
+                ..Plan::default()
+            },
+            Document::Whole(found) => {
                 let names = Names::new(self.wanted(&request.scope));
                 let names = index::read(&found.bytes, &self.base, &found.url, names)?;
-                Ok(Some(Plan::of(names, &found)))
+                Plan::of_index(names, &found, &self.base)
             }
-            What::AgentSkills => self.plan_skills(session, request).await,
-        }
+        };
+        Ok(Planned::Whole(Box::new(plan)))
+    }
+
+    /// Returns what is known as the files that it came from; `None` if any came from elsewhere.
+    fn known_files(&self, request: &ListRequest) -> Option<Vec<Named>> {
+        let file = |(key, item): (&ItemKey, &Item)| {
+            let file = Named::below(&self.base, &self.full_name(key));
+            let is_its = identity::validators(item, file.url.as_ref().ok()?).is_some();
+            is_its.then_some(file)
+        };
+        request.known.iter().map(file).collect()
     }
 
     async fn plan_skills(
         &self,
         session: &Session,
         request: &ListRequest,
-    ) -> Result<Option<Plan>, SideError> {
+    ) -> Result<Planned, SideError> {
         let url = self.document_url(skills::PATH)?;
-        let document = match Document::get(session, &url, request).await {
+        let document = match Document::get(session, &url, request, false).await {
             Err(SideError::NotFound { message, .. }) => {
                 let url = self.document_url(skills::OLD_PATH)?;
-                Document::get(session, &url, request)
+                Document::get(session, &url, request, false)
                     .await
                     .map_err(|error| match error {
                         SideError::NotFound { message: old, .. } => SideError::NotFound {
@@ -131,12 +186,14 @@ impl Inner {
             }
             other => other?,
         };
-        let Document::Whole(found) = document else {
-            return Ok(None);
+        let found = match document {
+            Document::Whole(found) => found,
+            Document::Unchanged(revision) => return Ok(Planned::Unchanged(revision)),
+            Document::SameList(revision) => return Ok(Planned::Unchanged(Some(revision))),
         };
         let names = Names::new(self.wanted(&request.scope));
         let names = skills::read(&found.bytes, &found.url, names)?;
-        Ok(Some(Plan::of(names, &found)))
+        Ok(Planned::Whole(Box::new(Plan::of(names, &found))))
     }
 
     fn document_url(&self, path: &str) -> Result<Url, SideError> {
@@ -223,10 +280,12 @@ impl Inner {
             return Err(error);
         }
         let manifest = gathering.finish();
-        let is_whole = !manifest
-            .unknown
-            .values()
-            .any(|reason| matches!(reason, UnknownReason::NotFetched(_)));
+        let is_missing = |reason: &UnknownReason| matches!(reason, UnknownReason::NotFetched(_));
+        let is_whole = if plan.is_open {
+            manifest.unknown.is_empty() && manifest.problems.is_empty()
+        } else {
+            !manifest.unknown.values().any(is_missing)
+        };
         Ok(Listed {
             manifest: with_capabilities(manifest, !plan.archives.is_empty()),
             revision: plan.revision.filter(|_| is_whole),

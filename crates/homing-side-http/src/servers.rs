@@ -8,10 +8,12 @@ use url::{Origin, Url};
 
 /// Servers beside the source's own that one list may lead to.
 const MOST_OTHERS: usize = 32;
-/// After so many that failed by themselves, a server is in trouble and no more is asked of it …
-const MOST_TRANSIENT: usize = 8;
+/// After so many requests without an answer a server is in trouble and no more is asked of it …
+const MOST_SILENT: usize = 8;
 /// … and after so many if nothing came at all: each may have taken its whole time.
 const MOST_IN_VAIN: usize = 3;
+/// After so many answers in a row that say so, it is too. A single file may be broken for good.
+const MOST_REFUSALS: usize = 16;
 
 /// All servers of one listing.
 pub(crate) struct Servers {
@@ -22,7 +24,10 @@ pub(crate) struct Servers {
 /// How one of them does.
 #[derive(Debug, Default)]
 struct Server {
-    transient: usize,
+    /// Requests that brought no answer, or not all of one.
+    silent: usize,
+    /// Answers in a row that say that it is in trouble.
+    refusals: usize,
     answered: bool,
     stop: Option<SideError>,
 }
@@ -59,6 +64,7 @@ impl Servers {
     pub(crate) fn answered(&self, url: &Url) {
         if let Some(server) = self.lock().get_mut(&url.origin()) {
             server.answered = true;
+            server.refusals = 0;
         }
     }
 
@@ -71,23 +77,35 @@ impl Servers {
         stop.map_or(Ok(()), |error| Err(error.repeat()))
     }
 
-    /// Notes a failure.
+    /// Notes an answer that is a failure.
+    pub(crate) fn refused(&self, url: &Url, error: &SideError) {
+        self.note(url, error, |server| {
+            server.refusals += 1;
+            server.refusals >= MOST_REFUSALS
+        });
+    }
+
+    /// Notes that no answer came, or not all of it.
     pub(crate) fn failed(&self, url: &Url, error: &SideError) {
+        self.note(url, error, |server| {
+            let most = if server.answered {
+                MOST_SILENT
+            } else {
+                MOST_IN_VAIN
+            };
+            server.silent += 1;
+            server.silent >= most
+        });
+    }
+
+    fn note(&self, url: &Url, error: &SideError, is_too_often: impl Fn(&mut Server) -> bool) {
         let mut each = self.lock();
         let Some(server) = each.get_mut(&url.origin()) else {
             return;
         };
         let is_in_trouble = match error {
             SideError::RateLimited { .. } | SideError::Unreachable { .. } => true,
-            SideError::Transient { .. } => {
-                let most = if server.answered {
-                    MOST_TRANSIENT
-                } else {
-                    MOST_IN_VAIN
-                };
-                server.transient += 1;
-                server.transient >= most
-            }
+            SideError::Transient { .. } => is_too_often(server),
             _ => false,
         };
         if is_in_trouble {

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homing_core::{ContentHash, Contents, Item, ItemKey, ProblemKind, Scope, Selection, SideError};
+use homing_core::{
+    ContentHash, Contents, Item, ItemKey, ProblemKind, Scope, Selection, SideError, shown,
+};
 use homing_remote::{Entry, EntryKind, Gathering, Problems, Unpacker, Wanted};
 
 use crate::{HttpOptions, Inner};
+
+/// Bytes of a name that are shown.
+const MOST_SHOWN: usize = 300;
 
 /// Keeps what is wanted of an archive, and notes the rest.
 pub(crate) struct Unpacking {
@@ -60,6 +65,15 @@ impl Wants {
 
 impl Unpacker for Unpacking {
     fn entry(&mut self, entry: &mut Entry<'_>) -> Result<(), SideError> {
+        if let Some(why) = entry.hostile {
+            let name = &entry.name[..entry.name.len().min(MOST_SHOWN)];
+            return Err(SideError::Untrusted {
+                message: format!(
+                    "the archive has the entry `{}`, {why}; all of it is refused",
+                    shown(name)
+                ),
+            });
+        }
         if entry.kind == EntryKind::Directory {
             return Ok(());
         }

@@ -124,7 +124,7 @@ async fn take_over(
     dry_run: bool,
     context: &Context,
 ) -> Result<(ImportedDocument, Option<String>), CliError> {
-    let document = Document::read(kind, file)?;
+    let document = Document::read(kind, file, found::etags(kind, file, context))?;
     let client = &context.client;
     let nothing = document.tar(lists, &[])?;
     let named = client.import(kind.route(), true, nothing).await?;

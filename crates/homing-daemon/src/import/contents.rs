@@ -116,9 +116,19 @@ fn identity(entry: &Entry, bytes: &[u8], modified: SystemTime) -> Result<Identit
                 return Err("nobody can tell whether it was changed since it was downloaded");
             }
             let sendable = |text: &String| HeaderValue::from_str(text).is_ok();
+            // The cache may be of another download than the database: what it says the length was tells.
+            let beside = entry.beside.as_ref();
+            let beside = beside.filter(|cache| cache.size == Some(bytes.len() as u64));
+            let etag = entry.etag.as_ref().or(beside.map(|cache| &cache.etag));
+            let date = beside.and_then(|cache| cache.last_modified.as_ref());
             let validators = Validators {
-                etag: entry.etag.clone().filter(sendable),
-                last_modified: entry.last_modified.clone().filter(sendable),
+                etag: etag.cloned().filter(sendable),
+                last_modified: entry
+                    .last_modified
+                    .as_ref()
+                    .or(date)
+                    .cloned()
+                    .filter(sendable),
             };
             if validators == Validators::default() {
                 return Err("neither an ETag nor a date of the server was recorded");
@@ -151,6 +161,7 @@ mod tests {
             etag: Some("\"e\"".to_owned()),
             last_modified: None,
             written: None,
+            beside: None,
             places: Vec::new(),
         }
     }

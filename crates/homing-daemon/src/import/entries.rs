@@ -1,5 +1,6 @@
 //! From a document to the files that it names, each with where it came from.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use homing_core::ContentHash;
@@ -32,6 +33,8 @@ pub(super) struct Entry {
     pub(super) last_modified: Option<String>,
     /// When its file was written, as recorded.
     pub(super) written: Option<Timestamp>,
+    /// What an `ETag` cache beside the document says of its URL.
+    pub(super) beside: Option<CacheEntry>,
     /// Where its bytes may be.
     pub(super) places: Vec<String>,
 }
@@ -86,8 +89,12 @@ pub(super) fn of_etag_cache(bytes: &[u8], lists: &Lists) -> Result<Named, String
     Ok(named)
 }
 
-/// Reads a database. Blocks. The error says why it is none.
-pub(super) fn of_agent_sync(copy: &Path, lists: &Lists) -> Result<Named, String> {
+/// Reads a database; `caches` lie beside it. Blocks. The error says why it is none.
+pub(super) fn of_agent_sync(
+    copy: &Path,
+    lists: &Lists,
+    caches: &[String],
+) -> Result<Named, String> {
     let AgentSync { sources, notes } = read_agent_sync(copy).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         format!("{error}{}", cause.unwrap_or_default())
@@ -104,10 +111,34 @@ pub(super) fn of_agent_sync(copy: &Path, lists: &Lists) -> Result<Named, String>
                 .push(format!("source {}: {why}", shown(&source.url))),
         }
     }
+    named.look_up(caches);
     Ok(named)
 }
 
 impl Named {
+    /// Notes what caches say of files of servers that have no `ETag` yet.
+    fn look_up(&mut self, caches: &[String]) {
+        let mut known = HashMap::new();
+        for cache in caches {
+            match etag_cache::read(cache.as_bytes()) {
+                Ok((entries, _)) => {
+                    let of_url = |entry: CacheEntry| {
+                        let url = Place::parse(&entry.name).ok()?.url()?;
+                        Some((url, entry))
+                    };
+                    known.extend(entries.into_iter().filter_map(of_url));
+                }
+                Err(why) => self
+                    .problems
+                    .push(format!("the ETag cache beside it: {why}; it was not used")),
+            }
+        }
+        let entries = self.batches.iter_mut().flat_map(|batch| &mut batch.entries);
+        for entry in entries.filter(|entry| entry.etag.is_none()) {
+            entry.beside = entry.place.url().and_then(|url| known.get(&url).cloned());
+        }
+    }
+
     fn add(&mut self, home: Batch, entry: Entry) {
         let same = |batch: &&mut Batch| match (&batch.base, &home.base) {
             (Some(one), Some(other)) => one == other,
@@ -177,6 +208,7 @@ fn of_url(entry: CacheEntry, lists: &Lists) -> Result<(Batch, Entry), String> {
         etag: Some(entry.etag),
         last_modified: entry.last_modified,
         written: entry.written,
+        beside: None,
     };
     Ok((home, entry))
 }
@@ -203,6 +235,7 @@ fn of_path(entry: CacheEntry, lists: &Lists) -> Result<(Batch, Entry), String> {
         etag: Some(entry.etag),
         last_modified: entry.last_modified,
         written: entry.written,
+        beside: None,
         places: vec![entry.name],
     };
     Ok((home(known, false), entry))
@@ -219,6 +252,7 @@ fn of_source(source: AgentSyncSource, place: Place, lists: &Lists) -> Batch {
         etag: file.etag,
         last_modified: None,
         written: None,
+        beside: None,
         places: file
             .local_path
             .filter(|path| path.starts_with('/'))

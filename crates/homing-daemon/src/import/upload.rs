@@ -24,6 +24,7 @@ const MOST_FILES: usize = 200_000;
 const MOST_CANDIDATES: usize = 8;
 const MOST_DOCUMENT_BYTES: u64 = 256 << 20;
 const MOST_LIST_BYTES: u64 = 1 << 20;
+const MOST_ETAG_BYTES: u64 = 16 << 20;
 const MOST_FILE_BYTES: u64 = 64 << 20;
 
 /// An upload that was looked at. Its files go with it.
@@ -34,6 +35,8 @@ pub(crate) struct Upload {
     pub(super) agent_sources: Option<String>,
     /// The list of skills' sources.
     pub(super) skill_sources: Option<String>,
+    /// `ETag` caches that lie beside a database.
+    pub(super) etags: Vec<String>,
     /// Cached files, by what the document's entry is called.
     pub(super) files: BTreeMap<String, Vec<PathBuf>>,
 }
@@ -108,6 +111,7 @@ fn examine(directory: TempDir) -> Result<Upload, Box<Problem>> {
         directory,
         agent_sources: None,
         skill_sources: None,
+        etags: Vec::new(),
         files: BTreeMap::new(),
     };
     let mut archive = Archive::new(BufReader::new(file));
@@ -134,8 +138,15 @@ fn examine(directory: TempDir) -> Result<Upload, Box<Problem>> {
                 let beside = upload.directory.path().join(import::WAL);
                 copy(&mut entry, &beside, MOST_DOCUMENT_BYTES, &name)?;
             }
-            import::AGENT_SOURCES => upload.agent_sources = Some(text(&mut entry, &name)?),
-            import::SKILL_SOURCES => upload.skill_sources = Some(text(&mut entry, &name)?),
+            import::AGENT_SOURCES => {
+                upload.agent_sources = Some(text(&mut entry, &name, MOST_LIST_BYTES)?);
+            }
+            import::SKILL_SOURCES => {
+                upload.skill_sources = Some(text(&mut entry, &name, MOST_LIST_BYTES)?);
+            }
+            import::ETAGS if upload.etags.len() < MOST_CANDIDATES => {
+                upload.etags.push(text(&mut entry, &name, MOST_ETAG_BYTES)?);
+            }
             _ => {
                 let id = name.strip_prefix(import::FILES).filter(|id| is_id(id));
                 let id = id.ok_or_else(|| unknown(&name))?;
@@ -173,15 +184,15 @@ fn unknown(name: &str) -> Box<Problem> {
     bad(&format!("`{name}` is nothing that an import has"))
 }
 
-fn text(entry: &mut impl Read, name: &str) -> Result<String, Box<Problem>> {
+fn text(entry: &mut impl Read, name: &str, most: u64) -> Result<String, Box<Problem>> {
     let mut text = String::new();
-    let mut limited = entry.take(MOST_LIST_BYTES + 1);
+    let mut limited = entry.take(most + 1);
     match limited.read_to_string(&mut text) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(bad(&format!("`{name}` is not UTF-8")))
         }
         Err(error) => Err(unreadable(&error)),
-        Ok(_) if limited.limit() == 0 => Err(too_large(name, MOST_LIST_BYTES)),
+        Ok(_) if limited.limit() == 0 => Err(too_large(name, most)),
         Ok(_) => Ok(text),
     }
 }

@@ -1,28 +1,54 @@
-//! Items with blocking findings: what becomes of each in its targets, and how it is told.
+//! Items that may not be published as they are: what becomes of each in its targets, and how it is told.
 
 use homing_core::{ItemKey, Problem, ProblemKind, SourceId, TargetId};
 use homing_items::{Finding, Kind};
 
-/// An item with a blocking finding, and what becomes of it in one target.
+/// An item that may not be published as it is, and what becomes of it in one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flagged {
     pub(crate) source: SourceId,
     pub(crate) outcome: Outcome,
-    target: TargetId,
-    kind: Kind,
-    /// The file with the finding.
-    key: ItemKey,
-    finding: Finding,
-    /// How many more of its files have one.
-    more: usize,
+    pub(crate) stop: Stop,
+    pub(super) target: TargetId,
+    pub(super) kind: Kind,
+    /// The first file that it is about.
+    pub(super) key: ItemKey,
+    /// How many more of its files there are.
+    pub(super) more: usize,
 }
 
-/// What becomes of an item with a blocking finding.
+/// Why an item may not be published as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Not every file of a skill could be had.
+    Unfetched,
+    /// A tool would run or obey a file of a skill.
+    Active(&'static str),
+    /// It has a blocking finding.
+    Finding(Finding),
+}
+
+impl Stop {
+    /// Tells whether it ends without anybody doing something.
+    pub(crate) fn passes(&self) -> bool {
+        *self == Self::Unfetched
+    }
+
+    fn problem(&self) -> ProblemKind {
+        match self {
+            Self::Unfetched => ProblemKind::Incomplete,
+            Self::Active(_) => ProblemKind::Active,
+            Self::Finding(_) => ProblemKind::Finding,
+        }
+    }
+}
+
+/// What becomes of an item that may not be published as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The target says so.
     Published,
-    /// What was published before has no such finding.
+    /// Against what was published before nothing is to be said.
     LastGoodStays,
     /// What is there may be the user's own.
     OwnStays,
@@ -31,25 +57,6 @@ pub(crate) enum Outcome {
 }
 
 impl Flagged {
-    /// `findings` has one for each file that has any.
-    pub(super) fn new(
-        (source, kind): (&SourceId, Kind),
-        findings: &[(ItemKey, Finding)],
-        target: &TargetId,
-        outcome: Outcome,
-    ) -> Option<Self> {
-        let (key, finding) = findings.first()?;
-        Some(Self {
-            source: source.clone(),
-            outcome,
-            target: target.clone(),
-            kind,
-            key: key.clone(),
-            finding: finding.clone(),
-            more: findings.len() - 1,
-        })
-    }
-
     /// Returns it in a sentence.
     pub(crate) fn message(&self) -> String {
         format!("{}; {}", self.what(), self.becomes(&[&self.target]))
@@ -58,27 +65,32 @@ impl Flagged {
     /// Returns it with what can be done about it.
     pub(crate) fn with_way_out(&self) -> String {
         let message = self.message();
-        if self.outcome == Outcome::Published {
-            return message;
+        let section = self.target.section();
+        match &self.stop {
+            _ if self.outcome == Outcome::Published => message,
+            Stop::Unfetched => format!("{message}: it comes as a whole when all of it is there"),
+            Stop::Active(_) => format!(
+                "{message}: name it in `allow_active` of [targets.{section}], or in `exclude` of the source to have the {} without it",
+                self.kind
+            ),
+            Stop::Finding(_) => format!(
+                "{message}: mend it at its origin, or have it published all the same by `on_finding = \"warn\"` in [targets.{section}]"
+            ),
         }
-        format!(
-            "{message}: mend it at its origin, or have it published all the same by `on_finding = \"warn\"` in [targets.{}]",
-            self.target.section()
-        )
     }
 
-    /// Tells each finding once, with all its targets.
+    /// Tells each reason once, with all its targets.
     pub(crate) fn problems(flagged: &[Self]) -> Vec<Problem> {
         let mut told: Vec<&Self> = Vec::new();
         let mut problems = Vec::new();
         for one in flagged {
-            if told.iter().any(|other| other.is_same_finding(one)) {
+            if told.iter().any(|other| other.is_same(one)) {
                 continue;
             }
             told.push(one);
             let mut message = one.what();
             let mut outcomes: Vec<(Outcome, Vec<&TargetId>)> = Vec::new();
-            for same in flagged.iter().filter(|other| other.is_same_finding(one)) {
+            for same in flagged.iter().filter(|other| other.is_same(one)) {
                 match outcomes
                     .iter_mut()
                     .find(|(known, _)| *known == same.outcome)
@@ -95,8 +107,11 @@ impl Flagged {
                 };
                 message = format!("{message}; {}", becomes.becomes(&targets));
             }
+            if matches!(one.stop, Stop::Active(_)) {
+                message.push_str(" (name it in `allow_active` to allow it)");
+            }
             problems.push(Problem {
-                kind: ProblemKind::Finding,
+                kind: one.stop.problem(),
                 path: one.key.to_string(),
                 message,
             });
@@ -104,25 +119,26 @@ impl Flagged {
         problems
     }
 
-    fn is_same_finding(&self, other: &Self) -> bool {
-        (&self.source, &self.key, &self.finding) == (&other.source, &other.key, &other.finding)
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.source, &self.key, &self.stop) == (&other.source, &other.key, &other.stop)
     }
 
     fn what(&self) -> String {
-        let Finding {
-            rule,
-            line,
-            column,
-            message,
-        } = &self.finding;
+        let (key, source) = (&self.key, &self.source);
         let more = match self.more {
             0 => String::new(),
             count => format!(" (and {count} more)"),
         };
-        format!(
-            "`{}:{line}:{column}` of source `{}`: {rule}: {message}{more}",
-            self.key, self.source
-        )
+        match &self.stop {
+            Stop::Unfetched => format!("`{key}` of source `{source}` could not be had{more}"),
+            Stop::Active(rule) => format!("`{key}` of source `{source}` is {rule}{more}"),
+            Stop::Finding(Finding {
+                rule,
+                line,
+                column,
+                message,
+            }) => format!("`{key}:{line}:{column}` of source `{source}`: {rule}: {message}{more}"),
+        }
     }
 
     fn becomes(&self, targets: &[&TargetId]) -> String {
@@ -135,6 +151,9 @@ impl Flagged {
         let place = format!("in {noun} {}", names.join(", "));
         match self.outcome {
             Outcome::Published => format!("it is published {place} all the same"),
+            Outcome::LastGoodStays if self.stop.passes() => {
+                format!("the last whole version stays {place}")
+            }
             Outcome::LastGoodStays => format!("the last version without it stays {place}"),
             Outcome::OwnStays => {
                 format!("what is there, which may be your own edit, stays {place}")

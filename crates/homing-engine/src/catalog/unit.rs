@@ -1,17 +1,19 @@
 //! Units: what is published or left away as a whole, a file or a skill.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homing_core::{ItemKey, SourceId, Version};
 use homing_items::{Finding, Kind, Precedence, Skills};
-use homing_store::{Facts, HoldRow};
+use homing_store::{Facts, HeadRow, HoldRow};
 
-use super::place::Placed;
-use super::{Entry, Rank, SourceHead};
+use super::place::{Placed, place};
+use super::{Entry, Rank, SourceHead, Stop};
 use crate::examine;
 use crate::past::Past;
+use crate::pipeline::check;
+use crate::spec::{OnFinding, TargetSpec};
 
 /// One file, or a skill with all its files.
 #[derive(Debug)]
@@ -25,8 +27,12 @@ pub(super) struct Unit {
     precedence: Option<Precedence>,
     priority: u16,
     pub(super) entries: Vec<Entry>,
+    /// What of it could not be had.
+    unfetched: Vec<ItemKey>,
     /// The blocking finding of each file that has any.
-    pub(super) findings: Vec<(ItemKey, Finding)>,
+    findings: Vec<(ItemKey, Finding)>,
+    /// What is published of it may be the user's own edit.
+    pub(super) takes_edits: bool,
     /// What was published of it before, and stays if it may not be published as it is.
     pub(super) before: Option<Before>,
 }
@@ -64,9 +70,49 @@ impl Unit {
         }
     }
 
+    /// Returns each of its files with its place, where the target has one for it.
+    pub(super) fn paths(&self, target: &TargetSpec) -> impl Iterator<Item = (ItemKey, &Entry)> {
+        let name = self.whole_name();
+        let path = move |entry: &Entry| place(target.layout, &entry.key, self.placed(&name));
+        let entries = self.entries.iter();
+        entries.filter_map(move |entry| Some((path(entry)?, entry)))
+    }
+
+    /// Returns the files of a skill that a tool would run or obey where they are to lie, and what they are.
+    pub(super) fn active(
+        &self,
+        target: &TargetSpec,
+    ) -> impl Iterator<Item = (&ItemKey, &'static str)> {
+        let allowed = &target.allow_active;
+        let files = self.paths(target).filter(|_| self.kind == Kind::Skill);
+        files.filter_map(|(path, entry)| {
+            let rule = check::active_file(&path, allowed)?;
+            let is_named = allowed.iter().any(|name| name == entry.key.as_str());
+            (!is_named).then_some((&entry.key, rule))
+        })
+    }
+
+    /// Returns what keeps it from being published as it is, with the first of its files, and how many they are.
+    pub(super) fn stop(&self, target: &TargetSpec) -> Option<(Stop, ItemKey, usize)> {
+        if let Some(key) = self.unfetched.first() {
+            return Some((Stop::Unfetched, key.clone(), self.unfetched.len()));
+        }
+        let mut active = self.active(target);
+        if let Some((key, rule)) = active.next() {
+            return Some((Stop::Active(rule), key.clone(), 1 + active.count()));
+        }
+        let finding = self.findings.first();
+        let (key, finding) = finding.filter(|_| target.on_finding != OnFinding::Allow)?;
+        let stop = Stop::Finding(finding.clone());
+        Some((stop, key.clone(), self.findings.len()))
+    }
+
     /// Returns what the directory of a skill is called that is the whole source: its name, if that can be one.
     pub(super) fn whole_name(&self) -> String {
-        let fits = |name: &&String| !name.contains('/') && ItemKey::new(name).is_ok();
+        let fits = |name: &&String| {
+            let key = ItemKey::new(name).ok().filter(|_| !name.contains('/'));
+            key.is_some_and(|key| check::active_file(&key, &[]).is_none())
+        };
         let name = self.name.as_ref().filter(fits).cloned();
         name.unwrap_or_else(|| self.source.to_string())
     }
@@ -75,6 +121,15 @@ impl Unit {
 /// Returns the order of a version among others.
 pub(super) fn precedence(version: Option<&str>) -> Option<Precedence> {
     version.and_then(Precedence::of)
+}
+
+/// Finds the directories that are skills, also where only the origin has the `SKILL.md` so far.
+pub(super) fn skills<'k>(
+    rows: &'k BTreeMap<ItemKey, HeadRow>,
+    unfetched: &'k BTreeSet<ItemKey>,
+) -> Skills<'k> {
+    let present = rows.values().filter(|row| row.head.is_some());
+    Skills::among(present.map(|row| &row.key).chain(unfetched))
 }
 
 /// Makes units of what a source offers, in the order of its keys, and notes the holds whose time is over.
@@ -90,15 +145,15 @@ pub(super) fn units(
         takes_edits,
         rows,
         holds,
+        unfetched,
     } = head;
+    let skills = skills(&rows, &unfetched);
     let ended = |(key, hold): &(&ItemKey, &HoldRow)| {
         // A hold on an item that is gone stays while a deletion is what was refused.
         rows.get(*key).and_then(|row| row.head) != hold.refused
     };
     let ended = holds.iter().filter(ended);
     ended_holds.extend(ended.map(|(key, _)| (source.clone(), key.clone())));
-    let present = rows.values().filter(|row| row.head.is_some());
-    let skills = Skills::among(present.map(|row| &row.key));
     let begin = all.len();
     let mut of_skills: BTreeMap<&str, usize> = BTreeMap::new();
     for (entry, facts) in offered(&source, priority, &rows, &holds) {
@@ -123,7 +178,9 @@ pub(super) fn units(
                 precedence: None,
                 priority,
                 entries: Vec::new(),
+                unfetched: Vec::new(),
                 findings: Vec::new(),
+                takes_edits,
                 before: None,
             });
             all.last_mut().expect("it was just put there")
@@ -143,6 +200,12 @@ pub(super) fn units(
         }
         unit.entries.push(entry);
     }
+    for key in &unfetched {
+        let at = skills.of(key).and_then(|skill| of_skills.get(skill));
+        if let Some(unit) = at.and_then(|at| all.get_mut(*at)) {
+            unit.unfetched.push(key.clone());
+        }
+    }
     for at in of_skills.into_values() {
         let Unit {
             version, entries, ..
@@ -151,11 +214,11 @@ pub(super) fn units(
             entry.rank.version.clone_from(version);
         }
     }
-    let flagged = all
-        .iter_mut()
-        .skip(begin)
-        .filter(|unit| !unit.findings.is_empty());
-    for unit in flagged {
+    if past.is_empty() {
+        return;
+    }
+    let may_be_stopped = |unit: &&mut Unit| unit.kind == Kind::Skill || !unit.findings.is_empty();
+    for unit in all.iter_mut().skip(begin).filter(may_be_stopped) {
         let directory = skills.of(&unit.entries[0].key);
         let first = &unit.entries[0];
         let belongs = |key: &ItemKey| match directory {
@@ -170,7 +233,7 @@ pub(super) fn units(
 fn offered<'r>(
     source: &SourceId,
     priority: u16,
-    rows: &'r BTreeMap<ItemKey, homing_store::HeadRow>,
+    rows: &'r BTreeMap<ItemKey, HeadRow>,
     holds: &BTreeMap<ItemKey, HoldRow>,
 ) -> Vec<(Entry, Option<&'r Facts>)> {
     let entry = |key: &ItemKey, version, size, held, version_text: Option<&str>| Entry {

@@ -38,6 +38,7 @@ impl Diff<'_> {
                 if &known.source == self.id {
                     SourceHead {
                         rows: head.clone(),
+                        unfetched: self.unfetched.clone(),
                         ..known
                     }
                 } else {

@@ -241,6 +241,25 @@ pub(crate) fn problems_key(source: &SourceId) -> String {
     format!("problems:{source}")
 }
 
+/// The metadata key that has what an origin did not give.
+pub(crate) fn unfetched_key(source: &SourceId) -> String {
+    format!("unfetched:{source}")
+}
+
+/// Reads what an origin did not give.
+pub(crate) fn unfetched(stored: Option<String>) -> BTreeSet<ItemKey> {
+    let paths: Vec<String> = stored
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let keys = paths.iter().filter_map(|path| ItemKey::new(path).ok());
+    keys.collect()
+}
+
+fn stored_unfetched(unfetched: &BTreeSet<ItemKey>) -> String {
+    let paths: Vec<&str> = unfetched.iter().map(ItemKey::as_str).collect();
+    serde_json::Value::from(paths).to_string()
+}
+
 /// Returns all open conflicts of a pull, when they are others than the stored ones.
 ///
 /// One that the run's filter left out stays open: nobody looked.
@@ -282,6 +301,8 @@ pub(crate) struct Follows {
     pub(crate) stored: Option<Revision>,
     /// What is wrong with the origin as it is at that revision, when it is news.
     pub(crate) problems: Option<Vec<Problem>>,
+    /// What it has and did not give, when it is news.
+    pub(crate) unfetched: Option<BTreeSet<ItemKey>>,
 }
 
 impl Follows {
@@ -290,6 +311,7 @@ impl Follows {
             && self.root.is_none()
             && self.revision == self.stored
             && self.problems.is_none()
+            && self.unfetched.is_none()
     }
 
     fn update(self) -> SourceUpdate {
@@ -369,6 +391,10 @@ impl Head {
                 }
                 if examined {
                     writer.set_metadata(&examine::rules_key(&source), &examine::rules())?;
+                }
+                if let Some(unfetched) = &follows.unfetched {
+                    let text = stored_unfetched(unfetched);
+                    writer.set_metadata(&unfetched_key(&source), &text)?;
                 }
                 if let Some(problems) = &follows.problems {
                     let text = history::stored_problems(problems);

@@ -91,13 +91,13 @@ pub(crate) async fn origin(
     };
     let listing = watched(run, settings, spec.origin.list(request)).await??;
     let listed = match listing {
-        Listing::Unchanged(problems) if since.is_some() => Listed {
+        Listing::Unchanged(unchanged) if since.is_some() => Listed {
             manifest: Manifest {
                 items: head.values().filter_map(of_base).collect(),
-                problems: both(problems, known_problems(store, row).await?),
+                problems: both(unchanged.problems, known_problems(store, row).await?),
                 ..Manifest::default()
             },
-            revision: since,
+            revision: unchanged.revision.or(since),
             shortfall: None,
         },
         listing => listing.whole()?,

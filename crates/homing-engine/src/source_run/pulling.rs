@@ -142,6 +142,7 @@ impl SourceRun<'_> {
             policy: self.spec.on_conflict,
             origin: self.spec.origin.as_ref(),
             filter: &filter,
+            unfetched: &state.unfetched,
         };
         if !listing
             .items
@@ -216,6 +217,7 @@ impl SourceRun<'_> {
             root,
             revision,
             problems: problems.then(|| listing.problems.clone()),
+            unfetched: (plan.unfetched != state.unfetched).then(|| plan.unfetched.clone()),
             stored: state.row.as_ref().and_then(record::stored_revision),
         };
         let is_examined = state.unexamined && !(plan.puts.is_empty() && state.head.is_empty());

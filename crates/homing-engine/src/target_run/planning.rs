@@ -17,7 +17,7 @@ use crate::pipeline::{heal, survey, transfer};
 use crate::render;
 use crate::target::{TargetState, Withheld, policies, read_state};
 
-/// So many items that findings keep back are told in a status.
+/// So many items that are kept back are told in a status.
 const STOPPED_TOLD: usize = 10;
 
 /// What is to be carried out.
@@ -149,7 +149,7 @@ impl TargetRun<'_> {
         self.done.shadowed = shadowed.into_iter().collect();
         self.done.problems.extend(others);
         let stopped = catalog.flagged.iter();
-        let stopped = stopped.filter(|one| one.outcome != Outcome::Published);
+        let stopped = stopped.filter(|one| one.outcome != Outcome::Published && !one.stop.passes());
         self.done.stopped = a_few(stopped.map(Flagged::message).collect());
         self.done.flagged = catalog.flagged;
         self.done.problems.extend(near.problems);

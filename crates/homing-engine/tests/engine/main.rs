@@ -32,5 +32,6 @@ mod selection;
 mod source;
 mod told;
 mod watch;
+mod whole;
 mod withdraw;
 mod world;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use homing_core::{
     BoxFuture, ContentHash, Contents, FetchRequest, Identity, Item, ListRequest, Listed, Listing,
-    Manifest, Problem, ProblemKind, Progress, Revision, Side, SideError, UnknownReason,
+    Manifest, Problem, ProblemKind, Progress, Revision, Side, SideError, Unchanged, UnknownReason,
 };
 use homing_engine::{Cadence, EngineError, RunRequest, RunStatus, Trigger, Verb};
 
@@ -16,37 +16,40 @@ use crate::world::{World, key, source};
 
 /// A far place: it names its items by a word of its own, so that only reading them tells their hashes.
 #[derive(Default)]
-struct Far {
+pub(crate) struct Far {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    files: BTreeMap<String, String>,
+pub(crate) struct State {
+    pub(crate) files: BTreeMap<String, String>,
     /// Items that it does not give.
-    refused: BTreeSet<String>,
+    pub(crate) refused: BTreeSet<String>,
     asks_to_wait: bool,
     /// What is wrong with it.
     problems: Vec<Problem>,
     is_unreachable: bool,
     /// What it says beside that nothing changed.
     told: Vec<Problem>,
+    /// What it is to be asked about from now on.
+    tag: Option<String>,
+    asked_about: Option<String>,
     questions: usize,
     given: Vec<String>,
 }
 
 impl Far {
-    fn put(&self, path: &str, content: &str) {
+    pub(crate) fn put(&self, path: &str, content: &str) {
         let mut state = self.state.lock().unwrap();
         state.files.insert(path.to_owned(), content.to_owned());
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
     }
 
     /// Returns how often it was asked and what it gave since the last time.
-    fn asked(&self) -> (usize, Vec<String>) {
+    pub(crate) fn asked(&self) -> (usize, Vec<String>) {
         let mut state = self.state.lock().unwrap();
         (
             std::mem::take(&mut state.questions),
@@ -59,7 +62,7 @@ impl State {
     fn revision(&self) -> Revision {
         Revision {
             name: ContentHash::of(format!("{:?}", self.files).as_bytes()).to_string(),
-            validator: Some("\"tag\"".to_owned()),
+            validator: Some(self.tag.clone().unwrap_or_else(|| "\"tag\"".to_owned())),
             about: None,
         }
     }
@@ -74,8 +77,13 @@ impl State {
             });
         }
         let revision = self.revision();
-        if request.since.as_ref() == Some(&revision) {
-            return Ok(Listing::Unchanged(self.told.clone()));
+        let since = request.since.as_ref();
+        self.asked_about = since.and_then(|since| since.validator.clone());
+        if since.is_some_and(|since| since.name == revision.name) {
+            return Ok(Listing::Unchanged(Unchanged {
+                problems: self.told.clone(),
+                revision: (since != Some(&revision)).then_some(revision),
+            }));
         }
         let mut manifest = Manifest {
             problems: self.problems.clone(),
@@ -147,7 +155,7 @@ impl Side for Far {
 }
 
 /// Returns a world whose source `far` is such a place, with two files.
-fn world() -> (World, Arc<Far>) {
+pub(crate) fn world() -> (World, Arc<Far>) {
     let far = Arc::new(Far::default());
     far.put("a.md", "a");
     far.put("b.md", "b");
@@ -207,6 +215,22 @@ async fn what_a_far_side_says_is_told_also_when_nothing_changed() {
     far.change(|state| state.told = vec![renamed.clone()]);
     let run = world.sync_well("far").await;
     assert_eq!((run.cached, run.problems), (2, vec![renamed]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_content_under_another_validator_is_asked_about_with_that() {
+    let (mut world, far) = world();
+    world.sync_well("far").await;
+    far.change(|state| state.tag = Some("\"new\"".to_owned()));
+    for asked_about in ["\"tag\"", "\"new\"", "\"new\""] {
+        assert_eq!(world.sync_well("far").await.cached, 2);
+        assert_eq!(
+            far.state.lock().unwrap().asked_about.as_deref(),
+            Some(asked_about)
+        );
+        world.restart().await;
+    }
+    assert_eq!(far.asked().1.len(), 2, "nothing was fetched again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

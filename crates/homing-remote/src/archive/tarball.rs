@@ -6,7 +6,7 @@ use homing_core::SideError;
 use tar::{Archive, EntryType, PaxExtensions};
 
 use super::guard::Failure;
-use super::{ArchiveLimits, Entry, EntryKind, Unpacker, count, without_dot};
+use super::{ArchiveLimits, Entry, EntryKind, Unpacker, count, hostile, without_dot};
 
 /// No name, and no further header, is longer.
 const MOST_HEADER_BYTES: u64 = 64 << 10;
@@ -21,7 +21,7 @@ pub(super) fn read(
     let io = |error: std::io::Error| failure.io(&error);
     let mut archive = Archive::new(reader);
     let mut entries = 0;
-    let mut long_name: Option<Vec<u8>> = None;
+    let (mut long_name, mut long_link): (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
     for entry in archive.entries().map_err(io)?.raw(true) {
         let mut entry = entry.map_err(io)?;
         count(&mut entries, limits, failure)?;
@@ -37,24 +37,41 @@ pub(super) fn read(
             }
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(io)?;
-            if entry_type.is_gnu_longname() {
+            if entry_type.is_pax_local_extensions() {
+                let further = further(&bytes, failure)?;
+                long_name = further.name.or(long_name);
+                long_link = further.link.or(long_link);
+            } else if !entry_type.is_pax_global_extensions() {
                 let end = bytes.iter().position(|byte| *byte == 0);
                 bytes.truncate(end.unwrap_or(bytes.len()));
-                long_name = Some(bytes);
-            } else if entry_type.is_pax_local_extensions() {
-                long_name = pax_name(&bytes, failure)?.or(long_name);
+                if entry_type.is_gnu_longname() {
+                    long_name = Some(bytes);
+                } else {
+                    long_link = Some(bytes);
+                }
             }
             continue;
         }
         let name = long_name
             .take()
             .unwrap_or_else(|| entry.path_bytes().into_owned());
+        let link = long_link
+            .take()
+            .or_else(|| Some(entry.link_name_bytes()?.into_owned()))
+            .unwrap_or_default();
+        let hostile = match entry_type {
+            EntryType::Symlink => hostile::of_link(&name, &link),
+            EntryType::Link => hostile::of_hard_link(&link),
+            EntryType::Char | EntryType::Block => Some(hostile::DEVICE),
+            _ => None,
+        };
         let executable = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
         unpacker.entry(&mut Entry {
             name: without_dot(&name),
             kind: kind(entry_type, &name),
             size,
             executable,
+            hostile: hostile::of_name(&name).or(hostile),
             content: &mut entry,
             failure: failure.clone(),
         })?;
@@ -74,17 +91,24 @@ fn kind(entry_type: EntryType, name: &[u8]) -> EntryKind {
     }
 }
 
-/// Returns the name in the further headers of an entry, if there is one.
-fn pax_name(bytes: &[u8], failure: &Failure) -> Result<Option<Vec<u8>>, SideError> {
-    let mut name = None;
+/// What the further headers of an entry say.
+#[derive(Default)]
+struct Further {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+fn further(bytes: &[u8], failure: &Failure) -> Result<Further, SideError> {
+    let mut further = Further::default();
     for extension in PaxExtensions::new(bytes) {
         let extension = extension.map_err(|error| failure.io(&error))?;
         match extension.key_bytes() {
-            b"path" => name = Some(extension.value_bytes().to_owned()),
+            b"path" => further.name = Some(extension.value_bytes().to_owned()),
+            b"linkpath" => further.link = Some(extension.value_bytes().to_owned()),
             // Over 8 GiB; then what follows is not where the plain header says.
             b"size" => return Err(failure.corrupt("an entry has its size in a further header")),
             _ => {}
         }
     }
-    Ok(name)
+    Ok(further)
 }

@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::guard::{Failure, Guard};
-use super::{ArchiveLimits, Entry, EntryKind, Unpacker, count, too_many, without_dot};
+use super::{ArchiveLimits, Entry, EntryKind, Unpacker, count, hostile, too_many, without_dot};
 
 /// A smaller one stays in memory.
 const SPOOL_BYTES: usize = 1 << 20;
@@ -23,6 +23,8 @@ const MOST_END: u64 = END as u64 + 0xffff + 20;
 /// The bits of a Unix mode that tell a link, and all that are of the type.
 const LINK: u32 = 0o120_000;
 const TYPE: u32 = 0o170_000;
+/// Bytes of a link's target that are looked at.
+const LONGEST_TARGET: u64 = 4096;
 
 /// Reads all entries of a zip.
 pub(super) fn read(
@@ -81,6 +83,7 @@ pub(super) fn read(
                     kind: EntryKind::Unreadable(why.to_string()),
                     size: 0,
                     executable: false,
+                    hostile: hostile::of_name(&name),
                     content: &mut io::empty(),
                     failure: failure.clone(),
                 })?;
@@ -97,11 +100,25 @@ pub(super) fn read(
             Some(_) => EntryKind::Special,
         };
         let size = file.size();
+        let hostile = match (&kind, mode.map(|mode| mode & TYPE)) {
+            (EntryKind::Link, _) => {
+                let mut target = Vec::new();
+                let content = all.followed_by(&mut file);
+                content
+                    .take(LONGEST_TARGET)
+                    .read_to_end(&mut target)
+                    .map_err(io_error)?;
+                hostile::of_link(&name, &target)
+            }
+            (_, Some(0o020_000 | 0o060_000)) => Some(hostile::DEVICE),
+            _ => None,
+        };
         unpacker.entry(&mut Entry {
             name: without_dot(&name),
             kind,
             size,
             executable: mode.is_some_and(|mode| mode & 0o100 != 0),
+            hostile: hostile::of_name(&name).or(hostile),
             content: &mut all.followed_by(&mut file),
             failure: failure.clone(),
         })?;

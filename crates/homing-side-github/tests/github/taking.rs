@@ -44,6 +44,45 @@ async fn a_few_files_come_singly() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_fetched_side_by_side() -> TestResult {
+    let files = many(5);
+    let world = World::new(&nodes(&files))?;
+    let side = world.side()?;
+    world.github.fail(Fault::on("/git/blobs/", Effect::Hold));
+    let all_are_asked_for = async {
+        let is_blob = |request: &testkit::github::Request| request.path.contains("/git/blobs/");
+        while world
+            .github
+            .requests()
+            .iter()
+            .filter(|one| is_blob(one))
+            .count()
+            < files.len()
+        {
+            tokio::task::yield_now().await;
+        }
+        world.github.mend();
+    };
+    let (listed, ()) = tokio::join!(world.list(&side), all_are_asked_for);
+    world.expect(&listed?.manifest, &bytes(&files));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_than_comes_singly_comes_as_an_archive() -> TestResult {
+    let files = many(33);
+    let world = World::new(&nodes(&files))?;
+    let listed = world.list(&world.side()?).await?;
+    world.expect(&listed.manifest, &bytes(&files));
+    let counted = world.counted();
+    assert_eq!(
+        (counted.get("tarball"), counted.get("blobs")),
+        (Some(&1), None)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_files_come_as_one_archive() -> TestResult {
     let files = many(500);
     let world = World::new(&nodes(&files))?;

@@ -2,6 +2,7 @@
 
 use homing_core::{ItemState, Limits, SideError, UnknownReason};
 use serde_json::json;
+use testkit::github::Token;
 use testkit::{GitRepository, Node};
 
 use crate::support::{TestResult, World, item, key, problems};
@@ -112,12 +113,67 @@ async fn a_tree_that_is_cut_off_is_walked() -> TestResult {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_never_listed_whole_is_an_error() -> TestResult {
+async fn where_no_recursive_listing_is_whole_each_directory_is_asked_for() -> TestResult {
     let world = World::new(&[("a/b/c.md", Node::File(b"c"))])?;
     // A server that says of everything that there is more.
     world.github.truncate_trees("octo/agents", Some(0));
     let listed = world.list(&world.side()?).await?;
     world.expect(&listed.manifest, &[("a/b/c.md", b"c")]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_never_listed_whole_is_an_error() -> TestResult {
+    let world = World::new(&[
+        ("a/1.md", Node::File(b"1")),
+        ("a/2.md", Node::File(b"2")),
+        ("a/3.md", Node::File(b"3")),
+        ("b/z/4.md", Node::File(b"4")),
+    ])?;
+    let of = |path: Option<&str>| world.side_with(|options| options.path = path.map(str::to_owned));
+    world.github.truncate_directories("octo/agents", Some(2));
+    // The root is listed whole, with two directories; of one of them something is missing.
+    for (path, names) in [(None, "`a/`"), (Some("a"), "`a/`")] {
+        let error = world.list(&of(path)?).await.err();
+        assert!(
+            matches!(&error, Some(SideError::Untrusted { message }) if message.contains(names)),
+            "{path:?}: {error:?}"
+        );
+    }
+    let listed = world.list(&of(Some("b/z"))?).await?;
+    world.expect(&listed.manifest, &[("4.md", b"4")]);
+    // What is not among the first is not known to be absent.
+    world.github.truncate_directories("octo/agents", Some(1));
+    let listed = world.list(&of(Some("a/none"))?).await;
+    assert!(
+        matches!(listed, Err(SideError::Untrusted { .. })),
+        "{listed:?}"
+    );
+    let listed = world.list(&of(Some("b/z"))?).await;
+    assert!(
+        matches!(listed, Err(SideError::Untrusted { .. })),
+        "{listed:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_directories_are_asked_for_than_two_thousand() -> TestResult {
+    let files: Vec<String> = (0..1_001).map(|number| format!("{number}/a.md")).collect();
+    let nodes = files.iter().map(|path| (path.as_str(), Node::File(b"a")));
+    let world = World::new(&nodes.collect::<Vec<_>>())?;
+    // Each directory is asked for twice: with all below it, and alone.
+    world.github.truncate_trees("octo/agents", Some(0));
+    world
+        .github
+        .add_token(Token::classic("secret", "octo", &[]));
+    let side = world.side_with_token("secret")?;
+    let error = world.list(&side).await.err();
+    assert!(
+        matches!(&error, Some(SideError::Untrusted { message }) if message.contains("(2000)")),
+        "{error:?}"
+    );
+    assert_eq!(world.counted()["trees"], 1 + 2_000);
     Ok(())
 }
 

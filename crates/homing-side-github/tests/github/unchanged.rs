@@ -1,7 +1,7 @@
 //! What an unchanged repository costs, and what counts as changed.
 
 use anyhow::Context;
-use homing_core::{Listing, ProblemKind, Revision, Side};
+use homing_core::{Listing, ProblemKind, Revision, Side, Unchanged};
 use testkit::Node;
 use testkit::github::{Effect, Fault, Token};
 
@@ -31,18 +31,26 @@ async fn an_unchanged_repository_costs_one_conditional_request() -> TestResult {
 }
 
 #[tokio::test]
-async fn the_same_commit_without_a_validator_is_unchanged_too() -> TestResult {
+async fn the_same_commit_under_another_validator_is_unchanged_too() -> TestResult {
     let world = World::new(&[("a.md", Node::File(b"a"))])?;
     let side = world.side()?;
     let revision = world.list(&side).await?.revision.context("a revision")?;
     world.requests();
     let known = Revision {
-        validator: None,
-        ..revision
+        validator: Some("\"another\"".to_owned()),
+        ..revision.clone()
     };
-    let again = world.ask(&side, None, Some(&known)).await?;
-    assert!(matches!(again, Listing::Unchanged(_)), "{again:?}");
+    let Listing::Unchanged(again) = world.ask(&side, None, Some(&known)).await? else {
+        anyhow::bail!("it is the same commit");
+    };
     assert_eq!(world.requests(), ["api 200 /commits/HEAD"]);
+    // It is asked about with the new one from now on.
+    assert_eq!(again.revision.as_ref(), Some(&revision));
+    let Listing::Unchanged(again) = world.ask(&side, None, again.revision.as_ref()).await? else {
+        anyhow::bail!("it is the same commit");
+    };
+    assert_eq!(world.requests(), ["api 304 /commits/HEAD"]);
+    assert_eq!(again.revision, None);
     Ok(())
 }
 
@@ -155,7 +163,7 @@ async fn a_renamed_repository_is_told_of_also_when_nothing_changed() -> TestResu
         let again = world
             .ask(&side, Some(&first.manifest), Some(&revision))
             .await?;
-        let Listing::Unchanged(problems) = again else {
+        let Listing::Unchanged(Unchanged { problems, .. }) = again else {
             panic!("{again:?}");
         };
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -182,7 +190,7 @@ async fn a_renamed_repository_is_told_of_also_when_nothing_changed() -> TestResu
         .ask(&side, Some(&first.manifest), Some(&revision))
         .await?;
     assert!(
-        matches!(&again, Listing::Unchanged(told) if told[0].message.contains("another name")),
+        matches!(&again, Listing::Unchanged(told) if told.problems[0].message.contains("another name")),
         "{again:?}"
     );
     Ok(())

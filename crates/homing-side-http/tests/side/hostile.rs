@@ -43,20 +43,32 @@ fn reason(listed: &homing_core::Listed, path: &str) -> String {
 async fn an_html_page_is_no_file_unless_one_is_asked_for() {
     let server = serving(|path| match path {
         "good.md" => ok("good"),
-        "named.md" => ok("\n<!DOCTYPE HTML><html>"),
+        "named.md" | "run.sh" | "data.json" | "plain" => ok("\n<!DOCTYPE HTML><html>"),
+        "view.html.j2" => ok("<html>{{ view }}"),
         "about.md" => ok("# <!doctype html>"),
         _ => (
             "200 OK\r\ncontent-type: text/html; charset=utf-8".to_owned(),
             "<html>".to_owned(),
         ),
     });
-    let what = files(&["good.md", "login.md", "named.md", "about.md", "page.HTML"]);
+    let what = files(&[
+        "good.md",
+        "login.md",
+        "named.md",
+        "run.sh",
+        "data.json",
+        "plain",
+        "about.md",
+        "page.HTML",
+        "view.html.j2",
+    ]);
     let mut world = World::new(options(&server.url(""), what));
     let listed = world.sync().await;
     let taken = [
         ("about.md", "# <!doctype html>"),
         ("good.md", "good"),
         ("page.HTML", "<html>"),
+        ("view.html.j2", "<html>{{ view }}"),
     ];
     assert_eq!(contents(&world, &listed), expected(&taken));
     for name in ["login.md", "named.md"] {
@@ -199,6 +211,57 @@ async fn a_server_in_trouble_is_not_asked_for_everything() {
     ));
     assert!(broken.requests().len() < 40, "{}", broken.requests().len());
     assert!(world.contents.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_broken_for_good_keep_no_others_away() {
+    const FILES: usize = 100;
+    const BROKEN: usize = 6;
+
+    let names: Vec<String> = (0..FILES).map(|number| format!("{number:03}")).collect();
+    // The first and the last ones, and every tenth.
+    let is_broken = |name: &str| {
+        let number: usize = name.parse().unwrap();
+        number < BROKEN || number.is_multiple_of(10) || number >= FILES - BROKEN
+    };
+    let server = serving(move |path| {
+        if is_broken(path) {
+            ("500 Internal Server Error".to_owned(), String::new())
+        } else {
+            ok(path)
+        }
+    });
+    let mut world = World::new(options(&server.url(""), What::Files(names.clone())));
+    let listed = world.sync().await;
+    let broken = names.iter().filter(|name| is_broken(name)).count();
+    assert_eq!(listed.manifest.unknown.len(), broken, "{listed:#?}");
+    assert_eq!(listed.manifest.items.len(), FILES - broken);
+    assert!(matches!(
+        listed.shortfall,
+        Some(SideError::Transient { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_digest_is_named_is_what_was_asked_for() {
+    let page = "<!doctype html><html>";
+    let digest = ContentHash::of(page.as_bytes());
+    let index = format!(
+        r#"[{{"path": "page.md", "sha256": "{digest}"}}, {{"path": "other.md", "sha256": "{}"}}]"#,
+        ContentHash::of(b"other")
+    );
+    let server = serving(move |path| match path {
+        "index.json" => ok(&index),
+        _ => (
+            "200 OK\r\ncontent-type: text/html".to_owned(),
+            page.to_owned(),
+        ),
+    });
+    let what = What::Index("index.json".to_owned());
+    let mut world = World::new(options(&server.url(""), what));
+    let listed = world.sync().await;
+    assert_eq!(contents(&world, &listed), expected(&[("page.md", page)]));
+    assert!(reason(&listed, "other.md").contains("HTML page"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,4 +6,5 @@ mod conforms;
 mod hostile;
 mod served;
 mod skills;
+mod validators;
 mod world;

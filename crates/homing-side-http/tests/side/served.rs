@@ -1,13 +1,15 @@
 //! Lists and indexes on a real nginx, with its requests counted.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Barrier;
 
 use homing_core::{
     BoxFuture, FetchRequest, Gate, Intake, ProblemKind, Progress, Side, SideError, UnknownReason,
 };
 use homing_remote::ClientOptions;
 use homing_side_http::What;
-use testkit::{Logged, Nginx, NginxOptions};
+use testkit::{Logged, Nginx, NginxOptions, RawServer};
 
 use crate::world::{World, connecting, contents, expected, index, login, nginx, options};
 
@@ -60,6 +62,23 @@ async fn listed_files_are_asked_for_on_condition_over_kept_connections() {
         third.iter().filter(|request| request.status == 200).count(),
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_asked_for_side_by_side() {
+    let together = Barrier::new(4);
+    let server = RawServer::start(move |lines, stream| {
+        // The first one goes alone: its answer tells how many may follow.
+        if !lines[0].contains("/0 ") {
+            together.wait();
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close";
+        write!(stream, "{head}\r\n\r\nx").ok();
+    })
+    .unwrap();
+    let names = (0..5).map(|number| number.to_string()).collect();
+    let mut world = World::new(options(&server.url(""), What::Files(names)));
+    assert_eq!(world.sync().await.manifest.items.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ fn put_index(nginx: &Nginx, skills: &[(&str, &str, &str, &[u8])]) {
 async fn skills_are_directories_whether_they_come_as_a_file_or_as_an_archive() {
     let Some(nginx) = nginx() else { return };
     let archive = packed(&[("SKILL.md", "two"), ("scripts/run", "#!sh")]);
-    let odd = packed(&[("SKILL.md", "odd"), ("../evil", "evil")]);
+    let odd = packed(&[("SKILL.md", "odd"), (".git/evil", "evil")]);
     nginx
         .put(".well-known/agent-skills/one/SKILL.md", b"one")
         .unwrap();
@@ -178,6 +178,82 @@ async fn where_no_skills_are_offered_nothing_is_known() {
         matches!(&error, SideError::Untrusted { message } if message.contains("not processed")),
         "{error:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skill_with_a_hostile_archive_stays_as_it_was() {
+    let Some(nginx) = nginx() else { return };
+    let (mut world, _) = with_two(&nginx, &[], None).await;
+    let hostile = packed(&[("SKILL.md", "evil"), ("../../evil.py", "evil")]);
+    nginx.put("two.tar.gz", &hostile).unwrap();
+    let good = packed(&[("SKILL.md", "three")]);
+    nginx.put("three.tar.gz", &good).unwrap();
+    put_index(
+        &nginx,
+        &[
+            ("two", "archive", "/two.tar.gz", &hostile),
+            ("three", "archive", "/three.tar.gz", &good),
+        ],
+    );
+    let listed = world.sync().await;
+    assert_eq!(
+        contents(&world, &listed),
+        expected(&[("three/SKILL.md", "three")])
+    );
+    for path in ["two/SKILL.md", "two/run.py"] {
+        let key = ItemKey::new(path).unwrap();
+        let why = listed.manifest.unknown_reason(&key).unwrap().to_string();
+        assert!(why.contains("`../../evil.py`"), "{why}");
+    }
+}
+
+/// Zips files; of a name with `->` comes a link to what follows.
+fn zipped(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, text) in files {
+        if let Some((name, target)) = name.split_once("->") {
+            zip.add_symlink(name, target, options).unwrap();
+            continue;
+        }
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zip_is_a_skill_or_a_source_like_any_archive() {
+    let Some(nginx) = nginx() else { return };
+    let archive = zipped(&[("SKILL.md", "two"), ("run.py", "pass")]);
+    nginx.put("two.zip", &archive).unwrap();
+    put_index(&nginx, &[("two", "archive", "/two.zip", &archive)]);
+    let mut world = World::new(options(&nginx.url(""), What::AgentSkills));
+    let listed = world.sync().await;
+    assert_eq!(contents(&world, &listed), expected(&TWO));
+    assert!(world.is_unchanged().await);
+
+    let mut whole = World::new(options(&nginx.url("two.zip"), What::Archive));
+    let listed = whole.sync().await;
+    assert_eq!(
+        contents(&whole, &listed),
+        expected(&[("SKILL.md", "two"), ("run.py", "pass")])
+    );
+    nginx.requests().unwrap();
+    assert!(whole.is_unchanged().await);
+    assert_eq!(nginx.requests().unwrap()[0].status, 304);
+
+    for hostile in ["../evil", "link->../../secret"] {
+        let archive = zipped(&[("SKILL.md", "evil"), (hostile, "evil")]);
+        nginx.put("two.zip", &archive).unwrap();
+        put_index(&nginx, &[("two", "archive", "/two.zip", &archive)]);
+        for world in [&world, &whole] {
+            let error = world.ask().await.unwrap_err();
+            assert!(matches!(error, SideError::Untrusted { .. }), "{error:?}");
+            let name = hostile.split("->").next().unwrap();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
 }
 
 /// Returns a world that has taken the skill `two`, and its archive.

@@ -80,6 +80,14 @@ impl World {
         }
     }
 
+    /// Goes on from another revision, as it was recorded.
+    pub(crate) fn since(self, revision: Revision) -> Self {
+        Self {
+            since: Some(revision),
+            ..self
+        }
+    }
+
     /// Lists with what is known, as a run does.
     pub(crate) async fn ask(&self) -> Result<Listing, SideError> {
         self.ask_into(Intake::ungated(self.contents.clone())).await

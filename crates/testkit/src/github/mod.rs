@@ -105,6 +105,11 @@ impl GitHub {
         self.repository(name).settings().truncate_after = after;
     }
 
+    /// Cuts every tree off after so many entries, also where one directory alone is asked for.
+    pub fn truncate_directories(&self, name: &str, after: Option<usize>) {
+        self.repository(name).settings().directories_after = after;
+    }
+
     /// Says whether trees name what Git does not, as a server that lies would: these entries are added to the root.
     pub fn add_to_trees(&self, name: &str, entries: Vec<serde_json::Value>) {
         self.repository(name).settings().extra_entries = entries;

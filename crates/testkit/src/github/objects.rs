@@ -103,10 +103,12 @@ pub(crate) fn tree(question: &Question<'_>, name: &str) -> Result<Answer> {
     let recursive = question.parameter("recursive").is_some();
     let (truncate_after, extra) = {
         let settings = question.repository.settings();
-        (settings.truncate_after, settings.extra_entries.clone())
+        let of_all = settings.truncate_after.filter(|_| recursive);
+        let after = settings.directories_after.or(of_all);
+        (after, settings.extra_entries.clone())
     };
     let all = git.tree(&tree.id, recursive)?;
-    let limit = truncate_after.filter(|_| recursive).unwrap_or(usize::MAX);
+    let limit = truncate_after.unwrap_or(usize::MAX);
     let mut entries: Vec<Value> = all
         .iter()
         .take(limit)

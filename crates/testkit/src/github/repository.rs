@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) private: bool,
     pub(crate) default_branch: Option<String>,
     pub(crate) truncate_after: Option<usize>,
+    pub(crate) directories_after: Option<usize>,
     pub(crate) extra_entries: Vec<Value>,
 }
 

@@ -99,6 +99,27 @@ fn caches(directory: &Path, levels: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Returns the directories that have the files of a document.
+fn roots(kind: Kind, document: &Path, context: &Context) -> Vec<PathBuf> {
+    let directory = document.parent().unwrap_or(Path::new("/"));
+    let mut roots = vec![directory.to_owned()];
+    if let (Kind::AgentSyncDb, Some(home)) = (kind, &context.env.home) {
+        let caches = ["agents", "remote-agents"];
+        roots.extend(caches.map(|name| home.join(".claude-mpm/cache").join(name)));
+    }
+    roots
+}
+
+/// Finds the `ETag` caches beside a database, and beside its files: one schema has none itself.
+pub(super) fn etags(kind: Kind, document: &Path, context: &Context) -> Vec<PathBuf> {
+    if kind == Kind::EtagCache {
+        return Vec::new();
+    }
+    let roots = roots(kind, document, context).into_iter();
+    let caches = roots.flat_map(|root| CACHE_NAMES.map(|name| root.join(name)));
+    caches.filter(|path| path.is_file()).collect()
+}
+
 /// Finds the cached files that a document names: their ids and where they are.
 pub(super) fn cached(
     kind: Kind,
@@ -107,12 +128,7 @@ pub(super) fn cached(
     context: &Context,
 ) -> Vec<(String, PathBuf)> {
     let home = context.env.home.as_deref();
-    let directory = document.parent().unwrap_or(Path::new("/"));
-    let mut roots = vec![directory.to_owned()];
-    if let (Kind::AgentSyncDb, Some(home)) = (kind, home) {
-        let caches = ["agents", "remote-agents"];
-        roots.extend(caches.map(|name| home.join(".claude-mpm/cache").join(name)));
-    }
+    let roots = roots(kind, document, context);
     let below = |place: &str| -> Vec<PathBuf> {
         if place.starts_with('/') {
             let file = home.and_then(|home| within(home, Path::new(place)));

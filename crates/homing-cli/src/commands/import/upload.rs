@@ -21,11 +21,12 @@ const TRIES: usize = 5;
 pub(super) struct Document {
     bytes: File,
     log: Option<File>,
+    etags: Vec<PathBuf>,
 }
 
 impl Document {
-    /// Reads it. The error says why it is none.
-    pub(super) fn read(kind: Kind, path: &Path) -> Result<Self, CliError> {
+    /// Reads it; `etags` are the `ETag` caches that go with it. The error says why it is none.
+    pub(super) fn read(kind: Kind, path: &Path, etags: Vec<PathBuf>) -> Result<Self, CliError> {
         let failed = |error: io::Error| unreadable(path, &error);
         let metadata = fs::metadata(path).map_err(failed)?;
         if !metadata.is_file() {
@@ -69,6 +70,7 @@ impl Document {
                 return Ok(Self {
                     bytes,
                     log: log_bytes,
+                    etags,
                 });
             }
         }
@@ -112,6 +114,11 @@ impl Document {
         for (name, list) in lists {
             if let Some(file) = list.as_ref().and_then(|path| File::open(path).ok()) {
                 add(&mut tar, name, &file)?;
+            }
+        }
+        for path in &self.etags {
+            if let Ok(file) = File::open(path) {
+                add(&mut tar, import::ETAGS, &file)?;
             }
         }
         for (id, path) in files {

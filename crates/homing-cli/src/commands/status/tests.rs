@@ -98,6 +98,45 @@ fn all_is_well() {
 }
 
 #[test]
+fn the_next_turn_is_told_unless_somebody_has_to_do_something() {
+    let told = |change: &dyn Fn(&mut Source)| {
+        let mut source = source("community", vec![State::Synced]);
+        change(&mut source);
+        next(&source, "2026-01-02T03:05:00Z".parse().unwrap())
+    };
+    let pause = |until: Option<&str>| {
+        Some(Pause {
+            since: "2026-01-02T03:00:00.000Z".to_owned(),
+            until: until.map(str::to_owned),
+        })
+    };
+    assert_eq!(told(&|_| {}), "in 10m");
+    assert_eq!(told(&|source| source.next_due = None), "by hand");
+    let due = |source: &mut Source| source.next_due = Some("2026-01-02T03:05:00.000Z".to_owned());
+    assert_eq!(told(&due), "now");
+    assert_eq!(told(&|source| source.enabled = false), "-");
+    let stalled = |source: &mut Source| source.conditions.push(condition("Stalled", true));
+    assert_eq!(told(&stalled), "stalled");
+    let paused = |source: &mut Source| {
+        source.conditions.push(condition("Paused", true));
+        source.paused = pause(None);
+    };
+    assert_eq!(told(&paused), "paused");
+    let for_a_while = |source: &mut Source| {
+        source.conditions.push(condition("Paused", true));
+        source.paused = pause(Some("2026-01-02T05:05:00.000Z"));
+    };
+    assert_eq!(told(&for_a_while), "paused, in 2h");
+    assert_eq!(
+        told(&|source| {
+            for_a_while(source);
+            stalled(source);
+        }),
+        "stalled"
+    );
+}
+
+#[test]
 fn a_commit_is_shown_short_where_a_source_has_one() {
     let mut status = status();
     status.sources[0].revision = Some("0123456789abcdef".repeat(4)[..40].to_owned());

@@ -1,6 +1,6 @@
 //! The plan of a pull: what the head takes from the origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use homing_core::{
     ConflictKind, Contents, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, PlanInput,
@@ -24,6 +24,8 @@ pub(crate) struct PullInput<'a> {
     pub(crate) origin: &'a dyn Side,
     /// Which keys the run is about.
     pub(crate) filter: &'a crate::filter::Filter,
+    /// What the origin did not give so far.
+    pub(crate) unfetched: &'a BTreeSet<ItemKey>,
 }
 
 /// What is to be done, before contents are at hand.
@@ -57,6 +59,8 @@ pub(crate) struct PullPlan {
     pub(crate) problems: Vec<Problem>,
     /// Keys that the head changed and the origin did not.
     pub(crate) modified: Vec<ItemKey>,
+    /// What the origin has and did not give: files, and directories of which it tells nothing.
+    pub(crate) unfetched: BTreeSet<ItemKey>,
 }
 
 /// Decides every key. Pure.
@@ -118,10 +122,12 @@ pub(crate) fn resolve(
     let mut pull = PullPlan {
         puts: Vec::with_capacity(most),
         items: Vec::with_capacity(most),
+        unfetched: unfetched(input),
         ..PullPlan::default()
     };
     for (key, planned) in &decisions.decisions {
         if let Some(error) = failed.get(key) {
+            pull.unfetched.insert(key.clone());
             pull.items.push(report(
                 input,
                 key,
@@ -194,6 +200,18 @@ pub(crate) fn resolve(
     not_fetched(input, &mut pull);
     refresh_identities(input, decisions, &mut pull);
     Ok(pull)
+}
+
+/// Returns what the origin does not give now, and what it did not give before and this run is not about.
+fn unfetched(input: &PullInput<'_>) -> BTreeSet<ItemKey> {
+    let unknown = input.listing.unknown.iter();
+    let now = unknown.filter_map(|(path, reason)| match reason {
+        UnknownReason::NotFetched(_) | UnknownReason::Changing => ItemKey::new(path).ok(),
+        _ => None,
+    });
+    let before = input.unfetched.iter();
+    let others = before.filter(|key| !input.filter.covers(key)).cloned();
+    now.chain(others).collect()
 }
 
 /// Reports what the origin has and did not give, where Homing never had it: of that no decision tells.
