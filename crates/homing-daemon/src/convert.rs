@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homing_api as wire;
-use homing_core::{Problem, Version};
+use homing_core::{Course, Problem, Version};
 use homing_engine as engine;
 use homing_items::{Kind, Level};
 use jiff::Timestamp;
@@ -42,6 +42,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
             })
             .collect(),
         revision: report.revision,
+        commits: None,
         progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
         next: None,
@@ -139,6 +140,31 @@ pub(crate) fn diff(source: String, mut report: engine::DiffReport) -> wire::Diff
         blocked: report.blocked,
         held: report.held as u64,
         problems: report.problems.into_iter().map(notice).collect(),
+        commits: report.commits.map(commits),
+    }
+}
+
+/// Returns commits as the interface tells them.
+pub(crate) fn commits(commits: homing_core::Commits) -> wire::Commits {
+    wire::Commits {
+        since: commits.since,
+        until: commits.until,
+        course: match commits.course {
+            Course::Onward => wire::Course::Onward,
+            Course::Back => wire::Course::Back,
+            Course::Rewritten => wire::Course::Rewritten,
+            Course::Unknown => wire::Course::Unknown,
+        },
+        newest: commits
+            .newest
+            .into_iter()
+            .map(|commit| wire::Commit {
+                id: commit.id,
+                time: time(commit.about.time),
+                subject: commit.about.subject,
+            })
+            .collect(),
+        more: commits.more,
     }
 }
 

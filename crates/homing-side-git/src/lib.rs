@@ -5,6 +5,7 @@
 //! its own. Every content is verified by its Git id before it counts.
 
 mod address;
+mod between;
 mod blobs;
 mod credentials;
 mod errors;
@@ -29,8 +30,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use homing_core::{
-    BoxFuture, Contents, Examined, FetchRequest, ItemKey, Limits, ListRequest, Listing, Progress,
-    Selection, Side, SideError,
+    BoxFuture, Commits, Contents, Examined, FetchRequest, ItemKey, Limits, ListRequest, Listing,
+    Progress, Selection, Side, SideError,
 };
 use homing_remote::{Client, Login};
 
@@ -135,6 +136,15 @@ impl Side for GitSide {
 
     fn examine(&self) -> BoxFuture<'_, Result<Examined, SideError>> {
         Box::pin(self.look())
+    }
+
+    fn commits<'a>(
+        &'a self,
+        since: &'a str,
+        until: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Option<Commits>, SideError>> {
+        Box::pin(self.commits_between(since, until, most))
     }
 
     fn is_remote(&self) -> bool {
