@@ -93,6 +93,46 @@ fn replay(bundle: &str, path: &'static str, commits: usize) -> TestResult {
 }
 
 #[test]
+fn a_submodule_that_cannot_be_had_fails_by_name_and_the_rest_is_published() -> TestResult {
+    let (repository, tools) = (GitRepository::new()?, GitRepository::new()?);
+    let commit = |text: &str| {
+        let id = tools.commit("main", &[("t.md", Node::File(text.as_bytes()))])?;
+        let modules = "[submodule \"tools\"]\npath = tools\nurl = ../tools.git\n";
+        repository.commit(
+            "main",
+            &[
+                (".gitmodules", Node::File(modules.as_bytes())),
+                ("a.md", Node::File(text.as_bytes())),
+                ("tools", Node::Submodule(&id)),
+            ],
+        )
+    };
+    commit("one\n")?;
+    let Some((server, url)) = serve(repository.path())? else {
+        return Ok(());
+    };
+    server.serve("tools.git", tools.path())?;
+    let home = home(&url, "submodules = true\nexclude = [\".gitmodules\"]", "")?;
+    let _daemon = home.start()?;
+    let run = sync(&home)?;
+    ensure!(run["synced"] == 2, "{run:#}");
+    let target = home.target("agents");
+    target.expect(&[("a.md", "one\n"), ("tools/t.md", "one\n")])?;
+    commit("two\n")?;
+    server.withdraw("tools.git")?;
+    let outcome = home.homing(&["sync", "community"])?;
+    ensure!(
+        outcome.code == 3 && outcome.stdout.contains("`tools` could not be fetched"),
+        "{outcome}"
+    );
+    target.expect(&[("a.md", "two\n"), ("tools/t.md", "one\n")])?;
+    // It is looked for again although nothing changed.
+    server.serve("tools.git", tools.path())?;
+    sync(&home)?;
+    target.expect(&[("a.md", "two\n"), ("tools/t.md", "two\n")])
+}
+
+#[test]
 fn what_cannot_be_had_leaves_what_is_published_and_says_why() -> TestResult {
     let repository = GitRepository::new()?;
     repository.commit("main", &[("a.md", Node::File(b"a\n"))])?;

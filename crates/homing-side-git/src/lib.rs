@@ -16,6 +16,7 @@ mod history;
 mod listing;
 mod ls_refs;
 mod mirror;
+mod modules;
 mod pack;
 mod pkt_line;
 mod refs;
@@ -61,6 +62,8 @@ pub struct GitOptions {
     pub exclude: Vec<String>,
     /// How much.
     pub limits: Limits,
+    /// Submodules are followed, too.
+    pub submodules: bool,
     /// Who asks over HTTP; without it Git's own credential helpers say.
     pub login: Option<Login>,
     /// Certificates (PEM) that are trusted.
@@ -77,10 +80,11 @@ pub struct GitOptions {
 #[derive(Debug)]
 pub struct GitSide {
     git: Git,
-    remote: Remote,
+    remote: Arc<Remote>,
     mirrors: Mirrors,
     reference: Wanted,
     path: Option<String>,
+    submodules: bool,
     selection: Selection,
     limits: Limits,
     trust: Option<Trust>,
@@ -98,17 +102,18 @@ impl GitSide {
             selection: Selection::new(&options.include, &options.exclude)?,
             reference: Wanted::parse(options.reference.as_deref())?,
             shown_place: format!("`{}`", options.address),
-            remote: Remote::new(
+            remote: Arc::new(Remote::new(
                 git.clone(),
                 client,
                 options.address,
                 options.login,
                 options.ca_file,
                 options.connections,
-            ),
+            )),
             git,
             mirrors,
             path: options.path,
+            submodules: options.submodules,
             limits: options.limits,
             trust: options.trust,
             verified: Mutex::default(),

@@ -6,6 +6,7 @@ mod history;
 mod hostile;
 mod partial;
 mod reading;
+mod submodules;
 mod support;
 mod transports;
 mod trust;

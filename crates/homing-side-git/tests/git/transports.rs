@@ -106,7 +106,7 @@ impl Credentials for Token {
     }
 }
 
-fn login(password: &'static str) -> Login {
+pub(crate) fn login(password: &'static str) -> Login {
     Login {
         credentials: Arc::new(Token(password)),
         user: Some("ann".to_owned()),
