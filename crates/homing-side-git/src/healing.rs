@@ -8,6 +8,7 @@ use homing_remote::git_id;
 
 use crate::GitSide;
 use crate::blobs::{self, Brought, Held};
+use crate::lfs::Pointer;
 use crate::mirror::{Mirror, Trouble};
 use crate::modules::Module;
 use crate::remote::Remote;
@@ -92,7 +93,19 @@ impl GitSide {
             .map(|(id, _)| id.clone())
             .collect();
         let brought = blobs::bring(&self.git, mirror, held.clone(), contents, progress).await?;
-        Ok(held.into_iter().zip(brought).collect())
+        let mut brought: BTreeMap<String, Brought> = held.into_iter().zip(brought).collect();
+        let pointers = brought.iter().filter_map(|(id, one)| match one {
+            Brought::Pointer(pointer) => Some((id.clone(), (*pointer)?)),
+            Brought::Kept { .. } => None,
+        });
+        let pointers: Vec<_> = pointers.collect();
+        let place = (mirror, remote);
+        let (fetched, _) = self
+            .fetch_pointed(place, &pointers, contents, progress)
+            .await?;
+        let kept = |(id, Pointer { hash, size })| (id, Brought::Kept { hash, size });
+        brought.extend(fetched.into_iter().map(kept));
+        Ok(brought)
     }
 }
 

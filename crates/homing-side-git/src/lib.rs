@@ -13,6 +13,7 @@ mod examine;
 mod git;
 mod healing;
 mod history;
+mod lfs;
 mod listing;
 mod ls_refs;
 mod mirror;

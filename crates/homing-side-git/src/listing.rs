@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_core::{
     Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Progress,
-    Revision, Scope, SideError, UnknownReason,
+    Revision, Scope, SideError,
 };
 use homing_remote::{Gathering, Wanted, git_id};
 
@@ -17,9 +17,6 @@ use crate::modules::Module;
 use crate::refs::{Found, Wanted as Reference};
 use crate::remote::Remote;
 use crate::tree::{Entry, Kind};
-
-/// What stands where a file's content should be.
-const POINTER: &str = "a Git LFS pointer";
 
 /// Files that are not known by their blobs: the blob, where it is, and whether it may be executed there.
 pub(crate) type Missing = HashMap<String, Vec<(ItemKey, bool)>>;
@@ -114,11 +111,11 @@ impl GitSide {
         let known = git_id::known_blobs(request);
         let mut gathering = self.gathering(&request.scope);
         let Sorted { missing, links } = sort(entries, &known, &mut gathering)?;
-        self.take_in(&top, missing, &mut gathering, request).await?;
+        let own = self.take_in(&top, missing, &mut gathering, request).await?;
         let shortfall = self
             .take_in_submodules(&top, links, &known, &mut gathering, request)
             .await?;
-        Ok(Some((gathering.finish(), shortfall)))
+        Ok(Some((gathering.finish(), own.or(shortfall))))
     }
 
     pub(crate) fn gathering<'a>(&'a self, scope: &'a Scope) -> Gathering<'a> {
@@ -131,14 +128,14 @@ impl GitSide {
         })
     }
 
-    /// Takes in the contents that are not known.
+    /// Takes in the contents that are not known; returns why some could not be had.
     pub(crate) async fn take_in(
         &self,
         module: &Module,
         missing: Missing,
         gathering: &mut Gathering<'_>,
         request: &ListRequest,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<SideError>, Trouble> {
         let progress = &request.progress;
         let (ids, places): (Vec<String>, Vec<_>) = missing.into_iter().unzip();
         let Module { mirror, remote, .. } = module;
@@ -162,31 +159,30 @@ impl GitSide {
             }
         }
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         request.intake.begin(wanted.len() as u64, bytes).await?;
         let contents = request.intake.contents();
         let brought = blobs::bring(&self.git, mirror, wanted.clone(), contents, progress).await?;
-        for ((id, places), brought) in wanted.iter().zip(wanted_places).zip(brought) {
-            for (key, executable) in places {
-                match brought {
-                    Brought::Kept { hash, size } => {
+        let mut pointed = Vec::new();
+        for ((id, places), brought) in wanted.into_iter().zip(wanted_places).zip(brought) {
+            match brought {
+                Brought::Kept { hash, size } => {
+                    for (key, executable) in places {
                         let item = Item {
                             hash,
                             size,
                             executable,
-                            identity: Some(git_id::identity(id)),
+                            identity: Some(git_id::identity(&id)),
                         };
                         gathering.present(key, item);
                     }
-                    Brought::Pointer => {
-                        let reason = UnknownReason::NotAFile(POINTER);
-                        gathering.cannot_tell(&key, ProblemKind::Link, reason);
-                    }
                 }
+                Brought::Pointer(pointer) => pointed.push((id, places, pointer)),
             }
         }
-        Ok(())
+        let shortfall = self.take_in_pointed(module, pointed, gathering, request);
+        Ok(shortfall.await?)
     }
 
     /// Tells how long blobs are; those that a partial fetch left out are fetched.

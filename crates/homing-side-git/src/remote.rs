@@ -251,9 +251,10 @@ impl Remote {
             command.env("GIT_SSL_CAINFO", file);
         }
         if let Some(login) = &self.login
+            && let Transport::Http(url) = &self.configured.transport()
             && let Some(pair) = Pair::of(login).await?
         {
-            pair.give_to(&mut command);
+            pair.give_to(&mut command, url);
         }
         Ok(command)
     }

@@ -33,7 +33,7 @@ impl GitSide {
         for (module, entries) in here {
             let Sorted { missing, .. } = listing::sort(entries, known, gathering)?;
             match self.take_in(&module, missing, gathering, request).await {
-                Ok(()) => {}
+                Ok(missing) => shortfall = shortfall.or(missing),
                 // More than is taken of all together.
                 Err(Trouble::Side(error @ SideError::Untrusted { .. })) => return Err(error),
                 Err(trouble) => {

@@ -4,6 +4,7 @@ mod between;
 mod conformance;
 mod history;
 mod hostile;
+mod lfs;
 mod partial;
 mod reading;
 mod submodules;
