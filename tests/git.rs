@@ -217,3 +217,54 @@ fn a_stop_leaves_no_process_behind() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn mirrors_are_in_sight_and_go_with_the_last_source_that_reads_them() -> TestResult {
+    let (repository, other) = (GitRepository::new()?, GitRepository::new()?);
+    repository.commit("main", &[("a.md", Node::File(b"a\n"))])?;
+    other.commit("main", &[("b.md", Node::File(b"b\n"))])?;
+    let path = repository.path().display().to_string();
+    let home = home(&path, "", "")?;
+    let sections = format!(
+        "[sources.same]\nkind = \"git\"\nurl = \"{path}\"\n[sources.other]\nkind = \"git\"\nurl = \"{}\"\n",
+        other.path().display()
+    );
+    let configuration = std::fs::read_to_string(home.config_path())?;
+    crate::harness::write(&home.config_path(), (configuration + &sections).as_bytes())?;
+    let _daemon = home.start()?;
+    home.ok(&["sync", "--all"])?;
+    let mirrors = home.data_dir().join("mirrors");
+    let there = || -> Result<usize> { Ok(std::fs::read_dir(&mirrors)?.count()) };
+    ensure!(there()? == 2);
+    let status = home.json_ok(&["status", "--detailed"])?;
+    for source in status["sources"].as_array().into_iter().flatten() {
+        ensure!(source["mirror_bytes"].as_u64() > Some(0), "{source:#}");
+    }
+    ensure!(home.ok(&["status", "--detailed"])?.contains("mirror"));
+    let size = home.json_ok(&["db", "size"])?;
+    ensure!(
+        size["mirrors"] == 2 && size["mirror_bytes"].as_u64() > Some(0),
+        "{size:#}"
+    );
+    ensure!(home.ok(&["db", "check"])?.contains("2 mirrors"));
+    // One that is damaged is named, and made anew.
+    for mirror in std::fs::read_dir(&mirrors)? {
+        let objects = mirror?.path().join("objects");
+        std::fs::remove_dir_all(&objects)?;
+        std::fs::create_dir_all(objects.join("pack"))?;
+    }
+    let outcome = home.homing(&["db", "check"])?;
+    ensure!(
+        outcome.code != 0
+            && outcome.stdout.contains(&format!("the mirror of `{path}`"))
+            && outcome.stdout.contains("homing sync --all --force"),
+        "{outcome}"
+    );
+    home.ok(&["sync", "--all", "--force"])?;
+    home.ok(&["db", "check"])?;
+    home.ok(&["source", "remove", "same", "--purge"])?;
+    ensure!(there()? == 2, "another source reads it");
+    home.ok(&["source", "remove", "other", "--purge"])?;
+    ensure!(there()? == 1);
+    home.target("agents").expect(&[("a.md", "a\n")])
+}

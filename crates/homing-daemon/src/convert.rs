@@ -204,6 +204,7 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
         content_bytes: None,
+        mirror_bytes: None,
         stale_at: None,
         config: None,
     }
@@ -418,9 +419,12 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Returns what the store takes on disk.
-pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
+pub(crate) fn store_size(
+    size: homing_store::StoreSize,
+    (mirrors, mirror_bytes): (u64, u64),
+) -> wire::StoreSize {
     wire::StoreSize {
-        total: size.total(),
+        total: size.total() + mirror_bytes,
         database: size.database,
         free: size.free,
         log: size.log,
@@ -431,6 +435,8 @@ pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
         runs: size.runs,
         set_aside: size.set_aside,
         set_aside_bytes: size.set_aside_bytes,
+        mirrors,
+        mirror_bytes,
     }
 }
 
@@ -443,6 +449,8 @@ pub(crate) fn store_check(report: &homing_store::CheckReport) -> wire::StoreChec
         contents: report.contents,
         damage: damage.cloned().collect(),
         lost_contents: lost.map(ToString::to_string).collect(),
+        mirrors: 0,
+        damaged_mirrors: Vec::new(),
     }
 }
 

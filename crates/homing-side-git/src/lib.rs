@@ -13,6 +13,7 @@ mod examine;
 mod git;
 mod healing;
 mod history;
+mod inventory;
 mod lfs;
 mod listing;
 mod ls_refs;
@@ -38,6 +39,7 @@ use homing_core::{
 use homing_remote::{Client, Login};
 
 pub use address::{Address, Transport};
+pub use inventory::Examination;
 pub use mirror::Mirrors;
 pub use ssh::SshConnections;
 pub use trust::{Keys, Signed, Trust};

@@ -81,7 +81,7 @@ impl Mirrors {
     }
 
     /// Returns the names of those that are there.
-    async fn names(&self) -> Result<Vec<String>, SideError> {
+    pub(crate) async fn names(&self) -> Result<Vec<String>, SideError> {
         let root = self.root().to_owned();
         let names = blocking(move || {
             let entries = match fs::read_dir(root) {
