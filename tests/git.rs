@@ -93,6 +93,46 @@ fn replay(bundle: &str, path: &'static str, commits: usize) -> TestResult {
 }
 
 #[test]
+fn a_submodule_that_cannot_be_had_fails_by_name_and_the_rest_is_published() -> TestResult {
+    let (repository, tools) = (GitRepository::new()?, GitRepository::new()?);
+    let commit = |text: &str| {
+        let id = tools.commit("main", &[("t.md", Node::File(text.as_bytes()))])?;
+        let modules = "[submodule \"tools\"]\npath = tools\nurl = ../tools.git\n";
+        repository.commit(
+            "main",
+            &[
+                (".gitmodules", Node::File(modules.as_bytes())),
+                ("a.md", Node::File(text.as_bytes())),
+                ("tools", Node::Submodule(&id)),
+            ],
+        )
+    };
+    commit("one\n")?;
+    let Some((server, url)) = serve(repository.path())? else {
+        return Ok(());
+    };
+    server.serve("tools.git", tools.path())?;
+    let home = home(&url, "submodules = true\nexclude = [\".gitmodules\"]", "")?;
+    let _daemon = home.start()?;
+    let run = sync(&home)?;
+    ensure!(run["synced"] == 2, "{run:#}");
+    let target = home.target("agents");
+    target.expect(&[("a.md", "one\n"), ("tools/t.md", "one\n")])?;
+    commit("two\n")?;
+    server.withdraw("tools.git")?;
+    let outcome = home.homing(&["sync", "community"])?;
+    ensure!(
+        outcome.code == 3 && outcome.stdout.contains("`tools` could not be fetched"),
+        "{outcome}"
+    );
+    target.expect(&[("a.md", "two\n"), ("tools/t.md", "one\n")])?;
+    // It is looked for again although nothing changed.
+    server.serve("tools.git", tools.path())?;
+    sync(&home)?;
+    target.expect(&[("a.md", "two\n"), ("tools/t.md", "two\n")])
+}
+
+#[test]
 fn what_cannot_be_had_leaves_what_is_published_and_says_why() -> TestResult {
     let repository = GitRepository::new()?;
     repository.commit("main", &[("a.md", Node::File(b"a\n"))])?;
@@ -176,4 +216,55 @@ fn a_stop_leaves_no_process_behind() -> TestResult {
         );
     }
     Ok(())
+}
+
+#[test]
+fn mirrors_are_in_sight_and_go_with_the_last_source_that_reads_them() -> TestResult {
+    let (repository, other) = (GitRepository::new()?, GitRepository::new()?);
+    repository.commit("main", &[("a.md", Node::File(b"a\n"))])?;
+    other.commit("main", &[("b.md", Node::File(b"b\n"))])?;
+    let path = repository.path().display().to_string();
+    let home = home(&path, "", "")?;
+    let sections = format!(
+        "[sources.same]\nkind = \"git\"\nurl = \"{path}\"\n[sources.other]\nkind = \"git\"\nurl = \"{}\"\n",
+        other.path().display()
+    );
+    let configuration = std::fs::read_to_string(home.config_path())?;
+    crate::harness::write(&home.config_path(), (configuration + &sections).as_bytes())?;
+    let _daemon = home.start()?;
+    home.ok(&["sync", "--all"])?;
+    let mirrors = home.data_dir().join("mirrors");
+    let there = || -> Result<usize> { Ok(std::fs::read_dir(&mirrors)?.count()) };
+    ensure!(there()? == 2);
+    let status = home.json_ok(&["status", "--detailed"])?;
+    for source in status["sources"].as_array().into_iter().flatten() {
+        ensure!(source["mirror_bytes"].as_u64() > Some(0), "{source:#}");
+    }
+    ensure!(home.ok(&["status", "--detailed"])?.contains("mirror"));
+    let size = home.json_ok(&["db", "size"])?;
+    ensure!(
+        size["mirrors"] == 2 && size["mirror_bytes"].as_u64() > Some(0),
+        "{size:#}"
+    );
+    ensure!(home.ok(&["db", "check"])?.contains("2 mirrors"));
+    // One that is damaged is named, and made anew.
+    for mirror in std::fs::read_dir(&mirrors)? {
+        let objects = mirror?.path().join("objects");
+        std::fs::remove_dir_all(&objects)?;
+        std::fs::create_dir_all(objects.join("pack"))?;
+    }
+    let outcome = home.homing(&["db", "check"])?;
+    ensure!(
+        outcome.code != 0
+            && outcome.stdout.contains(&format!("the mirror of `{path}`"))
+            && outcome.stdout.contains("homing sync --all --force"),
+        "{outcome}"
+    );
+    home.ok(&["sync", "--all", "--force"])?;
+    home.ok(&["db", "check"])?;
+    home.ok(&["source", "remove", "same", "--purge"])?;
+    ensure!(there()? == 2, "another source reads it");
+    home.ok(&["source", "remove", "other", "--purge"])?;
+    ensure!(there()? == 1);
+    home.target("agents").expect(&[("a.md", "a\n")])
 }

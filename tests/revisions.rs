@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use testkit::{GitRepository, Node};
+use testkit::{GitHttp, GitRepository, NginxOptions, Node};
 
 use crate::harness::{Home, TestResult};
 
@@ -212,4 +212,78 @@ fn a_rollback_that_deletes_a_lot_waits_for_a_person() -> TestResult {
         .home
         .ok(&[&back[..], &["--accept-deletions"]].concat())?;
     three.expect("three\n")
+}
+
+#[test]
+fn the_commits_between_are_named_before_and_after() -> TestResult {
+    let repository = GitRepository::new()?;
+    let Some(server) = GitHttp::start(&NginxOptions::default(), true)? else {
+        return Ok(());
+    };
+    let url = server.serve("agents.git", repository.path())?;
+    let home = Home::new()?;
+    home.configure(&format!(
+        "[sources.community]\nkind = \"git\"\nurl = \"{url}\"\n[targets.agents]\npath = \"{{home}}/agents\"\n\
+         from = [\"community\"]\n"
+    ))?;
+    let _daemon = home.start()?;
+    let commit = |day: u64, subject: &str| {
+        let file = Node::File(subject.as_bytes());
+        let seconds = 1_700_000_000 + day * 86_400;
+        repository.commit_at("main", seconds, subject, &[("a.md", file)])
+    };
+    let first = commit(0, "one")?;
+    home.ok(&["sync", "community"])?;
+    let diff = home.json_ok(&["diff", "community"])?;
+    ensure!(diff["diffs"][0].get("commits").is_none(), "{diff:#}");
+    for day in 1..=22 {
+        commit(day, &format!("day {day}"))?;
+    }
+    let expect = |text: &str| {
+        ensure!(
+            text.contains(&format!("22 commits since {}:\n", &first[..12]))
+                && text.contains("  2023-12-06  day 22\n")
+                && text.contains("  2023-11-17  day 3\n")
+                && !text.contains("  day 2\n")
+                && text.contains("  and 2 more\n"),
+            "{text}"
+        );
+        Ok(())
+    };
+    expect(&home.ok(&["diff", "community"])?)?;
+    let diff = home.json_ok(&["diff", "community"])?;
+    let commits = &diff["diffs"][0]["commits"];
+    ensure!(
+        commits["since"] == first.as_str()
+            && commits["course"] == "onward"
+            && commits["newest"][19]["subject"] == "day 3"
+            && commits["newest"][0]["time"] == "2023-12-06T22:13:20.000Z"
+            && commits["more"] == 2,
+        "{commits:#}"
+    );
+    let synced = home.json_ok(&["sync", "community"])?;
+    let id = synced["runs"][0]["id"].to_string();
+    expect(&home.ok(&["run", "show", &id])?)?;
+    let run = home.json_ok(&["run", "show", &id])?;
+    ensure!(run["commits"] == *commits, "{run:#}");
+    // A run that finds nothing new has none.
+    let synced = home.json_ok(&["sync", "community"])?;
+    let id = synced["runs"][0]["id"].to_string();
+    let run = home.json_ok(&["run", "show", &id])?;
+    ensure!(run.get("commits").is_none(), "{run:#}");
+    // What is published is on no branch any more.
+    repository.git(&["update-ref", "refs/heads/main", &first])?;
+    commit(30, "another way")?;
+    let text = home.ok(&["diff", "community"])?;
+    ensure!(
+        text.contains("the history was rewritten") && text.contains("another way"),
+        "{text}"
+    );
+    repository.git(&["update-ref", "refs/heads/main", &first])?;
+    let text = home.ok(&["diff", "community"])?;
+    ensure!(
+        text.contains(&format!("back to {}", &first[..12])),
+        "{text}"
+    );
+    Ok(())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::words::words;
-use crate::{Item, Notice, RequestVerb, Version};
+use crate::{Commits, Item, Notice, RequestVerb, Version};
 
 /// Query of `GET /v1/sources/{id}/diff`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
@@ -38,6 +38,9 @@ pub struct Diff {
     /// What a person should hear about.
     #[serde(default)]
     pub problems: Vec<Notice>,
+    /// The commits between what is published and what the origin has now, where these are commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<Commits>,
 }
 
 /// `homing diff --json`, and `homing sync --dry-run --json`.

@@ -3,6 +3,7 @@
 //! Timestamps are text, UTC, `2026-01-02T03:04:05.678Z`. Durations are milliseconds in fields that end in `_ms`. Bodies
 //! of requests refuse unknown fields; answers may gain fields and words, which an older client keeps or passes over.
 
+mod commits;
 mod config;
 mod conflict;
 mod diff;
@@ -25,6 +26,7 @@ mod version;
 mod wait;
 mod words;
 
+pub use commits::{Commit, Commits, Course};
 pub use config::{
     ConfigCheck, ConfigDiagnostic, ConfigPaths, ConfigShown, DaemonShown, SecretShown, Served,
     SourceShown, TargetShown, Versions,

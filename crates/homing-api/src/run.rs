@@ -170,6 +170,10 @@ pub struct Run {
     /// The source's revision after it, where it has one: only of a run that has ended, as the history tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The commits since the revision of the run before, where these are commits: `GET /v1/runs/{id}` tells them with the
+    /// first page of items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<crate::Commits>,
     /// Where it is, while it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<RunProgress>,

@@ -150,6 +150,9 @@ pub struct Source {
     /// Bytes of the items in its head; only in a detailed status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_bytes: Option<u64>,
+    /// Bytes of the mirrors of its repository and submodules, which other sources may share; only in a detailed status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_bytes: Option<u64>,
     /// When its last success is too long ago, or has been since; only in a detailed status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_at: Option<String>,

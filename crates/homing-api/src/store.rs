@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// `GET /v1/store`: what the state takes on disk, in bytes unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoreSize {
-    /// Database, log, files and what was set aside.
+    /// Database, log, files, what was set aside, and mirrors.
     pub total: u64,
     /// The database.
     pub database: u64,
@@ -30,6 +30,12 @@ pub struct StoreSize {
     /// Their bytes.
     #[serde(default)]
     pub set_aside_bytes: u64,
+    /// How many mirrors of repositories there are.
+    #[serde(default)]
+    pub mirrors: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub mirror_bytes: u64,
 }
 
 /// Body of `POST /v1/store/check`.
@@ -52,6 +58,12 @@ pub struct StoreCheck {
     pub damage: Vec<String>,
     /// SHA-256 of contents whose bytes are missing or damaged: the next run fetches them again where it can.
     pub lost_contents: Vec<String>,
+    /// Mirrors of repositories that were examined.
+    #[serde(default)]
+    pub mirrors: u64,
+    /// The repositories of mirrors that are damaged: the next run that reads one makes it anew.
+    #[serde(default)]
+    pub damaged_mirrors: Vec<String>,
 }
 
 /// Answer to `POST /v1/store/vacuum`: bytes of the database.

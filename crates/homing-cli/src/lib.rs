@@ -3,6 +3,7 @@
 mod arguments;
 mod bars;
 mod commands;
+mod commits;
 mod completion;
 mod context;
 mod error;

@@ -166,6 +166,7 @@ pub(crate) mod tests {
             problems: Vec::new(),
             phases: Vec::new(),
             revision: None,
+            commits: None,
             progress: None,
             items: Vec::new(),
             next: None,

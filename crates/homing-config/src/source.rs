@@ -53,6 +53,7 @@ pub(crate) const KEYS: &[&str] = &[
     "verify",
     "allowed_signers",
     "keyring",
+    "submodules",
     "enabled",
 ];
 const LATER: &[&str] = &["signature"];

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or a socket. A *side* holds items; a *plan* says what must change for two
 //! sides and their base to agree; *order* makes a plan safe to carry out one operation after the other.
 
+mod commits;
 mod conflict;
 mod cron;
 mod error;
@@ -24,6 +25,7 @@ mod selection;
 mod side;
 mod watch;
 
+pub use commits::{Commit, Commits, Course};
 pub use conflict::{ConflictKind, Policy, UnknownWord};
 pub use cron::{Cron, CronError};
 pub use error::{Problem, ProblemKind, SideError};

@@ -46,14 +46,24 @@ impl About {
     /// How many characters of a subject are kept.
     pub const LONGEST_SUBJECT: usize = 200;
 
-    /// Takes what a commit says; what a terminal obeys is left out, and what is too long is cut.
+    /// Takes what a commit says; what a terminal obeys, or nobody sees, is left out, and what is too long is cut.
     pub fn new(time: Timestamp, subject: &[u8]) -> Self {
         let subject = String::from_utf8_lossy(subject);
-        let is_obeyed = |letter: char| {
+        let is_harmful = |letter: char| {
             letter.is_control()
-                || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                || matches!(
+                    letter,
+                    '\u{ad}'
+                        | '\u{61c}'
+                        | '\u{180e}'
+                        | '\u{200b}'..='\u{200f}'
+                        | '\u{2028}'..='\u{202e}'
+                        | '\u{2060}'..='\u{206f}'
+                        | '\u{feff}'
+                        | '\u{e0000}'..='\u{e0fff}'
+                )
         };
-        let harmless = subject.chars().filter(|letter| !is_obeyed(*letter));
+        let harmless = subject.chars().filter(|letter| !is_harmful(*letter));
         Self {
             time,
             subject: harmless.take(Self::LONGEST_SUBJECT).collect(),
@@ -252,10 +262,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_is_cut_and_holds_nothing_that_a_terminal_obeys() {
+    fn a_subject_is_cut_and_holds_nothing_that_a_terminal_obeys_or_nobody_sees() {
         let about = |subject: &[u8]| About::new(Timestamp::UNIX_EPOCH, subject).subject;
         assert_eq!(about(b"fix \x1b[31mred\x07\r\n"), "fix [31mred");
         assert_eq!(about("a\u{202e}b\u{2066}c".as_bytes()), "abc");
+        assert_eq!(about("a\u{200b}b\u{e0041}c\u{feff}".as_bytes()), "abc");
         assert_eq!(about(b"\xff"), "\u{fffd}");
         assert_eq!(about("\u{e9}".repeat(300).as_bytes()), "\u{e9}".repeat(200));
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::{
-    ContentHash, Examined, Item, ItemKey, ItemState, ListRequest, Listener, Listing, Scope,
-    SideError, Version, Watch,
+    Commits, ContentHash, Examined, Item, ItemKey, ItemState, ListRequest, Listener, Listing,
+    Scope, SideError, Version, Watch,
 };
 
 /// A boxed future, so that `Side` can be a trait object.
@@ -308,6 +308,18 @@ pub trait Side: Send + Sync {
     /// Tells whether contents come over a network, so that a listing that changed nothing proves nothing of what is kept.
     fn is_remote(&self) -> bool {
         false
+    }
+
+    /// Returns the commits between two revisions of its own, at most `most` by name; `None` where it has no commits.
+    ///
+    /// Tells what is known here and asks nobody.
+    fn commits<'a>(
+        &'a self,
+        _since: &'a str,
+        _until: &'a str,
+        _most: usize,
+    ) -> BoxFuture<'a, Result<Option<Commits>, SideError>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Begins to watch the whole side; `None` when it cannot tell by itself that something changed.

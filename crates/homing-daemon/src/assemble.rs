@@ -141,6 +141,7 @@ pub(crate) fn source(
             user,
             ca_file,
             verify,
+            submodules,
             ..
         } => {
             let repository = git::Repository {
@@ -149,6 +150,7 @@ pub(crate) fn source(
                 user: user.as_deref(),
                 ca_file: ca_file.as_ref(),
                 verify: verify.as_ref(),
+                submodules: *submodules,
             };
             git::side(id, config, &repository, remotes)?
         }
@@ -279,13 +281,20 @@ fn selection(config: &SourceConfig) -> String {
             ],
             Vec::new(),
         ),
-        SourceKind::Git { url, verify, .. } => (
+        SourceKind::Git {
+            url,
+            verify,
+            submodules,
+            ..
+        } => (
             vec![
                 b"git",
                 url.as_bytes(),
                 config.kind.followed().unwrap_or("").as_bytes(),
             ],
-            verify.as_ref().map_or_else(Vec::new, git::words),
+            (verify.as_ref().map(git::words).into_iter().flatten())
+                .chain(submodules.then_some("submodules"))
+                .collect(),
         ),
     };
     let path = config.path.as_ref().map_or("", |path| path.as_str());
@@ -382,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_signed_decides_which_revisions_there_are() {
+    fn what_has_to_be_signed_and_what_is_followed_decides_what_there_is() {
         let with = |lines: &str| {
             let config = parse(&format!(
                 "[sources.a]\nkind = \"git\"\nurl = \"/somewhere/a\"\nref = \"v1\"\n{lines}\n"
@@ -395,6 +404,7 @@ mod tests {
             "verify = \"tag\"\nallowed_signers = \"/k\"",
             "verify = \"tag\"\nallowed_signers = \"/l\"",
             "verify = \"tag\"\nkeyring = \"/k\"",
+            "submodules = true",
         ]
         .map(with);
         for (at, one) in all.iter().enumerate() {

@@ -26,6 +26,8 @@ pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
             contents: 0,
             damage: Vec::new(),
             lost_contents: Vec::new(),
+            mirrors: 0,
+            damaged_mirrors: Vec::new(),
         });
     }
     let _lock = Lock::acquire(data_dir)?;
@@ -67,6 +69,8 @@ fn damaged(what: &str) -> StoreCheck {
         contents: 0,
         damage: vec![what.to_owned()],
         lost_contents: Vec::new(),
+        mirrors: 0,
+        damaged_mirrors: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homing_api as wire;
-use homing_core::{Problem, Version};
+use homing_core::{Course, Problem, Version};
 use homing_engine as engine;
 use homing_items::{Kind, Level};
 use jiff::Timestamp;
@@ -42,6 +42,7 @@ pub(crate) fn run(report: engine::RunReport) -> wire::Run {
             })
             .collect(),
         revision: report.revision,
+        commits: None,
         progress: report.progress.map(progress),
         items: report.items.into_iter().map(item).collect(),
         next: None,
@@ -139,6 +140,31 @@ pub(crate) fn diff(source: String, mut report: engine::DiffReport) -> wire::Diff
         blocked: report.blocked,
         held: report.held as u64,
         problems: report.problems.into_iter().map(notice).collect(),
+        commits: report.commits.map(commits),
+    }
+}
+
+/// Returns commits as the interface tells them.
+pub(crate) fn commits(commits: homing_core::Commits) -> wire::Commits {
+    wire::Commits {
+        since: commits.since,
+        until: commits.until,
+        course: match commits.course {
+            Course::Onward => wire::Course::Onward,
+            Course::Back => wire::Course::Back,
+            Course::Rewritten => wire::Course::Rewritten,
+            Course::Unknown => wire::Course::Unknown,
+        },
+        newest: commits
+            .newest
+            .into_iter()
+            .map(|commit| wire::Commit {
+                id: commit.id,
+                time: time(commit.about.time),
+                subject: commit.about.subject,
+            })
+            .collect(),
+        more: commits.more,
     }
 }
 
@@ -178,6 +204,7 @@ pub(crate) fn source(status: engine::SourceStatus) -> wire::Source {
         last_run: status.last_run.map(run),
         current_run: status.current_run.map(run),
         content_bytes: None,
+        mirror_bytes: None,
         stale_at: None,
         config: None,
     }
@@ -392,9 +419,12 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Returns what the store takes on disk.
-pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
+pub(crate) fn store_size(
+    size: homing_store::StoreSize,
+    (mirrors, mirror_bytes): (u64, u64),
+) -> wire::StoreSize {
     wire::StoreSize {
-        total: size.total(),
+        total: size.total() + mirror_bytes,
         database: size.database,
         free: size.free,
         log: size.log,
@@ -405,6 +435,8 @@ pub(crate) fn store_size(size: homing_store::StoreSize) -> wire::StoreSize {
         runs: size.runs,
         set_aside: size.set_aside,
         set_aside_bytes: size.set_aside_bytes,
+        mirrors,
+        mirror_bytes,
     }
 }
 
@@ -417,6 +449,8 @@ pub(crate) fn store_check(report: &homing_store::CheckReport) -> wire::StoreChec
         contents: report.contents,
         damage: damage.cloned().collect(),
         lost_contents: lost.map(ToString::to_string).collect(),
+        mirrors: 0,
+        damaged_mirrors: Vec::new(),
     }
 }
 

@@ -101,19 +101,16 @@ impl Service {
 
     /// Begins to run sources when their turn comes, if there is a valid configuration.
     pub(crate) async fn begin_schedule(&mut self) -> Result<(), StartError> {
+        let repositories = self.repositories();
         let Some(syncing) = &mut self.syncing else {
             return Ok(());
         };
-        let env = &self.place.env;
         let pump = Pump::new(
             syncing.engine.clone(),
             syncing.store.clone(),
             self.tasks.clone(),
             syncing.tempo,
-            Repositories {
-                mirrors: self.place.kept.mirrors.clone(),
-                environment: env.passed_on.iter().chain(&env.for_git).cloned().collect(),
-            },
+            repositories,
             Timestamp::now(),
         );
         let schedule = Schedule::start(pump)
@@ -164,6 +161,15 @@ impl Service {
         Ok(reloaded)
     }
 
+    /// Returns the mirrors, which outlive every configuration.
+    fn repositories(&self) -> Repositories {
+        let env = &self.place.env;
+        Repositories {
+            mirrors: self.place.kept.mirrors.clone(),
+            environment: env.passed_on.iter().chain(&env.for_git).cloned().collect(),
+        }
+    }
+
     /// Returns the engine, or why there is none.
     pub(crate) fn serving(&self) -> Result<Serving, Box<Problem>> {
         match (&self.syncing, &self.invalid) {
@@ -176,6 +182,7 @@ impl Service {
                         .collect(),
                     shown: Arc::clone(&syncing.shown),
                     importable: Arc::clone(&syncing.importable),
+                    repositories: self.repositories(),
                 })
             }
             (None, Some(problem)) => Err(problem.clone()),

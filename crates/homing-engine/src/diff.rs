@@ -16,6 +16,7 @@ use homing_store::{HeadRow, HoldRow, LedgerRow};
 
 use crate::capture::take_in;
 use crate::catalog::Flagged;
+use crate::commits;
 use crate::edits::Look;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -179,9 +180,11 @@ impl Diff<'_> {
             head: &head,
             intake: Intake::ungated(kept),
         };
-        let listing = survey::origin(self.run, settings, at, rules)
-            .await?
-            .manifest;
+        let listed = survey::origin(self.run, settings, at, rules).await?;
+        let (listing, revision) = (listed.manifest, listed.revision);
+        let until = revision.as_ref().map(|revision| revision.name.as_str());
+        let since = row.as_ref().and_then(|row| row.revision.as_deref());
+        self.report.commits = commits::between(self.spec, since, until).await;
         self.report
             .problems
             .extend(listing.problems.iter().cloned());

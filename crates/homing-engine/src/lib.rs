@@ -24,6 +24,7 @@ mod cadence;
 mod capture;
 mod catalog;
 mod changes;
+mod commits;
 mod details;
 mod diff;
 mod edits;

@@ -5,7 +5,7 @@ mod status;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use homing_core::{ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
+use homing_core::{Commits, ConflictKind, ItemKey, Problem, RunId, SourceId, TargetId, Version};
 use jiff::Timestamp;
 
 pub use status::{
@@ -319,6 +319,8 @@ pub struct RunProgress {
 /// What a sync would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DiffReport {
+    /// The commits that would come, where the source has commits.
+    pub commits: Option<Commits>,
     /// The changes by item, in path order.
     pub items: Vec<ItemReport>,
     /// How their contents change, where that was asked for and can be told: a unified diff for each.

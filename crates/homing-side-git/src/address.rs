@@ -155,6 +155,25 @@ impl Address {
         &self.text
     }
 
+    /// Returns the host that it names; `None` of a path.
+    pub(crate) fn host(&self) -> Option<String> {
+        if let Transport::File(_) = self.transport {
+            return None;
+        }
+        let host = if self.text.contains("://") {
+            Url::parse(&self.text).ok()?.host_str()?.to_owned()
+        } else {
+            let (host, _) = match self.text.split_once("]:") {
+                Some(parts) => parts,
+                None => self.text.split_once(':')?,
+            };
+            host.rsplit_once('@')
+                .map_or(host, |(_, host)| host)
+                .to_owned()
+        };
+        Some(host.trim_matches(['[', ']']).to_owned())
+    }
+
     /// Returns how it is reached.
     pub fn transport(&self) -> &Transport {
         &self.transport

@@ -9,10 +9,14 @@ use homing_remote::Witness;
 use homing_remote::git_id::BlobCheck;
 
 use crate::git::Git;
+use crate::lfs::Pointer;
 use crate::mirror::{Mirror, Trouble};
 
 /// A line that says what follows is shorter.
 const LONGEST_HEAD: u64 = 1024;
+
+/// No Git LFS pointer is longer.
+const LONGEST_POINTER: usize = 1024;
 
 /// What a mirror has of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +32,8 @@ pub(crate) enum Held {
 pub(crate) enum Brought {
     /// It is in the contents.
     Kept { hash: ContentHash, size: u64 },
-    /// It only names a content that is elsewhere (Git LFS).
-    Pointer,
+    /// It only names a content that is elsewhere (Git LFS): which, where it says so.
+    Pointer(Option<Pointer>),
 }
 
 /// Tells how long each blob is, in the order of `ids`.
@@ -173,10 +177,16 @@ fn keep(
     let mut checked = Checked {
         inner: output.by_ref().take(size),
         check: BlobCheck::new(id, size),
+        beginning: Vec::new(),
         read: 0,
     };
     let (hash, kept) = contents.keep(&mut checked, size)?;
-    let Checked { check, read, .. } = checked;
+    let Checked {
+        check,
+        beginning,
+        read,
+        ..
+    } = checked;
     let mut end = [0];
     let is_whole = kept == size && read == size && output.read_exact(&mut end).is_ok();
     if !is_whole || end != *b"\n" {
@@ -186,7 +196,7 @@ fn keep(
         None => Err(Trouble::Broken(format!(
             "the blob {id} has other bytes than its id says"
         ))),
-        Some(blob) if blob.is_pointer => Ok(Brought::Pointer),
+        Some(blob) if blob.is_pointer => Ok(Brought::Pointer(Pointer::read(&beginning))),
         Some(_) => Ok(Brought::Kept { hash, size }),
     }
 }
@@ -195,6 +205,8 @@ fn keep(
 struct Checked<R> {
     inner: R,
     check: BlobCheck,
+    /// As much as a pointer has.
+    beginning: Vec<u8>,
     read: u64,
 }
 
@@ -202,6 +214,8 @@ impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.check.see(&buffer[..read]);
+        let room = LONGEST_POINTER.saturating_sub(self.beginning.len());
+        self.beginning.extend_from_slice(&buffer[..read.min(room)]);
         self.read += read as u64;
         Ok(read)
     }

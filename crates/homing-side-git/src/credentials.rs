@@ -23,7 +23,7 @@ const USER: &str = "HOMING_GIT_USER";
 const PASSWORD: &str = "HOMING_GIT_PASSWORD";
 /// That helper; Git runs it with a shell.
 const HELPER: &str = concat!(
-    "credential.helper=!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' ",
+    "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' ",
     "\"$HOMING_GIT_USER\" \"$HOMING_GIT_PASSWORD\"; }; f"
 );
 
@@ -52,13 +52,15 @@ impl Pair {
         }
     }
 
-    /// Has a command of Git's use it, and nobody else's.
-    pub(crate) fn give_to(&self, command: &mut Command) {
+    /// Has a command of Git's use it where a repository is, and nobody else's anywhere.
+    pub(crate) fn give_to(&self, command: &mut Command, repository: &Url) {
+        let origin = repository.origin().ascii_serialization();
+        let helper = format!("credential.{origin}.helper={HELPER}");
         command
             .env(USER, &self.user)
             .env(PASSWORD, self.password.expose_secret())
             // An empty one makes Git forget those that were configured.
-            .args(["-c", "credential.helper=", "-c", HELPER]);
+            .args(["-c", "credential.helper=", "-c", &helper]);
     }
 }
 

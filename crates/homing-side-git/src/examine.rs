@@ -1,15 +1,16 @@
 //! What can be told of a repository without taking anything.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use homing_core::{Examined, Progress, Scope, SideError};
+use homing_core::{Examined, ProblemKind, Progress, Scope, SideError};
 
 use crate::GitSide;
 use crate::blobs::Held;
-use crate::listing;
+use crate::listing::{self, Sorted};
 use crate::mirror::{Mirror, Trouble};
+use crate::modules::Module;
 use crate::refs::Found;
-use crate::tree;
 
 impl GitSide {
     /// Looks at the tree of the revision that is meant.
@@ -39,26 +40,39 @@ impl GitSide {
 
     async fn count(
         &self,
-        mirror: &Mirror,
+        mirror: &Arc<Mirror>,
         found: &Found,
         progress: &Progress,
     ) -> Result<Examined, Trouble> {
         let signer = self.verify(mirror, found, progress).await?;
-        let path = self.path.as_deref();
-        let entries = tree::entries(&self.git, mirror, &found.commit, path, progress).await?;
+        let top = Module::top(mirror, &self.remote, &found.commit);
+        let entries = self.entries(&top, self.path.as_deref(), progress).await?;
         let scope = Scope::Whole;
         let mut gathering = self.gathering(&scope);
-        let missing = listing::sort(&entries, &HashMap::new(), &mut gathering)?;
-        let (ids, places): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
-        let sizes = self.sizes(mirror, &ids, progress).await?;
+        let known = HashMap::new();
+        let Sorted { missing, links } = listing::sort(entries, &known, &mut gathering)?;
+        let mut parts = vec![(Arc::clone(&top), missing)];
+        let (here, shortfall) = self.followed(&top, links, &mut gathering, progress).await?;
+        if let Some(error) = shortfall {
+            gathering.problem(ProblemKind::Unreadable, "", error.to_string());
+        }
+        for (module, entries) in here {
+            let sorted = listing::sort(entries, &known, &mut gathering)?;
+            parts.push((module, sorted.missing));
+        }
         let (mut files, mut bytes) = (0, 0);
-        for (held, places) in sizes.into_iter().zip(places) {
-            let Held::Size(size) = held else { continue };
-            for (key, _) in places {
-                if gathering.fits(&key, size) {
-                    gathering.count(size)?;
-                    files += 1;
-                    bytes += size;
+        for (module, missing) in parts {
+            let (ids, places): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+            let Module { mirror, remote, .. } = &*module;
+            let sizes = self.sizes(mirror, remote, &ids, progress).await?;
+            for (held, places) in sizes.into_iter().zip(places) {
+                let Held::Size(size) = held else { continue };
+                for (key, _) in places {
+                    if gathering.fits(&key, size) {
+                        gathering.count(size)?;
+                        files += 1;
+                        bytes += size;
+                    }
                 }
             }
         }

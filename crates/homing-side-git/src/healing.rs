@@ -8,7 +8,10 @@ use homing_remote::git_id;
 
 use crate::GitSide;
 use crate::blobs::{self, Brought, Held};
+use crate::lfs::Pointer;
 use crate::mirror::{Mirror, Trouble};
+use crate::modules::Module;
+use crate::remote::Remote;
 
 impl GitSide {
     /// Brings what is asked for, from the mirror if it still has it, else from the revision that is meant now.
@@ -45,30 +48,44 @@ impl GitSide {
         ids.sort_unstable();
         ids.dedup();
         let mirror = self.mirror(progress).await?;
-        if let Ok(brought) = self.bring_held(&mirror, &ids, contents, progress).await
+        let mut others = BTreeMap::new();
+        if self.submodules
+            && let Some(found) = self.find(progress).await?
+        {
+            let top = Module::top(&mirror, &self.remote, &found.commit);
+            others = self
+                .bring_from_submodules(top, &ids, contents, progress)
+                .await?;
+            ids.retain(|id| !others.contains_key(id));
+        }
+        let top = (&*mirror, &*self.remote);
+        if let Ok(mut brought) = self.bring_held(top, &ids, contents, progress).await
             && brought.len() == ids.len()
         {
+            brought.append(&mut others);
             return Ok(brought);
         }
         let Some(found) = self.find(progress).await? else {
-            return Ok(BTreeMap::new());
+            return Ok(others);
         };
         mirror
             .rebuild(&self.git, &self.remote, self.want(&found, None)?, progress)
             .await?;
-        let again = self.bring_held(&mirror, &ids, contents, progress).await;
-        again.map_err(|trouble| self.beyond_repair(trouble))
+        let again = self.bring_held(top, &ids, contents, progress).await;
+        let mut brought = again.map_err(|trouble| self.beyond_repair(trouble))?;
+        brought.append(&mut others);
+        Ok(brought)
     }
 
     /// Brings those that the mirror has.
-    async fn bring_held(
+    pub(crate) async fn bring_held(
         &self,
-        mirror: &Mirror,
+        (mirror, remote): (&Mirror, &Remote),
         ids: &[String],
         contents: &Arc<dyn Contents>,
         progress: &Progress,
     ) -> Result<BTreeMap<String, Brought>, Trouble> {
-        let sizes = self.sizes(mirror, ids, progress).await?;
+        let sizes = self.sizes(mirror, remote, ids, progress).await?;
         let held: Vec<String> = ids
             .iter()
             .zip(sizes)
@@ -76,6 +93,18 @@ impl GitSide {
             .map(|(id, _)| id.clone())
             .collect();
         let brought = blobs::bring(&self.git, mirror, held.clone(), contents, progress).await?;
-        Ok(held.into_iter().zip(brought).collect())
+        let mut brought: BTreeMap<String, Brought> = held.into_iter().zip(brought).collect();
+        let pointers = brought.iter().filter_map(|(id, one)| match one {
+            Brought::Pointer(pointer) => Some((id.clone(), (*pointer)?)),
+            Brought::Kept { .. } => None,
+        });
+        let pointers: Vec<_> = pointers.collect();
+        let place = (mirror, remote);
+        let (fetched, _) = self
+            .fetch_pointed(place, &pointers, contents, progress)
+            .await?;
+        let kept = |(id, Pointer { hash, size })| (id, Brought::Kept { hash, size });
+        brought.extend(fetched.into_iter().map(kept));
+        Ok(brought)
     }
 }

@@ -8,6 +8,11 @@ use jiff::Timestamp;
 use crate::git::{Git, Question};
 use crate::mirror::Mirror;
 
+/// When it was committed and what it says, cut by Git already: the first paragraph of a message may be of any length.
+pub(crate) const FORMAT: &str = "%ct %<(400,trunc)%s";
+/// The user's own settings may ask `git log` for more, and for other programs.
+pub(crate) const PLAIN: [&str; 3] = ["--no-show-signature", "--no-color", "--no-patch"];
+
 /// Returns when a commit of the mirror was made, and the first line of its message; `None` where it does not say.
 pub(crate) async fn about(
     git: &Git,
@@ -17,21 +22,16 @@ pub(crate) async fn about(
 ) -> Result<Option<About>, SideError> {
     let mut command = mirror.reading(git);
     command.args(["-c", "i18n.logOutputEncoding=UTF-8"]);
+    let format = format!("--format={FORMAT}");
+    let arguments = [
+        &["log", "-1"],
+        &PLAIN[..],
+        &[&format, "--end-of-options", commit, "--"],
+    ]
+    .concat();
+    let arguments: Vec<&OsStr> = arguments.into_iter().map(OsStr::new).collect();
     let question = Question {
-        arguments: &[
-            "log",
-            "-1",
-            // The user's own settings may ask for more, and for other programs.
-            "--no-show-signature",
-            "--no-color",
-            "--no-patch",
-            // Cut by Git already: the first paragraph of a message may be of any length.
-            "--format=%ct %<(400,trunc)%s",
-            "--end-of-options",
-            commit,
-            "--",
-        ]
-        .map(OsStr::new),
+        arguments: &arguments,
         input: Vec::new(),
         most: 64 << 10,
     };
@@ -44,7 +44,7 @@ pub(crate) async fn about(
 }
 
 /// Reads `SECONDS SUBJECT`.
-fn read(line: &[u8]) -> Option<About> {
+pub(crate) fn read(line: &[u8]) -> Option<About> {
     let line = line.trim_ascii_end();
     let end = line.iter().position(|byte| *byte == b' ');
     let (seconds, subject) = line.split_at(end.unwrap_or(line.len()));

@@ -5,6 +5,7 @@
 //! its own. Every content is verified by its Git id before it counts.
 
 mod address;
+mod between;
 mod blobs;
 mod credentials;
 mod errors;
@@ -12,9 +13,12 @@ mod examine;
 mod git;
 mod healing;
 mod history;
+mod inventory;
+mod lfs;
 mod listing;
 mod ls_refs;
 mod mirror;
+mod modules;
 mod pack;
 mod pkt_line;
 mod refs;
@@ -29,12 +33,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use homing_core::{
-    BoxFuture, Contents, Examined, FetchRequest, ItemKey, Limits, ListRequest, Listing, Progress,
-    Selection, Side, SideError,
+    BoxFuture, Commits, Contents, Examined, FetchRequest, ItemKey, Limits, ListRequest, Listing,
+    Progress, Selection, Side, SideError,
 };
 use homing_remote::{Client, Login};
 
 pub use address::{Address, Transport};
+pub use inventory::Examination;
 pub use mirror::Mirrors;
 pub use ssh::SshConnections;
 pub use trust::{Keys, Signed, Trust};
@@ -60,6 +65,8 @@ pub struct GitOptions {
     pub exclude: Vec<String>,
     /// How much.
     pub limits: Limits,
+    /// Submodules are followed, too.
+    pub submodules: bool,
     /// Who asks over HTTP; without it Git's own credential helpers say.
     pub login: Option<Login>,
     /// Certificates (PEM) that are trusted.
@@ -76,10 +83,11 @@ pub struct GitOptions {
 #[derive(Debug)]
 pub struct GitSide {
     git: Git,
-    remote: Remote,
+    remote: Arc<Remote>,
     mirrors: Mirrors,
     reference: Wanted,
     path: Option<String>,
+    submodules: bool,
     selection: Selection,
     limits: Limits,
     trust: Option<Trust>,
@@ -97,17 +105,18 @@ impl GitSide {
             selection: Selection::new(&options.include, &options.exclude)?,
             reference: Wanted::parse(options.reference.as_deref())?,
             shown_place: format!("`{}`", options.address),
-            remote: Remote::new(
+            remote: Arc::new(Remote::new(
                 git.clone(),
                 client,
                 options.address,
                 options.login,
                 options.ca_file,
                 options.connections,
-            ),
+            )),
             git,
             mirrors,
             path: options.path,
+            submodules: options.submodules,
             limits: options.limits,
             trust: options.trust,
             verified: Mutex::default(),
@@ -135,6 +144,15 @@ impl Side for GitSide {
 
     fn examine(&self) -> BoxFuture<'_, Result<Examined, SideError>> {
         Box::pin(self.look())
+    }
+
+    fn commits<'a>(
+        &'a self,
+        since: &'a str,
+        until: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Option<Commits>, SideError>> {
+        Box::pin(self.commits_between(since, until, most))
     }
 
     fn is_remote(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use homing_core::{
     Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Progress,
-    Revision, Scope, SideError, Unchanged, UnknownReason,
+    Revision, Scope, SideError, Unchanged,
 };
 use homing_remote::{Gathering, Wanted, git_id};
 
@@ -13,14 +13,13 @@ use crate::GitSide;
 use crate::blobs::{self, Brought, Held};
 use crate::history;
 use crate::mirror::{Mirror, Trouble, Want};
+use crate::modules::Module;
 use crate::refs::{Found, Wanted as Reference};
-use crate::tree::{self, Entry, Kind};
-
-/// What stands where a file's content should be.
-const POINTER: &str = "a Git LFS pointer";
+use crate::remote::Remote;
+use crate::tree::{Entry, Kind};
 
 /// Files that are not known by their blobs: the blob, where it is, and whether it may be executed there.
-type Missing = HashMap<String, Vec<(ItemKey, bool)>>;
+pub(crate) type Missing = HashMap<String, Vec<(ItemKey, bool)>>;
 
 impl GitSide {
     pub(crate) async fn listing(&self, request: &ListRequest) -> Result<Listing, SideError> {
@@ -50,7 +49,7 @@ impl GitSide {
                     .map_err(|trouble| self.beyond_repair(trouble))?
             }
         };
-        let Some(manifest) = read else {
+        let Some((manifest, shortfall)) = read else {
             return Ok(Listing::Unchanged(Unchanged::default()));
         };
         let about = history::about(&self.git, &mirror, &found.commit, progress).await?;
@@ -61,7 +60,7 @@ impl GitSide {
                 validator: None,
                 about,
             }),
-            shortfall: None,
+            shortfall,
         }))
     }
 
@@ -94,34 +93,29 @@ impl GitSide {
         })
     }
 
-    /// Verifies who signed it and reads what is there; `None` of what is known.
+    /// Verifies who signed it and reads what is there, and why some of it could not be had; `None` of what is known.
     async fn read(
         &self,
-        mirror: &Mirror,
+        mirror: &Arc<Mirror>,
         found: &Found,
         request: &ListRequest,
         is_known: bool,
-    ) -> Result<Option<Manifest>, Trouble> {
+    ) -> Result<Option<(Manifest, Option<SideError>)>, Trouble> {
         let progress = &request.progress;
         self.verify(mirror, found, progress).await?;
         if is_known {
             return Ok(None);
         }
-        let entries = tree::entries(
-            &self.git,
-            mirror,
-            &found.commit,
-            self.path.as_deref(),
-            progress,
-        )
-        .await?;
+        let top = Module::top(mirror, &self.remote, &found.commit);
+        let entries = self.entries(&top, self.path.as_deref(), progress).await?;
         let known = git_id::known_blobs(request);
         let mut gathering = self.gathering(&request.scope);
-        let missing = sort(&entries, &known, &mut gathering)?;
-        drop(entries);
-        self.take_in(mirror, missing, &mut gathering, request)
+        let Sorted { missing, links } = sort(entries, &known, &mut gathering)?;
+        let own = self.take_in(&top, missing, &mut gathering, request).await?;
+        let shortfall = self
+            .take_in_submodules(&top, links, &known, &mut gathering, request)
             .await?;
-        Ok(Some(gathering.finish()))
+        Ok(Some((gathering.finish(), own.or(shortfall))))
     }
 
     pub(crate) fn gathering<'a>(&'a self, scope: &'a Scope) -> Gathering<'a> {
@@ -134,17 +128,18 @@ impl GitSide {
         })
     }
 
-    /// Takes in the contents that are not known.
-    async fn take_in(
+    /// Takes in the contents that are not known; returns why some could not be had.
+    pub(crate) async fn take_in(
         &self,
-        mirror: &Mirror,
+        module: &Module,
         missing: Missing,
         gathering: &mut Gathering<'_>,
         request: &ListRequest,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Option<SideError>, Trouble> {
         let progress = &request.progress;
         let (ids, places): (Vec<String>, Vec<_>) = missing.into_iter().unzip();
-        let sizes = self.sizes(mirror, &ids, progress).await?;
+        let Module { mirror, remote, .. } = module;
+        let sizes = self.sizes(mirror, remote, &ids, progress).await?;
         let (mut wanted, mut wanted_places, mut bytes) = (Vec::new(), Vec::new(), 0);
         for ((id, places), held) in ids.into_iter().zip(places).zip(sizes) {
             let Held::Size(size) = held else {
@@ -164,37 +159,37 @@ impl GitSide {
             }
         }
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         request.intake.begin(wanted.len() as u64, bytes).await?;
         let contents = request.intake.contents();
         let brought = blobs::bring(&self.git, mirror, wanted.clone(), contents, progress).await?;
-        for ((id, places), brought) in wanted.iter().zip(wanted_places).zip(brought) {
-            for (key, executable) in places {
-                match brought {
-                    Brought::Kept { hash, size } => {
+        let mut pointed = Vec::new();
+        for ((id, places), brought) in wanted.into_iter().zip(wanted_places).zip(brought) {
+            match brought {
+                Brought::Kept { hash, size } => {
+                    for (key, executable) in places {
                         let item = Item {
                             hash,
                             size,
                             executable,
-                            identity: Some(git_id::identity(id)),
+                            identity: Some(git_id::identity(&id)),
                         };
                         gathering.present(key, item);
                     }
-                    Brought::Pointer => {
-                        let reason = UnknownReason::NotAFile(POINTER);
-                        gathering.cannot_tell(&key, ProblemKind::Link, reason);
-                    }
                 }
+                Brought::Pointer(pointer) => pointed.push((id, places, pointer)),
             }
         }
-        Ok(())
+        let shortfall = self.take_in_pointed(module, pointed, gathering, request);
+        Ok(shortfall.await?)
     }
 
     /// Tells how long blobs are; those that a partial fetch left out are fetched.
     pub(crate) async fn sizes(
         &self,
         mirror: &Mirror,
+        remote: &Remote,
         ids: &[String],
         progress: &Progress,
     ) -> Result<Vec<Held>, Trouble> {
@@ -208,7 +203,7 @@ impl GitSide {
             return Ok(sizes);
         }
         mirror
-            .bring_blobs(&self.git, &self.remote, &missing, progress)
+            .bring_blobs(&self.git, remote, &missing, progress)
             .await?;
         blobs::sizes(&self.git, mirror, ids.to_vec(), progress).await
     }
@@ -252,13 +247,21 @@ impl GitSide {
     }
 }
 
-/// Sorts entries into items that are known, problems, and blobs that are missing.
+/// What of a revision is not known yet.
+#[derive(Debug, Default)]
+pub(crate) struct Sorted {
+    pub(crate) missing: Missing,
+    /// Submodules.
+    pub(crate) links: Vec<Entry>,
+}
+
+/// Sorts entries into items that are known, problems, blobs that are missing, and submodules.
 pub(crate) fn sort(
-    entries: &[Entry],
+    entries: Vec<Entry>,
     known: &HashMap<&str, &Item>,
     gathering: &mut Gathering<'_>,
-) -> Result<Missing, SideError> {
-    let mut missing = Missing::new();
+) -> Result<Sorted, SideError> {
+    let mut sorted = Sorted::default();
     for entry in entries {
         let executable = match entry.kind {
             Kind::File { executable } => executable,
@@ -267,7 +270,7 @@ pub(crate) fn sort(
                 continue;
             }
             Kind::Submodule => {
-                gathering.not_a_file(&entry.path, ProblemKind::SpecialFile, "a submodule");
+                sorted.links.push(entry);
                 continue;
             }
         };
@@ -284,11 +287,11 @@ pub(crate) fn sort(
                 gathering.present(key, item);
             }
             Some(_) => {}
-            None => missing
-                .entry(entry.id.clone())
-                .or_default()
-                .push((key, executable)),
+            None => {
+                let places = sorted.missing.entry(entry.id).or_default();
+                places.push((key, executable));
+            }
         }
     }
-    Ok(missing)
+    Ok(sorted)
 }

@@ -134,7 +134,7 @@ impl Mirror {
     }
 
     /// Tells whether all commits and directories that were fetched can be reached.
-    async fn is_sound(&self, git: &Git, progress: &Progress) -> Result<bool, SideError> {
+    pub(crate) async fn is_sound(&self, git: &Git, progress: &Progress) -> Result<bool, SideError> {
         let question = Question {
             // Blobs may have been left out.
             arguments: &[

@@ -70,6 +70,30 @@ impl Remote {
         }
     }
 
+    /// Returns another one, reached in the same way. Who asks is said to the same server alone.
+    pub(crate) fn elsewhere(&self, address: Address) -> Self {
+        let origin = |address: &Address| match address.transport() {
+            Transport::Http(url) => Some(url.origin()),
+            _ => None,
+        };
+        let here = origin(&self.configured);
+        let login = self.login.clone();
+        let login = login.filter(|_| here.is_some() && here == origin(&address));
+        Self::new(
+            self.git.clone(),
+            self.client.clone(),
+            address,
+            login,
+            self.ca_file.clone(),
+            self.connections.clone(),
+        )
+    }
+
+    /// Returns where it is said to be.
+    pub(crate) fn configured(&self) -> &Address {
+        &self.configured
+    }
+
     /// Returns where it is.
     pub(crate) async fn address(&self, progress: &Progress) -> Result<Address, SideError> {
         Ok(self.settings(progress).await?.address)
@@ -227,9 +251,10 @@ impl Remote {
             command.env("GIT_SSL_CAINFO", file);
         }
         if let Some(login) = &self.login
+            && let Transport::Http(url) = &self.configured.transport()
             && let Some(pair) = Pair::of(login).await?
         {
-            pair.give_to(&mut command);
+            pair.give_to(&mut command, url);
         }
         Ok(command)
     }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use homing_core::{Progress, SideError};
 use homing_remote::git_id;
 
-use crate::git::Git;
+use crate::git::{Git, Question};
 use crate::mirror::{Mirror, Trouble};
 
 /// Entries of a tree; a real repository has far fewer.
@@ -74,6 +74,41 @@ pub(crate) async fn entries(
         return Err(Trouble::Broken(ended.complaints));
     }
     Ok(entries)
+}
+
+/// Returns the submodule that stands on the way to a path.
+pub(crate) async fn link_on_the_way(
+    git: &Git,
+    mirror: &Mirror,
+    commit: &str,
+    path: &str,
+    progress: &Progress,
+) -> Result<Option<Entry>, Trouble> {
+    for (end, _) in path.match_indices('/') {
+        let mut command = mirror.reading(git);
+        command.env("GIT_LITERAL_PATHSPECS", "1");
+        let way = &path[..end];
+        let arguments = [
+            "ls-tree",
+            "-z",
+            "--full-tree",
+            "--end-of-options",
+            commit,
+            "--",
+            way,
+        ];
+        let question = Question {
+            arguments: &arguments.map(OsStr::new),
+            input: Vec::new(),
+            most: LONGEST_ENTRY,
+        };
+        let (answer, _) = Git::ask(command, question, progress).await?;
+        let found = answer.strip_suffix(b"\0").and_then(entry);
+        if let Some(found) = found.filter(|found| found.kind == Kind::Submodule) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 fn read(mut output: impl BufRead, progress: &Progress) -> Result<Vec<Entry>, Trouble> {

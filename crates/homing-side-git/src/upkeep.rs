@@ -15,6 +15,7 @@ use crate::address::Address;
 use crate::errors;
 use crate::git::{Git, Question};
 use crate::mirror::{Mirror, Mirrors, blocking};
+use crate::modules;
 use crate::remote;
 
 /// So many packs are made one: each fetch leaves one, and each costs whoever looks something up.
@@ -54,6 +55,18 @@ impl Mirrors {
             let address = remote::followed(git, address, &progress).await?;
             used.insert(Self::name(address.as_str()));
         }
+        let mut revisions = keep.revisions.clone();
+        for name in used.clone() {
+            let top = self.named(&name);
+            modules::forget_outdated(&top, keep.revisions, keep.others).await?;
+            let found = modules::used(&top).await?;
+            used.extend(found.mirrors);
+            revisions.extend(found.commits);
+        }
+        let keep = &Keep {
+            revisions: &revisions,
+            ..*keep
+        };
         let mut tidied = Tidied::default();
         for name in self.names().await? {
             let mirror = self.named(&name);
@@ -68,7 +81,7 @@ impl Mirrors {
     }
 
     /// Returns the names of those that are there.
-    async fn names(&self) -> Result<Vec<String>, SideError> {
+    pub(crate) async fn names(&self) -> Result<Vec<String>, SideError> {
         let root = self.root().to_owned();
         let names = blocking(move || {
             let entries = match fs::read_dir(root) {

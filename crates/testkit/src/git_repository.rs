@@ -62,10 +62,22 @@ impl GitRepository {
 
     /// Commits changes on top of a branch and returns the commit's id.
     pub fn commit(&self, branch: &str, changes: &[(&str, Node<'_>)]) -> Result<String> {
+        self.commit_at(branch, 1_700_000_000, "change", changes)
+    }
+
+    /// Commits changes with a subject, made so many seconds after 1970.
+    pub fn commit_at(
+        &self,
+        branch: &str,
+        seconds: u64,
+        subject: &str,
+        changes: &[(&str, Node<'_>)],
+    ) -> Result<String> {
         let reference = format!("refs/heads/{branch}");
         let parent = self.git(&["rev-parse", "--verify", "--quiet", &reference]);
         let mut stream = format!(
-            "commit {reference}\ncommitter Test <test@example.invalid> 1700000000 +0000\ndata 6\nchange\n"
+            "commit {reference}\ncommitter Test <test@example.invalid> {seconds} +0000\ndata {}\n{subject}\n",
+            subject.len()
         )
         .into_bytes();
         if let Ok(parent) = parent {

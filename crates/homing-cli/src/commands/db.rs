@@ -205,10 +205,12 @@ fn restored_text(restored: &homing_api::Restored) -> String {
 
 fn check_text(found: &StoreCheck, screen: Screen) -> String {
     if found.sound {
-        return format!(
-            "sound: the database and {}\n",
-            count(found.contents, "content")
-        );
+        let contents = count(found.contents, "content");
+        let mirrors = match found.mirrors {
+            0 => String::new(),
+            mirrors => format!(", {}", count(mirrors, "mirror")),
+        };
+        return format!("sound: the database and {contents}{mirrors}\n");
     }
     let mut text = String::new();
     let mut line = |word: &str, rest: &str| {
@@ -220,11 +222,26 @@ fn check_text(found: &StoreCheck, screen: Screen) -> String {
     for hash in &found.lost_contents {
         line("lost:", &format!("the bytes of content {hash}"));
     }
-    text + if found.damage.is_empty() {
-        "next: `homing sync --all` fetches what a source or target still has\n"
-    } else {
-        "next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup\n"
+    for repository in &found.damaged_mirrors {
+        line("damaged:", &format!("the mirror of `{repository}`"));
     }
+    let ways_out = [
+        (
+            !found.damage.is_empty(),
+            "next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup\n",
+        ),
+        (
+            !found.lost_contents.is_empty() && found.damage.is_empty(),
+            "next: `homing sync --all` fetches what a source or target still has\n",
+        ),
+        (
+            !found.damaged_mirrors.is_empty(),
+            "next: `homing sync --all --force` makes damaged mirrors anew; what is published stays\n",
+        ),
+    ];
+    let next = ways_out.into_iter().filter(|(is_so, _)| *is_so);
+    text.extend(next.map(|(_, next)| next));
+    text
 }
 
 fn size_text(size: &StoreSize) -> String {
@@ -237,8 +254,12 @@ fn size_text(size: &StoreSize) -> String {
     } else {
         String::new()
     };
+    let mirrors = match size.mirrors {
+        0 => String::new(),
+        mirrors => format!("  mirrors   {} in {mirrors}\n", bytes(size.mirror_bytes)),
+    };
     format!(
-        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n{aside}",
+        "{}\n  database  {} ({} free; {} for {})\n  log       {}\n  files     {} in {}\n  history   {}\n{mirrors}{aside}",
         bytes(size.total),
         bytes(size.database),
         bytes(size.free),
@@ -270,11 +291,15 @@ mod tests {
             contents: 3,
             damage: vec!["row 7 of journal\u{1b}".to_owned()],
             lost_contents: vec!["ab12".to_owned()],
+            mirrors: 2,
+            damaged_mirrors: vec!["/srv/a".to_owned()],
         };
         insta::assert_snapshot!(check_text(&found, Screen::default()), @r"
         damaged: row 7 of journal\u{1b}
         lost: the bytes of content ab12
+        damaged: the mirror of `/srv/a`
         next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup
+        next: `homing sync --all --force` makes damaged mirrors anew; what is published stays
         ");
     }
 
@@ -292,6 +317,8 @@ mod tests {
             runs: 12,
             set_aside: 0,
             set_aside_bytes: 0,
+            mirrors: 2,
+            mirror_bytes: 1 << 20,
         };
         let more = StoreSize {
             set_aside: 1,
@@ -309,6 +336,7 @@ mod tests {
           log       0 B
           files     5.0 MiB in 2 files
           history   12 runs
+          mirrors   1.0 MiB in 2
         ");
     }
 }

@@ -9,6 +9,7 @@ use anstyle::Style;
 use homing_api::{Diff, Diffs, ItemAction, RequestVerb};
 
 use crate::arguments::DiffArgs;
+use crate::commits;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{RED, Report, Screen, YELLOW};
@@ -65,6 +66,10 @@ pub(super) fn render(diffs: &[Diff], screen: Screen) -> String {
             writeln!(text, "{}: nothing to do", escape(&diff.source)).expect("a String takes all");
         } else {
             text.push_str(&table(diff, screen));
+        }
+        if let Some(commits) = &diff.commits {
+            let said = commits::render(commits);
+            write!(text, "{}: {said}", escape(&diff.source)).expect("a String takes all");
         }
         text.push_str(&notices(&diff.problems, screen));
         if let Some(blocked) = &diff.blocked {
@@ -149,7 +154,7 @@ fn style(action: &ItemAction) -> Style {
 
 #[cfg(test)]
 mod tests {
-    use homing_api::Modified;
+    use homing_api::{Course, Modified};
 
     use super::*;
     use crate::runs::tests::item;
@@ -171,6 +176,7 @@ mod tests {
             blocked: Some("it would delete 9 of 10 items".to_owned()),
             held: 2,
             problems: Vec::new(),
+            commits: Some(commits::tests::commits(Course::Onward)),
         };
         let nothing = Diff {
             source: "quiet".to_owned(),
@@ -179,6 +185,7 @@ mod tests {
             blocked: None,
             held: 0,
             problems: Vec::new(),
+            commits: None,
         };
         insta::assert_snapshot!(render(&[full, nothing], Screen::default()), @r"
         CHANGE    WHERE   PATH            WHY
@@ -186,6 +193,10 @@ mod tests {
         remove    claude  agents/old.md
         conflict  claude  agents/both.md  content
         edited    claude  agents/mine.md  stays as it is
+        team: 3 commits since aaaaaaaaaaaa:
+          cccccccccccc  2026-01-02  say more\u{1b}[2J
+          bbbbbbbbbbbb  2026-01-02
+          and 1 more
         blocked: it would delete 9 of 10 items; to go on: `homing sync team --accept-deletions`
         team: 2 changes, 1 conflict, 1 edit kept
         team: 2 held items left out (`homing files team` names them, `homing release team` lets them follow)

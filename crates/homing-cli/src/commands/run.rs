@@ -6,6 +6,7 @@ use homing_api::Run;
 use jiff::Timestamp;
 
 use crate::arguments::RunArgs;
+use crate::commits;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{Report, Screen};
@@ -100,6 +101,9 @@ fn render(run: &Run, now: Timestamp, screen: Screen) -> String {
             ]);
         }
         text.push_str(&table.render());
+    }
+    if let Some(commits) = &run.commits {
+        text.push_str(&commits::render(commits));
     }
     text
 }

@@ -55,6 +55,8 @@ pub enum SourceKind {
         ca_file: Option<PathBuf>,
         /// What has to be signed, and by whom.
         verify: Option<Verify>,
+        /// Submodules are followed.
+        submodules: bool,
     },
 }
 
@@ -191,6 +193,7 @@ impl SourceKind {
                 user,
                 ca_file,
                 verify,
+                submodules,
                 ..
             } => {
                 let verify = verify.as_ref().map(|verify| {
@@ -207,6 +210,7 @@ impl SourceKind {
                 .into_iter()
                 .flatten()
                 .chain(verify.into_iter().flatten())
+                .chain(submodules.then(|| ("submodules", "true".to_owned())))
                 .collect()
             }
         }

@@ -135,6 +135,9 @@ struct Source {
     allowed_signers: Option<Path>,
     /// Kind `git`: the OpenPGP keys whose signatures count, as `gpg --export` writes them.
     keyring: Option<Path>,
+    /// Kind `git`: submodules are followed, each at the commit that is recorded; without it they are left out and told by
+    /// name.
+    submodules: Option<bool>,
     /// Whether it takes part at all; a source that does not publishes nothing.
     enabled: Option<bool>,
 }

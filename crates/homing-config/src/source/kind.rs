@@ -62,6 +62,7 @@ impl Kind {
                 "verify",
                 "allowed_signers",
                 "keyring",
+                "submodules",
             ],
         }
     }
@@ -146,6 +147,7 @@ pub(super) fn read(
             let ca_file = section.get("ca_file", path).map(|ca_file| ca_file.value);
             let reference = reference.map(|reference| reference.value);
             let verify = verify(section, reference.as_deref(), path);
+            let submodules = section.get("submodules", boolean);
             let url = url?;
             Some(KindRead {
                 kind: SourceKind::Git {
@@ -155,6 +157,7 @@ pub(super) fn read(
                     user,
                     ca_file,
                     verify,
+                    submodules: submodules.is_some_and(|submodules| submodules.value),
                 },
                 span: url.span,
             })

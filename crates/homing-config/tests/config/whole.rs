@@ -198,6 +198,7 @@ fn the_example_is_valid_and_names_every_key() {
         "verify",
         "allowed_signers",
         "keyring",
+        "submodules",
         "stall_timeout",
         "run_timeout",
         "shutdown_grace",

@@ -144,6 +144,7 @@ fn run() -> Run {
             duration_ms: 14,
         }],
         revision: None,
+        commits: None,
         items: vec![Item {
             source: "team".to_owned(),
             target: Some("claude".to_owned()),

@@ -52,6 +52,7 @@ use crate::figures::Figures;
 use crate::import::Configured;
 use crate::problem::Refusal;
 use crate::shown::Shown;
+use crate::upkeep::Repositories;
 
 pub(crate) use held::Held;
 pub(crate) use status::Written;
@@ -102,6 +103,8 @@ pub(crate) struct Serving {
     pub(crate) shown: Arc<Shown>,
     /// The sources that may take over what another program knew.
     pub(crate) importable: Arc<Vec<Configured>>,
+    /// The mirrors of repositories.
+    pub(crate) repositories: Repositories,
 }
 
 impl Serving {

@@ -205,7 +205,14 @@ pub(super) async fn show(
         }
         run = engine.summary(id).await?;
     }
-    Ok(Json(page(engine, run, request).await?))
+    let commits = match query.after {
+        None => engine.commits_of(&run).await?,
+        Some(_) => None,
+    };
+    Ok(Json(Run {
+        commits: commits.map(convert::commits),
+        ..page(engine, run, request).await?
+    }))
 }
 
 /// Cancels a run that waits or is under way; the answer does not wait for its end.

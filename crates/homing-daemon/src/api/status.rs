@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use homing_api::{Condition, Daemon, ProblemKind, Status, StatusQuery, routes};
-use homing_engine::{EngineStatus, Freshness};
+use homing_engine::{EngineError, EngineStatus, Freshness};
 
 use super::Api;
 use super::extract::Params;
@@ -51,12 +51,20 @@ async fn fill_in(status: &mut Status, api: &Api) -> Result<(), Refusal> {
             source.stale_at = detail.stale_at.map(convert::time);
         }
     }
+    for (id, bytes) in serving.repositories.sizes(&serving.engine).await? {
+        let mut sources = status.sources.iter_mut();
+        if let Some(source) = sources.find(|source| source.id == id.as_str()) {
+            source.mirror_bytes = Some(bytes);
+        }
+    }
     for target in &mut status.targets {
         let mut known = details.hooks_waiting.iter();
         let known = known.find(|(id, _)| id.as_str() == target.id);
         target.hooks_waiting = known.map(|(_, waiting)| *waiting);
     }
-    status.daemon.store = Some(convert::store_size(details.store));
+    let mirrors = serving.repositories.size().await;
+    let mirrors = mirrors.map_err(EngineError::from)?;
+    status.daemon.store = Some(convert::store_size(details.store, mirrors));
     Ok(())
 }
 

@@ -25,11 +25,16 @@ use crate::problem::Refusal;
     responses((status = 200, description = "What the state takes on disk", body = StoreSize)),
 )]
 pub(super) async fn size(State(api): State<Api>) -> Result<Json<StoreSize>, Refusal> {
-    let size = api.engine()?.store().size().await;
-    Ok(Json(convert::store_size(size.map_err(EngineError::from)?)))
+    let serving = api.serving()?;
+    let size = serving.engine.store().size().await;
+    let mirrors = serving.repositories.size().await;
+    Ok(Json(convert::store_size(
+        size.map_err(EngineError::from)?,
+        mirrors.map_err(EngineError::from)?,
+    )))
 }
 
-/// Examines the database and its contents.
+/// Examines the database and its contents, and the mirrors of repositories.
 #[utoipa::path(
     post,
     path = routes::STORE_CHECK,
@@ -42,10 +47,16 @@ pub(super) async fn check(
     State(api): State<Api>,
     Body(request): Body<StoreCheckRequest>,
 ) -> Result<Json<StoreCheck>, Refusal> {
-    let report = api.engine()?.store().check(request.deep).await;
-    Ok(Json(convert::store_check(
-        &report.map_err(EngineError::from)?,
-    )))
+    let serving = api.serving()?;
+    let report = serving.engine.store().check(request.deep).await;
+    let found = convert::store_check(&report.map_err(EngineError::from)?);
+    let mirrors = serving.repositories.examine(&serving.engine).await?;
+    Ok(Json(StoreCheck {
+        sound: found.sound && mirrors.damaged.is_empty(),
+        mirrors: mirrors.mirrors,
+        damaged_mirrors: mirrors.damaged,
+        ..found
+    }))
 }
 
 /// Forgets old runs, and contents that nothing names any more.

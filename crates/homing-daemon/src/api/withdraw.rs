@@ -34,7 +34,11 @@ pub(super) async fn remove(
             Forget::State
         },
     };
-    carry_out(&api, &id, withdrawal).await
+    let run = carry_out(&api, &id, withdrawal).await?;
+    if query.purge {
+        forget_mirrors(&api, &id).await?;
+    }
+    Ok(run)
 }
 
 /// Takes a source out of service; what is held of it stays.
@@ -66,4 +70,19 @@ async fn carry_out(api: &Api, id: &Id, withdrawal: Withdrawal) -> Result<Json<Ru
     Ok(Json(convert::run(
         with_items_to_tell(engine, report).await?,
     )))
+}
+
+/// Removes the mirrors that only this source reads.
+async fn forget_mirrors(api: &Api, id: &Id) -> Result<(), Refusal> {
+    let serving = api.serving()?;
+    let Ok(source) = id.0.parse::<SourceId>() else {
+        return Ok(());
+    };
+    let repositories = serving.repositories.clone();
+    let forgotten = repositories.forget(&serving.engine, &source).await;
+    if let Err(error) = forgotten {
+        // The files are out of the targets, and upkeep removes what nobody reads.
+        tracing::warn!(%error, %source, "its mirrors could not be removed yet");
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ pub(crate) struct Repository<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) ca_file: Option<&'a PathBuf>,
     pub(crate) verify: Option<&'a Verify>,
+    pub(crate) submodules: bool,
 }
 
 /// Builds its side.
@@ -36,6 +37,7 @@ pub(crate) fn side(
         include: config.include.clone(),
         exclude: config.exclude.clone(),
         limits: limits(config),
+        submodules: repository.submodules,
         login: token.map(|token| remotes.login(id, token, repository.user)),
         ca_file: repository.ca_file.cloned(),
         trust: repository.verify.map(trust),

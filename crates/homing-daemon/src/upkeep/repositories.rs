@@ -1,12 +1,12 @@
 //! Upkeep of the mirrors of repositories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
-use homing_core::SideError;
-use homing_engine::Engine;
-use homing_side_git::{Address, Keep, Mirrors, Tidied};
+use homing_core::{SideError, SourceId};
+use homing_engine::{Engine, EngineError};
+use homing_side_git::{Address, Examination, Keep, Mirrors, Tidied};
 
 /// The mirrors, and what `git` finds in its environment.
 #[derive(Debug, Clone)]
@@ -25,6 +25,48 @@ impl Repositories {
                 tracing::warn!(%error, "the mirrors of repositories could not be tidied up");
             }
         }
+    }
+
+    /// Returns how many mirrors there are, and their bytes.
+    pub(crate) async fn size(&self) -> Result<(u64, u64), SideError> {
+        self.mirrors.size().await
+    }
+
+    /// Returns the bytes of the mirrors of each source that has some.
+    pub(crate) async fn sizes(
+        &self,
+        engine: &Engine,
+    ) -> Result<BTreeMap<SourceId, u64>, EngineError> {
+        let mut sizes = BTreeMap::new();
+        for (id, address) in addresses(engine).await? {
+            let size = self.mirrors.size_of(&self.environment, &address).await?;
+            sizes.insert(id, size);
+        }
+        Ok(sizes)
+    }
+
+    /// Tells whether the mirrors are whole.
+    pub(crate) async fn examine(&self, engine: &Engine) -> Result<Examination, EngineError> {
+        let addresses: Vec<_> = addresses(engine).await?.into_values().collect();
+        Ok(self.mirrors.examine(&self.environment, &addresses).await?)
+    }
+
+    /// Removes the mirrors that only this source reads.
+    pub(crate) async fn forget(
+        &self,
+        engine: &Engine,
+        source: &SourceId,
+    ) -> Result<(), EngineError> {
+        let mut addresses = addresses(engine).await?;
+        if let Some(address) = addresses.remove(source) {
+            let others: Vec<_> = addresses.into_values().collect();
+            let mirrors = self
+                .mirrors
+                .forget(&self.environment, &address, &others)
+                .await?;
+            tracing::info!(mirrors, %source, "its mirrors were removed");
+        }
+        Ok(())
     }
 
     async fn tidied(&self, engine: &Engine, others: Duration) -> Result<Tidied, SideError> {
@@ -49,4 +91,12 @@ impl Repositories {
         };
         self.mirrors.tidy(&keep).await
     }
+}
+
+/// Returns where the sources of the kind are.
+async fn addresses(engine: &Engine) -> Result<BTreeMap<SourceId, Address>, EngineError> {
+    let status = engine.status().await?;
+    let sources = status.sources.iter().filter(|source| source.kind == "git");
+    let addresses = sources.map(|source| Ok((source.id.clone(), Address::parse(&source.url)?)));
+    addresses.collect()
 }

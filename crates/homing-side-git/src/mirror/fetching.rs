@@ -190,7 +190,18 @@ impl Mirror {
             }
             state.sends_all |= is_partial && depth == Some(Depth::One);
         }
-        self.fetch_by_git(remote, order, progress).await
+        if order.since.is_some() {
+            let fetched = self.fetch_by_git(remote, order, progress).await;
+            // Some servers cannot, and none can where nothing is as young as what was known.
+            if !matches!(fetched, Err(SideError::Transient { .. })) {
+                return fetched;
+            }
+        }
+        let order = Errand {
+            since: None,
+            ..*order
+        };
+        self.fetch_by_git(remote, &order, progress).await
     }
 
     /// Fetches with one request, over HTTP; `false` where Git should try.
@@ -255,6 +266,10 @@ impl Mirror {
     ) -> Result<(), SideError> {
         let address = remote.address(progress).await?;
         let mut command = remote.command(Some(&self.path), progress).await?;
+        let depth = match errand.since {
+            Some(time) => format!("--shallow-since={time}"),
+            None => "--depth=1".to_owned(),
+        };
         let mut arguments: Vec<OsString> = [
             "fetch",
             "--no-tags",
@@ -262,7 +277,7 @@ impl Mirror {
             "--no-recurse-submodules",
             "--progress",
             "--force",
-            "--depth=1",
+            &depth,
             "--",
             address.as_str(),
         ]

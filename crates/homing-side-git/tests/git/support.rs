@@ -126,6 +126,7 @@ impl World {
             path: None,
             include: Vec::new(),
             exclude: Vec::new(),
+            submodules: false,
             limits: Limits::default(),
             login: None,
             ca_file: client.ca_file.clone(),

@@ -98,7 +98,7 @@ async fn over_tls_with_a_ca_of_its_own() -> TestResult {
     Ok(())
 }
 
-fn login(password: &'static str) -> Login {
+pub(crate) fn login(password: &'static str) -> Login {
     Login {
         credentials: Arc::new(SecretString::from(password)),
         user: Some("ann".to_owned()),

@@ -13,7 +13,7 @@ use crate::support::{TestResult, World};
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn tidy(
+pub(crate) async fn tidy(
     world: &World,
     addresses: &[&str],
     published: &[&str],

@@ -68,6 +68,11 @@ const TOOLS: &[DebianTool] = &[
         purpose: "sources of the kind git over ssh",
     },
     DebianTool {
+        program: "git-lfs",
+        package: "git-lfs",
+        purpose: "large files of sources of the kind git",
+    },
+    DebianTool {
         program: "man",
         package: "man-db",
         purpose: "a look at the manual pages",

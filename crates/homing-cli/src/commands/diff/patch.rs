@@ -87,6 +87,7 @@ mod tests {
             blocked: None,
             held: 0,
             problems: Vec::new(),
+            commits: None,
         }
     }
 

@@ -74,6 +74,9 @@ pub(super) fn source(source: &Source, now: Timestamp, screen: Screen) -> String 
         .map(|size| format!(", {}", bytes(size)))
         .unwrap_or_default();
     block.line("contents", &(count(source.files, "file") + &size));
+    if let Some(mirror) = source.mirror_bytes {
+        block.line("mirror", &bytes(mirror));
+    }
     block.line("conflicts", &source.conflicts.to_string());
     block.line("priority", &source.priority.to_string());
     let ended = source.last_run.as_ref().map(run).unwrap_or_default();

@@ -34,6 +34,7 @@ fn source(id: &str, states: Vec<State>) -> Source {
         last_run: None,
         current_run: None,
         content_bytes: None,
+        mirror_bytes: None,
         stale_at: None,
         config: None,
     }

@@ -1,0 +1,262 @@
+//! Submodules that are followed: each at the commit that its parent names, from where `.gitmodules` says.
+
+mod listed;
+mod named;
+mod nearness;
+mod used;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use homing_core::{Progress, SideError};
+
+use crate::GitSide;
+use crate::address::Address;
+use crate::mirror::{Mirror, Trouble, Want};
+use crate::remote::Remote;
+use crate::tree::{self, Entry, Kind};
+
+pub(crate) use used::{forget_outdated, used};
+
+use nearness::Nearness;
+
+/// Submodules of submodules of …
+const DEEPEST: usize = 5;
+/// Submodules of one source.
+const MOST: usize = 100;
+
+/// A repository at one of its commits, and where its files are.
+#[derive(Debug, Clone)]
+pub(crate) struct Module {
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) commit: String,
+    /// Where it is in the source's own repository, with a slash at the end; that itself is nowhere.
+    prefix: Vec<u8>,
+    /// How many there are above it.
+    depth: usize,
+}
+
+/// What came of the submodules of a revision.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// Those that are here, with all that is in them, as paths of the source's own repository.
+    pub(crate) modules: Vec<(Arc<Module>, Vec<Entry>)>,
+    /// Those that are not, and why.
+    pub(crate) lost: Vec<(Box<[u8]>, Loss)>,
+}
+
+/// Why a submodule is not here.
+#[derive(Debug)]
+pub(crate) enum Loss {
+    /// It is not to be followed.
+    Refused(String),
+    /// It could not be had.
+    Failed(SideError),
+}
+
+/// A submodule that is to be followed.
+struct Waiting {
+    parent: Arc<Module>,
+    link: Entry,
+    /// Where its parent says it is.
+    address: Result<Address, Loss>,
+}
+
+impl Module {
+    /// Returns the source's own repository.
+    pub(crate) fn top(mirror: &Arc<Mirror>, remote: &Arc<Remote>, commit: &str) -> Arc<Self> {
+        Arc::new(Self {
+            mirror: Arc::clone(mirror),
+            remote: Arc::clone(remote),
+            commit: commit.to_owned(),
+            prefix: Vec::new(),
+            depth: 0,
+        })
+    }
+}
+
+impl Loss {
+    /// Returns it unless it is one of this machine, which has nothing to do with a submodule.
+    fn unless_ours(self) -> Result<Self, SideError> {
+        match self {
+            Self::Failed(error @ (SideError::Cancelled | SideError::Storage { .. })) => Err(error),
+            other => Ok(other),
+        }
+    }
+}
+
+impl From<SideError> for Loss {
+    fn from(error: SideError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl GitSide {
+    /// Sees to it that the submodules of a revision are here, beginning with `links`.
+    ///
+    /// An error is one of this machine; whatever else becomes of a submodule is told with it.
+    pub(crate) async fn follow(
+        &self,
+        top: Arc<Module>,
+        links: Vec<Entry>,
+        progress: &Progress,
+    ) -> Result<Followed, SideError> {
+        let mut followed = Followed::default();
+        let mut waiting = VecDeque::new();
+        let near = Nearness::of(top.remote.configured(), &self.git, progress).await?;
+        self.queue(&top, links, &mut waiting, progress).await?;
+        while let Some(one) = waiting.pop_front() {
+            let room = followed.modules.len() < MOST;
+            match self
+                .reach(&one.parent, &one.link, one.address, (near, room), progress)
+                .await
+            {
+                Ok((module, mut entries)) => {
+                    let links = entries.extract_if(.., |entry| entry.kind == Kind::Submodule);
+                    let links = links.collect();
+                    self.queue(&module, links, &mut waiting, progress).await?;
+                    followed.modules.push((module, entries));
+                }
+                Err(loss) => followed.lost.push((one.link.path, loss.unless_ours()?)),
+            }
+        }
+        Ok(followed)
+    }
+
+    /// Has the submodules of a repository wait, with what that says of where they are.
+    async fn queue(
+        &self,
+        parent: &Arc<Module>,
+        links: Vec<Entry>,
+        waiting: &mut VecDeque<Waiting>,
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let links: Vec<Entry> = links
+            .into_iter()
+            .filter(|link| !self.is_excluded(&link.path))
+            .collect();
+        if links.is_empty() {
+            return Ok(());
+        }
+        let named = self.named(parent, progress).await;
+        for link in links {
+            let local = link.path.get(parent.prefix.len()..).unwrap_or_default();
+            let address = match &named {
+                Err(error) => Err(Loss::Failed(error.repeat()).unless_ours()?),
+                Ok(named) => named::address(parent.remote.configured(), named.get(local))
+                    .map_err(Loss::Refused),
+            };
+            waiting.push_back(Waiting {
+                parent: Arc::clone(parent),
+                link,
+                address,
+            });
+        }
+        Ok(())
+    }
+
+    /// Fetches a submodule, where there is room for it, and lists what is in it.
+    async fn reach(
+        &self,
+        parent: &Module,
+        link: &Entry,
+        address: Result<Address, Loss>,
+        (near, room): (Nearness, bool),
+        progress: &Progress,
+    ) -> Result<(Arc<Module>, Vec<Entry>), Loss> {
+        let address = address?;
+        if parent.depth == DEEPEST {
+            return Err(Loss::Refused(format!(
+                "it lies in more than {DEEPEST} others"
+            )));
+        }
+        if !room {
+            return Err(Loss::Refused(format!("there are more than {MOST} of them")));
+        }
+        let is_allowed =
+            near == Nearness::Machine || Nearness::of(&address, &self.git, progress).await? <= near;
+        if !is_allowed {
+            return Err(Loss::Refused(format!(
+                "`{address}` is nearer to this machine than the repository that leads there"
+            )));
+        }
+        let remote = Arc::new(self.remote.elsewhere(address));
+        let followed = remote.address(progress).await?;
+        let mirror = self.mirrors.of(followed.as_str());
+        let prefix = [&link.path, &b"/"[..]].concat();
+        let within = self.path.as_deref().map(str::as_bytes);
+        let within = within.and_then(|path| path.strip_prefix(prefix.as_slice()));
+        let within = within.and_then(|path| std::str::from_utf8(path).ok());
+        let module = Arc::new(Module {
+            mirror,
+            remote,
+            commit: link.id.clone(),
+            prefix,
+            depth: parent.depth + 1,
+        });
+        let (mirror, remote) = (&module.mirror, &module.remote);
+        let want = Want {
+            id: &link.id,
+            since: None,
+            may_be_partial: within.is_some(),
+        };
+        mirror.ensure(&self.git, remote, want, progress).await?;
+        let mut entries = match self.entries(&module, within, progress).await {
+            Err(Trouble::Broken(_)) => {
+                mirror.rebuild(&self.git, remote, want, progress).await?;
+                let again = self.entries(&module, within, progress).await;
+                again.map_err(|trouble| self.beyond_repair(trouble))?
+            }
+            Err(Trouble::Side(error)) => return Err(error.into()),
+            Ok(entries) => entries,
+        };
+        for entry in &mut entries {
+            entry.path = [module.prefix.as_slice(), &entry.path].concat().into();
+        }
+        Ok((module, entries))
+    }
+
+    /// Lists what is in a repository, below `path` alone if there is one; a submodule on the way there is all that is.
+    pub(crate) async fn entries(
+        &self,
+        module: &Module,
+        path: Option<&str>,
+        progress: &Progress,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let (mirror, commit) = (&module.mirror, &module.commit);
+        let mut entries = tree::entries(&self.git, mirror, commit, path, progress).await?;
+        if let (true, Some(path)) = (entries.is_empty() && self.submodules, path) {
+            let link = tree::link_on_the_way(&self.git, mirror, commit, path, progress).await?;
+            entries.extend(link);
+        }
+        Ok(entries)
+    }
+
+    /// Tells whether nothing in a submodule is wanted.
+    fn is_excluded(&self, path: &[u8]) -> bool {
+        let Ok(path) = std::str::from_utf8(path) else {
+            return false;
+        };
+        let key = match &self.path {
+            None => path,
+            Some(wanted) => match path.strip_prefix(wanted.as_str()) {
+                Some(below) => below.trim_start_matches('/'),
+                // It is on the way to what is wanted.
+                None => return false,
+            },
+        };
+        if key.is_empty() {
+            return false;
+        }
+        let mut covered = self.selection.root();
+        for end in key.match_indices('/').map(|(at, _)| at).chain([key.len()]) {
+            let Some(below) = (self.selection).directory(covered, Path::new(&key[..end])) else {
+                return true;
+            };
+            covered = below;
+        }
+        false
+    }
+}
