@@ -63,8 +63,13 @@ async fn blobs_are_fetched_side_by_side() -> TestResult {
         }
         world.github.mend();
     };
-    let (listed, ()) = tokio::join!(world.list(&side), all_are_asked_for);
-    world.expect(&listed?.manifest, &bytes(&files));
+    let all_are_asked_for = async {
+        let in_time = tokio::time::timeout(Duration::from_secs(10), all_are_asked_for);
+        in_time.await.context("they wait for one another")
+    };
+    let listing = async { anyhow::Ok(world.list(&side).await?) };
+    let (listed, ()) = tokio::try_join!(listing, all_are_asked_for)?;
+    world.expect(&listed.manifest, &bytes(&files));
     Ok(())
 }
 

@@ -219,10 +219,10 @@ async fn files_that_are_broken_for_good_keep_no_others_away() {
     const BROKEN: usize = 6;
 
     let names: Vec<String> = (0..FILES).map(|number| format!("{number:03}")).collect();
-    // The first and the last ones, and every tenth.
+    // The first and the last ones, and every fourth.
     let is_broken = |name: &str| {
         let number: usize = name.parse().unwrap();
-        number < BROKEN || number.is_multiple_of(10) || number >= FILES - BROKEN
+        number < BROKEN || number.is_multiple_of(4) || number >= FILES - BROKEN
     };
     let server = serving(move |path| {
         if is_broken(path) {
