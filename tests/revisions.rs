@@ -120,6 +120,33 @@ fn a_pinned_source_stays_and_remembers_what_it_followed() -> TestResult {
 }
 
 #[test]
+fn what_is_not_pinned_is_not_unpinned() -> TestResult {
+    let three = Three::new()?;
+    let before = three.configuration()?;
+    let text = three.home.ok(&["source", "unpin", "community"])?;
+    ensure!(text.contains("nothing to change"), "{text}");
+    ensure!(three.configuration()? == before, "it was edited");
+    Ok(())
+}
+
+#[test]
+fn a_commit_is_not_verified_by_a_tag() -> TestResult {
+    let three = Three::new()?;
+    let text = three.configuration()?.replace(
+        "ref = \"main\"",
+        "ref = \"v1\"\nverify = \"tag\"\nallowed_signers = \"/nowhere\"",
+    );
+    crate::harness::write(&three.home.config_path(), text.as_bytes())?;
+    let commit = "0".repeat(40);
+    let pin = three
+        .home
+        .homing(&["source", "pin", "community", &commit])?;
+    pin.expect(5, &["pin names a commit", "verify = \"commit\""])?;
+    ensure!(three.configuration()? == text, "it was edited");
+    Ok(())
+}
+
+#[test]
 fn a_rollback_goes_to_a_commit_or_to_a_time_and_stays() -> TestResult {
     let mut three = Three::new()?;
     let _daemon = three.home.start()?;

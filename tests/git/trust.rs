@@ -31,6 +31,11 @@ fn expect_refusal(home: &Home, published: &str, words: &[&str]) -> TestResult {
     let status = home.json_ok(&["status"])?.to_string();
     // It is asked again by itself: the next commit may be signed.
     ensure!(!status.contains("Stalled"), "{status}");
+    let source = home.json_ok(&["status", "community"])?["sources"][0].clone();
+    ensure!(
+        source["next_due"].as_str() > source["last_attempt"].as_str(),
+        "{source:#}"
+    );
     for word in words {
         ensure!(error.to_string().contains(word), "{error:#}");
         ensure!(status.contains(word), "{status}");

@@ -136,6 +136,8 @@ fn told(complaints: &str) -> String {
                 .iter()
                 .any(|start| line.starts_with(start))
                 || line.contains("denied")
+                // What Git says to do about a repository of somebody else's.
+                || line.starts_with("git config --global --add safe.directory ")
                 || line.contains("verification failed")
         })
         .collect();
@@ -209,5 +211,11 @@ mod tests {
         let said = "remote: Counting objects: 50% (1/2)\rremote: Counting objects: 100% (2/2), done.\nfatal: early \u{1b}[31mEOF\n";
         assert_eq!(told(said), "fatal: early  [31mEOF");
         assert_eq!(told("only this"), "only this");
+        let said = "fatal: detected dubious ownership in repository at '/srv/a'\nTo add an exception for this directory, call:\n\n\tgit config --global --add safe.directory /srv/a\n";
+        assert_eq!(
+            told(said),
+            "fatal: detected dubious ownership in repository at '/srv/a'; git config --global --add safe.directory /srv/a"
+        );
+        assert_eq!(meaning(said), Meaning::Auth);
     }
 }

@@ -12,6 +12,8 @@ use crate::refs::Ref;
 /// What is sent and what comes back.
 pub(crate) const REQUEST: &str = "application/x-git-upload-pack-request";
 pub(crate) const RESULT: &str = "application/x-git-upload-pack-result";
+/// What the refs are called by servers that tell all of them at once.
+const ADVERTISED: &str = "application/x-git-upload-pack-advertisement";
 /// Bytes of an answer: some hundred thousand tags.
 const MOST_BYTES: usize = 64 << 20;
 /// A server that does not want to be asked like this says so with an error line.
@@ -71,6 +73,18 @@ pub(crate) async fn ask(
     }
     let mut received = BytesMut::from(answer.body.collect(MOST_BYTES).await?);
     Ok(read(&mut received).map_or(Answer::Surprise, Answer::Refs))
+}
+
+/// Tells whether there is a repository that speaks Git's own protocol, of whichever version: nothing is not yet no ref.
+pub(crate) async fn is_spoken(session: &Session, repository: &Url) -> Result<bool, SideError> {
+    let mut url = service(repository);
+    let path = url.path().strip_suffix("git-upload-pack");
+    let path = format!("{}info/refs", path.unwrap_or_default());
+    url.set_path(&path);
+    url.set_query(Some("service=git-upload-pack"));
+    let answer = session.send(Request::get(url)).await?;
+    let is_advertised = answer.media_type().as_deref() == Some(ADVERTISED);
+    Ok(answer.status == StatusCode::OK && is_advertised)
 }
 
 /// Returns where a repository's refs and packs are asked for.

@@ -128,7 +128,31 @@ impl Remote {
         {
             return Ok(refs);
         }
-        self.refs_told_by_git(wanted, progress).await
+        let refs = self.refs_told_by_git(wanted, progress).await?;
+        if let Transport::Http(url) = address.transport()
+            && refs.is_empty()
+            && *wanted == Wanted::Default
+        {
+            self.require_repository(url, progress).await?;
+        }
+        Ok(refs)
+    }
+
+    /// Makes sure that it is a repository which is said to be empty: whatever answers with nothing is none for Git, too.
+    async fn require_repository(&self, url: &Url, progress: &Progress) -> Result<(), SideError> {
+        let login = self.pair().await?.as_ref().map(Pair::login);
+        let session = self.client.session(url, login.as_ref(), progress).await?;
+        if ls_refs::is_spoken(&session, url).await? {
+            return Ok(());
+        }
+        Err(SideError::Transient {
+            message: format!(
+                "`{}` answers with nothing that a repository says, not even an empty one: check `url`",
+                self.configured
+            ),
+            retry_after: None,
+            source: None,
+        })
     }
 
     /// Asks with one request, and with one more who may ask; `None` when Git should try.

@@ -146,7 +146,8 @@ pub(super) fn read(
             let user = user(section);
             let ca_file = section.get("ca_file", path).map(|ca_file| ca_file.value);
             let reference = reference.map(|reference| reference.value);
-            let verify = verify(section, reference.as_deref(), path);
+            let pinned = pin.as_ref().map(|pin| pin.span.clone());
+            let verify = verify(section, reference.as_deref(), pinned, path);
             let submodules = section.get("submodules", boolean);
             let url = url?;
             Some(KindRead {

@@ -1,5 +1,6 @@
 //! What has to be signed, and by whom.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
@@ -16,6 +17,7 @@ const FULL_IDS: [usize; 2] = [40, 64];
 pub(super) fn verify(
     section: &Section<'_>,
     reference: Option<&str>,
+    pinned: Option<Range<usize>>,
     path: impl Fn(&DeValue<'_>) -> Result<PathBuf, ValueError>,
 ) -> Option<Verify> {
     let signed = section.get("verify", word(&SignedObject::WORDS, &[]));
@@ -71,6 +73,19 @@ pub(super) fn verify(
             signed.span,
             "verify = \"tag\" needs a tag, and ref names none",
             Some("set ref to a tag or to \"latest\", or verify = \"commit\"".to_owned()),
+        );
+        return None;
+    }
+    if signed.value == SignedObject::Tag
+        && let Some(pinned) = pinned
+    {
+        section.complain(
+            pinned,
+            "pin names a commit, and verify = \"tag\" wants a signed tag",
+            Some(
+                "remove pin and set ref to the tag, or set verify = \"commit\" if the commits are signed"
+                    .to_owned(),
+            ),
         );
         return None;
     }

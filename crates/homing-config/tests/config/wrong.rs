@@ -548,10 +548,20 @@ fn what_is_to_be_verified_is_said_whole_or_not_at_all() {
         (format!("verify = \"tag\"\n{signers}"), "needs a tag"),
         (format!("verify = \"tag\"\n{full}{signers}"), "needs a tag"),
         (format!("verify = \"always\"\n{signers}"), "verify"),
+        (
+            format!(
+                "verify = \"tag\"\nref = \"v1\"\n{}{signers}",
+                full.replace("ref", "pin")
+            ),
+            "pin names a commit",
+        ),
     ] {
         let error = home.parse(&format!("{git}{lines}")).unwrap_err();
         assert!(error.to_string().contains(word), "{lines}: {error}");
     }
+    let pinned = full.replace("ref", "pin");
+    home.parse(&format!("{git}verify = \"commit\"\n{pinned}{signers}"))
+        .unwrap();
     let config = home.parse(&format!(
         "{git}verify = \"tag\"\nref = \"latest\"\n{signers}"
     ));

@@ -73,9 +73,16 @@ impl GitSide {
     }
 }
 
+/// What is said of a submodule.
+#[derive(Debug, Default)]
+struct Named<'a> {
+    path: Option<&'a [u8]>,
+    url: Option<&'a [u8]>,
+}
+
 /// Reads what `git config -z` says: `submodule.NAME.KEY`, a line feed and the value, each with a zero at the end.
 fn read(said: &[u8]) -> BTreeMap<Vec<u8>, String> {
-    let mut modules: BTreeMap<&[u8], (Option<&[u8]>, Option<&[u8]>)> = BTreeMap::new();
+    let mut modules: BTreeMap<&[u8], Named<'_>> = BTreeMap::new();
     for line in said.split(|byte| *byte == 0) {
         let Some(end) = line.iter().position(|byte| *byte == b'\n') else {
             continue;
@@ -86,12 +93,12 @@ fn read(said: &[u8]) -> BTreeMap<Vec<u8>, String> {
         };
         let module = modules.entry(&key[..dot]).or_default();
         match &key[dot + 1..] {
-            b"path" => module.0 = Some(value),
-            b"url" => module.1 = Some(value),
+            b"path" => module.path = Some(value),
+            b"url" => module.url = Some(value),
             _ => {}
         }
     }
-    let named = modules.into_values().filter_map(|(path, url)| {
+    let named = modules.into_values().filter_map(|Named { path, url }| {
         let path = path?.strip_suffix(b"/").or(path)?;
         Some((path.to_vec(), String::from_utf8(url?.to_vec()).ok()?))
     });
@@ -127,12 +134,11 @@ fn relative(base: &str, mut url: &str) -> Option<String> {
     loop {
         if let Some(rest) = url.strip_prefix("../") {
             url = rest;
-            match base.rfind('/') {
-                Some(at) => base = &base[..at],
-                None => {
-                    base = &base[..base.rfind(':')?];
-                    separator = ':';
-                }
+            if let Some(at) = base.rfind('/') {
+                base = &base[..at];
+            } else {
+                base = &base[..base.rfind(':')?];
+                separator = ':';
             }
         } else if let Some(rest) = url.strip_prefix("./") {
             url = rest;

@@ -207,3 +207,22 @@ async fn a_server_that_never_answers_is_given_up() -> TestResult {
     assert!(matches!(error, SideError::Transient { .. }), "{error:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_no_empty_repository() -> TestResult {
+    let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let server = RawServer::sending(empty)?;
+    let world = World::at(GitRepository::new()?, server.url("a.git"))?;
+    let error = world.list(&world.side()?).await.unwrap_err();
+    assert!(matches!(error, SideError::Transient { .. }), "{error:?}");
+    assert!(error.to_string().contains("check `url`"), "{error}");
+    // A real one is empty, whichever version its server speaks.
+    for speaks_v2 in [true, false] {
+        let Some(world) = World::serving(GitRepository::new()?, speaks_v2)? else {
+            return Ok(());
+        };
+        let listed = world.list(&world.side()?).await?;
+        assert!(listed.manifest.items.is_empty() && listed.revision.is_none());
+    }
+    Ok(())
+}
