@@ -6,10 +6,8 @@ use homing_core::{Examined, Progress, Scope, SideError};
 
 use crate::GitSide;
 use crate::blobs::Held;
-use crate::listing;
 use crate::mirror::{Mirror, Trouble};
 use crate::refs::Found;
-use crate::tree;
 
 impl GitSide {
     /// Looks at the tree of the revision that is meant.
@@ -44,11 +42,17 @@ impl GitSide {
         progress: &Progress,
     ) -> Result<Examined, Trouble> {
         let signer = self.verify(mirror, found, progress).await?;
-        let path = self.path.as_deref();
-        let entries = tree::entries(&self.git, mirror, &found.commit, path, progress).await?;
         let scope = Scope::Whole;
         let mut gathering = self.gathering(&scope);
-        let missing = listing::sort(&entries, &HashMap::new(), &mut gathering)?;
+        let missing = self
+            .sort(
+                mirror,
+                &found.commit,
+                &HashMap::new(),
+                &mut gathering,
+                progress,
+            )
+            .await?;
         let (ids, places): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
         let sizes = self.sizes(mirror, &ids, progress).await?;
         let (mut files, mut bytes) = (0, 0);

@@ -16,6 +16,12 @@ use crate::mirror::{Mirror, Trouble, Want};
 use crate::refs::{Found, Wanted as Reference};
 use crate::tree::{self, Entry, Kind};
 
+/// Bytes of a path; no file system has longer ones.
+const LONGEST_PATH: usize = 4096;
+/// What is shown of one that is longer.
+const SHOWN_OF_A_PATH: usize = 100;
+/// Bytes of all paths that are kept, several times each.
+const MOST_PATH_BYTES: usize = 16 << 20;
 /// What stands where a file's content should be.
 const POINTER: &str = "a Git LFS pointer";
 
@@ -71,9 +77,21 @@ impl GitSide {
             return self.reference.choose(&[]);
         }
         let refs = self.remote.refs(&self.reference, progress).await?;
-        self.reference
+        let found = self
+            .reference
             .choose(&refs)
-            .map_err(|error| self.in_place(error))
+            .map_err(|error| self.in_place(error))?;
+        if found.is_none() {
+            let branches = self.remote.refs(&Reference::AnyBranch, progress).await?;
+            if !branches.is_empty() {
+                return Err(self.in_place(SideError::NotFound {
+                    message: "its default branch is gone, and it has others; set `ref` to one that is there"
+                        .to_owned(),
+                    source: None,
+                }));
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) async fn mirror(&self, progress: &Progress) -> Result<Arc<Mirror>, SideError> {
@@ -107,18 +125,11 @@ impl GitSide {
         if is_known {
             return Ok(None);
         }
-        let entries = tree::entries(
-            &self.git,
-            mirror,
-            &found.commit,
-            self.path.as_deref(),
-            progress,
-        )
-        .await?;
         let known = git_id::known_blobs(request);
         let mut gathering = self.gathering(&request.scope);
-        let missing = sort(&entries, &known, &mut gathering)?;
-        drop(entries);
+        let missing = self
+            .sort(mirror, &found.commit, &known, &mut gathering, progress)
+            .await?;
         self.take_in(mirror, missing, &mut gathering, request)
             .await?;
         Ok(Some(gathering.finish()))
@@ -132,6 +143,34 @@ impl GitSide {
             limits: self.limits,
             scope,
         })
+    }
+
+    /// Sorts what is at a commit into items that are known, problems, and blobs that are missing.
+    pub(crate) async fn sort(
+        &self,
+        mirror: &Mirror,
+        commit: &str,
+        known: &HashMap<&str, &Item>,
+        gathering: &mut Gathering<'_>,
+        progress: &Progress,
+    ) -> Result<Missing, Trouble> {
+        let mut sorting = Sorting {
+            known,
+            gathering,
+            missing: Missing::new(),
+            bytes: 0,
+        };
+        let take = |entry| sorting.take(entry);
+        tree::each(
+            &self.git,
+            mirror,
+            commit,
+            self.path.as_deref(),
+            progress,
+            take,
+        )
+        .await?;
+        Ok(sorting.missing)
     }
 
     /// Takes in the contents that are not known.
@@ -252,43 +291,81 @@ impl GitSide {
     }
 }
 
-/// Sorts entries into items that are known, problems, and blobs that are missing.
-pub(crate) fn sort(
-    entries: &[Entry],
-    known: &HashMap<&str, &Item>,
-    gathering: &mut Gathering<'_>,
-) -> Result<Missing, SideError> {
-    let mut missing = Missing::new();
-    for entry in entries {
+/// Entries that are sorted as they come.
+struct Sorting<'a, 'g> {
+    known: &'a HashMap<&'a str, &'a Item>,
+    gathering: &'a mut Gathering<'g>,
+    missing: Missing,
+    /// Of the paths that are kept.
+    bytes: usize,
+}
+
+impl Sorting<'_, '_> {
+    fn take(&mut self, entry: Entry) -> Result<(), SideError> {
+        if entry.path.len() > LONGEST_PATH {
+            let beginning = String::from_utf8_lossy(&entry.path[..SHOWN_OF_A_PATH]).into_owned();
+            let message = format!(
+                "it has a path of {} bytes, which is left out",
+                entry.path.len()
+            );
+            self.gathering
+                .problem(ProblemKind::Name, &format!("{beginning}…"), message);
+            return Ok(());
+        }
+        let noted = self.gathering.noted();
         let executable = match entry.kind {
             Kind::File { executable } => executable,
             Kind::Link => {
-                gathering.not_a_file(&entry.path, ProblemKind::Link, "a symbolic link");
-                continue;
+                self.gathering
+                    .not_a_file(&entry.path, ProblemKind::Link, "a symbolic link");
+                return self.keep(&entry, noted);
             }
             Kind::Submodule => {
-                gathering.not_a_file(&entry.path, ProblemKind::SpecialFile, "a submodule");
-                continue;
+                self.gathering
+                    .not_a_file(&entry.path, ProblemKind::SpecialFile, "a submodule");
+                return self.keep(&entry, noted);
             }
         };
-        let Some(key) = gathering.file(&entry.path)? else {
-            continue;
+        let Some(key) = self.gathering.file(&entry.path)? else {
+            return self.keep(&entry, noted);
         };
-        match known.get(entry.id.as_str()) {
-            Some(item) if gathering.fits(&key, item.size) => {
-                gathering.count(item.size)?;
+        self.bytes += entry.path.len();
+        match self.known.get(entry.id.as_str()) {
+            Some(item) if self.gathering.fits(&key, item.size) => {
+                self.gathering.count(item.size)?;
                 let item = Item {
                     executable,
                     ..(*item).clone()
                 };
-                gathering.present(key, item);
+                self.gathering.present(key, item);
             }
             Some(_) => {}
-            None => missing
-                .entry(entry.id.clone())
+            None => self
+                .missing
+                .entry(entry.id)
                 .or_default()
                 .push((key, executable)),
         }
+        self.check()
     }
-    Ok(missing)
+
+    /// Counts what was kept of an entry that is no item.
+    fn keep(&mut self, entry: &Entry, noted: usize) -> Result<(), SideError> {
+        if self.gathering.noted() > noted {
+            self.bytes += entry.path.len();
+        }
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), SideError> {
+        if self.bytes <= MOST_PATH_BYTES {
+            return Ok(());
+        }
+        Err(SideError::Untrusted {
+            message: format!(
+                "the paths of the repository's files have more than {} MiB; narrow `path` or `include`",
+                MOST_PATH_BYTES >> 20
+            ),
+        })
+    }
 }

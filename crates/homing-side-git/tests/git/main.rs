@@ -1,5 +1,6 @@
 //! The side against real servers: nginx with `git http-backend`, and repositories of this machine.
 
+mod configured;
 mod conformance;
 mod history;
 mod hostile;
