@@ -174,6 +174,35 @@ impl Address {
         Some(host.trim_matches(['[', ']']).to_owned())
     }
 
+    /// Returns its scheme as it is written; `ssh` for the form without one.
+    pub(crate) fn scheme(&self) -> &str {
+        self.text
+            .split_once("://")
+            .map_or("ssh", |(scheme, _)| scheme)
+    }
+
+    /// Returns its host as it is written, with its port where there is one; of a path it is empty.
+    pub(crate) fn host_as_written(&self) -> &str {
+        let authority = self.authority();
+        authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host)
+    }
+
+    /// Returns user, host and port as they are written; of a path it is empty.
+    pub(crate) fn authority(&self) -> &str {
+        match self.text.split_once("://") {
+            Some((_, rest)) => rest.split('/').next().unwrap_or_default(),
+            None if self.transport == Transport::Ssh => {
+                // A port is written `[host:port]:path`.
+                let end = self.text.find("]:").map(|at| at + 1);
+                let end = end.or_else(|| self.text.find(':'));
+                &self.text[..end.unwrap_or(self.text.len())]
+            }
+            None => "",
+        }
+    }
+
     /// Returns how it is reached.
     pub fn transport(&self) -> &Transport {
         &self.transport
@@ -220,6 +249,35 @@ mod tests {
                 transport(file),
                 Transport::File(PathBuf::from("/srv/git/a b.git"))
             );
+        }
+    }
+
+    #[test]
+    fn a_host_is_told_as_it_is_written() {
+        for (text, scheme, authority, host) in [
+            (
+                "https://me@A.example:443/b",
+                "https",
+                "me@A.example:443",
+                "A.example:443",
+            ),
+            ("https://[::1]:8080/b", "https", "[::1]:8080", "[::1]:8080"),
+            ("git@a.example:b/c:d", "ssh", "git@a.example", "a.example"),
+            (
+                "git@[a.example:22]:b",
+                "ssh",
+                "git@[a.example:22]",
+                "[a.example:22]",
+            ),
+            ("/srv/a:b", "ssh", "", ""),
+        ] {
+            let address = Address::parse(text).unwrap();
+            let told = (
+                address.scheme(),
+                address.authority(),
+                address.host_as_written(),
+            );
+            assert_eq!(told, (scheme, authority, host), "{text}");
         }
     }
 

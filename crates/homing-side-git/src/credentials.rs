@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::process::Command;
 use url::Url;
 
+use crate::address::Address;
 use crate::git::{Git, Question};
 
 /// Who asks where only a token is known: every host takes it, and those of GitHub's apps need it.
@@ -21,10 +22,14 @@ const MOST_BYTES: usize = 64 << 10;
 /// Where a helper of ours finds what Git asks it for.
 const USER: &str = "HOMING_GIT_USER";
 const PASSWORD: &str = "HOMING_GIT_PASSWORD";
-/// That helper; Git runs it with a shell.
+/// Whom it may tell that.
+const PROTOCOL: &str = "HOMING_GIT_PROTOCOL";
+const HOST: &str = "HOMING_GIT_HOST";
+/// That helper; Git runs it with a shell. A server may lead elsewhere, and Git asks then, too.
 const HELPER: &str = concat!(
-    "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' ",
-    "\"$HOMING_GIT_USER\" \"$HOMING_GIT_PASSWORD\"; }; f"
+    "!f() { test \"$1\" = get || exit 0; p=; h=; while read -r line; do case $line in ",
+    "\"protocol=$HOMING_GIT_PROTOCOL\") p=1 ;; \"host=$HOMING_GIT_HOST\") h=1 ;; esac; done; ",
+    "test \"$p$h\" = 11 && printf 'username=%s\\npassword=%s\\n' \"$HOMING_GIT_USER\" \"$HOMING_GIT_PASSWORD\"; }; f"
 );
 
 /// A user and a password.
@@ -52,15 +57,17 @@ impl Pair {
         }
     }
 
-    /// Has a command of Git's use it where a repository is, and nobody else's anywhere.
-    pub(crate) fn give_to(&self, command: &mut Command, repository: &Url) {
-        let origin = repository.origin().ascii_serialization();
-        let helper = format!("credential.{origin}.helper={HELPER}");
+    /// Has a command of Git's use it, and nobody else's, where `address` is: its scheme, host and port.
+    pub(crate) fn give_to(&self, command: &mut Command, address: &Address) {
+        let (protocol, host) = (address.scheme(), address.host_as_written());
         command
             .env(USER, &self.user)
             .env(PASSWORD, self.password.expose_secret())
+            .env(PROTOCOL, protocol)
+            .env(HOST, host)
             // An empty one makes Git forget those that were configured.
-            .args(["-c", "credential.helper=", "-c", &helper]);
+            .args(["-c", "credential.helper=", "-c"])
+            .arg(format!("credential.{protocol}://{host}.helper={HELPER}"));
     }
 }
 

@@ -7,10 +7,10 @@ use homing_core::{Examined, ProblemKind, Progress, Scope, SideError};
 
 use crate::GitSide;
 use crate::blobs::Held;
-use crate::listing::{self, Sorted};
 use crate::mirror::{Mirror, Trouble};
 use crate::modules::Module;
 use crate::refs::Found;
+use crate::sorting::{self, Sorted};
 
 impl GitSide {
     /// Looks at the tree of the revision that is meant.
@@ -46,18 +46,17 @@ impl GitSide {
     ) -> Result<Examined, Trouble> {
         let signer = self.verify(mirror, found, progress).await?;
         let top = Module::top(mirror, &self.remote, &found.commit);
-        let entries = self.entries(&top, self.path.as_deref(), progress).await?;
         let scope = Scope::Whole;
         let mut gathering = self.gathering(&scope);
         let known = HashMap::new();
-        let Sorted { missing, links } = listing::sort(entries, &known, &mut gathering)?;
+        let Sorted { missing, links } = self.sort(&top, &known, &mut gathering, progress).await?;
         let mut parts = vec![(Arc::clone(&top), missing)];
         let (here, shortfall) = self.followed(&top, links, &mut gathering, progress).await?;
         if let Some(error) = shortfall {
             gathering.problem(ProblemKind::Unreadable, "", error.to_string());
         }
         for (module, entries) in here {
-            let sorted = listing::sort(entries, &known, &mut gathering)?;
+            let sorted = sorting::sort(entries, &known, &mut gathering)?;
             parts.push((module, sorted.missing));
         }
         let (mut files, mut bytes) = (0, 0);

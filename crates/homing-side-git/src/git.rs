@@ -174,6 +174,22 @@ impl Git {
         Ok((answer, ended))
     }
 
+    /// Returns what a question to `git config` is answered with; `None` where nothing is set.
+    pub(crate) async fn setting(
+        &self,
+        arguments: &[&OsStr],
+        progress: &Progress,
+    ) -> Result<Option<String>, SideError> {
+        let question = Question {
+            arguments,
+            input: Vec::new(),
+            most: 64 << 10,
+        };
+        let (answer, ended) = Self::ask(self.command(None), question, progress).await?;
+        let text = String::from_utf8_lossy(&answer).trim_end().to_owned();
+        Ok((ended.status.success() && !text.is_empty()).then_some(text))
+    }
+
     /// Does something that has no answer but its success; `doing` says what, for the error.
     pub(crate) async fn run(
         command: Command,

@@ -23,6 +23,7 @@ mod pack;
 mod pkt_line;
 mod refs;
 mod remote;
+mod sorting;
 mod ssh;
 mod tree;
 mod trust;

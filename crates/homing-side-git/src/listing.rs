@@ -1,11 +1,10 @@
 //! From a revision to a manifest.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use homing_core::{
-    Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Progress,
-    Revision, Scope, SideError, Unchanged,
+    Item, ListRequest, Listed, Listing, Manifest, Problem, ProblemKind, Progress, Revision, Scope,
+    SideError, Unchanged,
 };
 use homing_remote::{Gathering, Wanted, git_id};
 
@@ -16,10 +15,7 @@ use crate::mirror::{Mirror, Trouble, Want};
 use crate::modules::Module;
 use crate::refs::{Found, Wanted as Reference};
 use crate::remote::Remote;
-use crate::tree::{Entry, Kind};
-
-/// Files that are not known by their blobs: the blob, where it is, and whether it may be executed there.
-pub(crate) type Missing = HashMap<String, Vec<(ItemKey, bool)>>;
+use crate::sorting::{Missing, Sorted};
 
 impl GitSide {
     pub(crate) async fn listing(&self, request: &ListRequest) -> Result<Listing, SideError> {
@@ -70,9 +66,21 @@ impl GitSide {
             return self.reference.choose(&[]);
         }
         let refs = self.remote.refs(&self.reference, progress).await?;
-        self.reference
+        let found = self
+            .reference
             .choose(&refs)
-            .map_err(|error| self.in_place(error))
+            .map_err(|error| self.in_place(error))?;
+        if found.is_none() {
+            let branches = self.remote.refs(&Reference::AnyBranch, progress).await?;
+            if !branches.is_empty() {
+                return Err(self.in_place(SideError::NotFound {
+                    message: "its default branch is gone, and it has others; set `ref` to one that is there"
+                        .to_owned(),
+                    source: None,
+                }));
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) async fn mirror(&self, progress: &Progress) -> Result<Arc<Mirror>, SideError> {
@@ -107,10 +115,9 @@ impl GitSide {
             return Ok(None);
         }
         let top = Module::top(mirror, &self.remote, &found.commit);
-        let entries = self.entries(&top, self.path.as_deref(), progress).await?;
         let known = git_id::known_blobs(request);
         let mut gathering = self.gathering(&request.scope);
-        let Sorted { missing, links } = sort(entries, &known, &mut gathering)?;
+        let Sorted { missing, links } = self.sort(&top, &known, &mut gathering, progress).await?;
         let own = self.take_in(&top, missing, &mut gathering, request).await?;
         let shortfall = self
             .take_in_submodules(&top, links, &known, &mut gathering, request)
@@ -245,53 +252,4 @@ impl GitSide {
             },
         }
     }
-}
-
-/// What of a revision is not known yet.
-#[derive(Debug, Default)]
-pub(crate) struct Sorted {
-    pub(crate) missing: Missing,
-    /// Submodules.
-    pub(crate) links: Vec<Entry>,
-}
-
-/// Sorts entries into items that are known, problems, blobs that are missing, and submodules.
-pub(crate) fn sort(
-    entries: Vec<Entry>,
-    known: &HashMap<&str, &Item>,
-    gathering: &mut Gathering<'_>,
-) -> Result<Sorted, SideError> {
-    let mut sorted = Sorted::default();
-    for entry in entries {
-        let executable = match entry.kind {
-            Kind::File { executable } => executable,
-            Kind::Link => {
-                gathering.not_a_file(&entry.path, ProblemKind::Link, "a symbolic link");
-                continue;
-            }
-            Kind::Submodule => {
-                sorted.links.push(entry);
-                continue;
-            }
-        };
-        let Some(key) = gathering.file(&entry.path)? else {
-            continue;
-        };
-        match known.get(entry.id.as_str()) {
-            Some(item) if gathering.fits(&key, item.size) => {
-                gathering.count(item.size)?;
-                let item = Item {
-                    executable,
-                    ..(*item).clone()
-                };
-                gathering.present(key, item);
-            }
-            Some(_) => {}
-            None => {
-                let places = sorted.missing.entry(entry.id).or_default();
-                places.push((key, executable));
-            }
-        }
-    }
-    Ok(sorted)
 }

@@ -7,15 +7,15 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::pkt_line::{self, Malformed, Message, Packet};
-use crate::refs::Ref;
+use crate::refs::{Ref, Wanted};
 
 /// What is sent and what comes back.
 pub(crate) const REQUEST: &str = "application/x-git-upload-pack-request";
 pub(crate) const RESULT: &str = "application/x-git-upload-pack-result";
-/// What the refs are called by servers that tell all of them at once.
-const ADVERTISED: &str = "application/x-git-upload-pack-advertisement";
-/// Bytes of an answer: some hundred thousand tags.
+/// Bytes of an answer: a server may tell of all its refs, whatever was asked.
 const MOST_BYTES: usize = 64 << 20;
+/// Refs that matter: versions, where the latest is wanted.
+pub(crate) const MOST_REFS: usize = 200_000;
 /// A server that does not want to be asked like this says so with an error line.
 const ERROR: &[u8] = b"ERR ";
 
@@ -30,11 +30,11 @@ pub(crate) enum Answer {
     Surprise,
 }
 
-/// Asks for the refs that begin with one of the prefixes.
+/// Asks for the refs that matter for what is wanted.
 pub(crate) async fn ask(
     session: &Session,
     repository: &Url,
-    prefixes: &[String],
+    wanted: &Wanted,
     format: Option<&str>,
 ) -> Result<Answer, SideError> {
     let mut message = Message::default()
@@ -44,7 +44,7 @@ pub(crate) async fn ask(
         message = message.line(&format!("object-format={format}"));
     }
     message = message.delimiter().line("peel");
-    for prefix in prefixes {
+    for prefix in wanted.prefixes() {
         message = message.line(&format!("ref-prefix {prefix}"));
     }
     let request = Request::post(service(repository), REQUEST, message.flush())
@@ -53,7 +53,7 @@ pub(crate) async fn ask(
             HeaderName::from_static("git-protocol"),
             HeaderValue::from_static("version=2"),
         );
-    let answer = session.send(request).await?;
+    let mut answer = session.send(request).await?;
     match answer.status {
         StatusCode::OK if answer.media_type().as_deref() == Some(RESULT) => {}
         StatusCode::UNAUTHORIZED => return Ok(Answer::Unauthorized(answer.error())),
@@ -71,42 +71,107 @@ pub(crate) async fn ask(
         status if status.is_server_error() => return Err(answer.error()),
         _ => return Ok(Answer::Surprise),
     }
-    let mut received = BytesMut::from(answer.body.collect(MOST_BYTES).await?);
-    Ok(read(&mut received).map_or(Answer::Surprise, Answer::Refs))
+    let mut reading = Reading::of(wanted);
+    let mut length = 0;
+    while let Some(bytes) = answer.body.chunk().await? {
+        length += bytes.len();
+        if length > MOST_BYTES || reading.refs.len() > MOST_REFS {
+            return Err(SideError::Untrusted {
+                message: format!(
+                    "`{}` tells of more refs than are taken of one repository",
+                    answer.body.shown()
+                ),
+            });
+        }
+        if reading.add(&bytes).is_err() {
+            return Ok(Answer::Surprise);
+        }
+    }
+    Ok(reading.end().map_or(Answer::Surprise, Answer::Refs))
 }
 
-/// Tells whether there is a repository that speaks Git's own protocol, of whichever version: nothing is not yet no ref.
-pub(crate) async fn is_spoken(session: &Session, repository: &Url) -> Result<bool, SideError> {
-    let mut url = service(repository);
-    let path = url.path().strip_suffix("git-upload-pack");
-    let path = format!("{}info/refs", path.unwrap_or_default());
-    url.set_path(&path);
-    url.set_query(Some("service=git-upload-pack"));
-    let answer = session.send(Request::get(url)).await?;
-    let is_advertised = answer.media_type().as_deref() == Some(ADVERTISED);
-    Ok(answer.status == StatusCode::OK && is_advertised)
+/// Tells whether a server answers without a byte where a repository tells of itself: to Git as it was before protocol v2,
+/// and to whoever reads its files.
+pub(crate) async fn is_empty_answer(
+    session: &Session,
+    repository: &Url,
+) -> Result<bool, SideError> {
+    let beginning = async |query: Option<&str>, name: &str| {
+        let mut url = below(repository, name);
+        url.set_query(query);
+        let mut answer = session.send(Request::get(url)).await?;
+        if answer.status != StatusCode::OK {
+            return Ok(None);
+        }
+        Ok::<_, SideError>(Some(answer.body.chunk().await?.unwrap_or_default()))
+    };
+    let refs = beginning(Some("service=git-upload-pack"), "info/refs").await?;
+    if refs.is_none_or(|refs| !refs.is_empty()) {
+        return Ok(false);
+    }
+    let head = beginning(None, "HEAD").await?;
+    Ok(head.is_none_or(|head| head.is_empty()))
 }
 
 /// Returns where a repository's refs and packs are asked for.
 pub(crate) fn service(repository: &Url) -> Url {
+    below(repository, "git-upload-pack")
+}
+
+fn below(repository: &Url, name: &str) -> Url {
     let mut url = repository.clone();
     // User and password go into a header, if anywhere.
     url.set_username("").ok();
     url.set_password(None).ok();
-    let path = format!("{}/git-upload-pack", url.path().trim_end_matches('/'));
+    let path = format!("{}/{name}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     url
 }
 
-/// Reads the whole answer; anything unknown is a surprise.
-fn read(received: &mut BytesMut) -> Result<Vec<Ref>, Malformed> {
-    let mut refs = Vec::new();
-    loop {
-        match pkt_line::next(received)?.ok_or(Malformed)? {
-            Packet::Data(line) if line.starts_with(ERROR) => return Err(Malformed),
-            Packet::Data(line) => refs.push(one(&line).ok_or(Malformed)?),
-            Packet::Flush if received.is_empty() => return Ok(refs),
-            Packet::Flush | Packet::Delimiter | Packet::End => return Err(Malformed),
+/// An answer that is read as it comes; anything unknown is a surprise.
+struct Reading<'a> {
+    wanted: &'a Wanted,
+    received: BytesMut,
+    is_whole: bool,
+    refs: Vec<Ref>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(wanted: &'a Wanted) -> Self {
+        Self {
+            wanted,
+            received: BytesMut::new(),
+            is_whole: false,
+            refs: Vec::new(),
+        }
+    }
+
+    /// Keeps what matters of what came.
+    fn add(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        self.received.extend_from_slice(bytes);
+        while let Some(packet) = pkt_line::next(&mut self.received)? {
+            match packet {
+                _ if self.is_whole => return Err(Malformed),
+                Packet::Data(line) if line.starts_with(ERROR) => return Err(Malformed),
+                Packet::Data(line) => {
+                    let one = one(&line).ok_or(Malformed)?;
+                    if self.wanted.concerns(&one.name) {
+                        self.refs.push(one);
+                    }
+                }
+                Packet::Flush => self.is_whole = true,
+                Packet::Delimiter | Packet::End => return Err(Malformed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what matters, if that was all.
+    fn end(self) -> Result<Vec<Ref>, Malformed> {
+        if self.is_whole && self.received.is_empty() {
+            Ok(self.refs)
+        } else {
+            Err(Malformed)
         }
     }
 }
@@ -140,25 +205,36 @@ mod tests {
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
+    fn read(wanted: Option<&str>, bytes: &[u8]) -> Result<Vec<Ref>, Malformed> {
+        let wanted = Wanted::parse(wanted).unwrap();
+        let mut reading = Reading::of(&wanted);
+        // However it comes.
+        for chunk in bytes.chunks(7) {
+            reading.add(chunk)?;
+        }
+        reading.end()
+    }
+
     fn read_lines(lines: &[&str]) -> Result<Vec<Ref>, Malformed> {
         let message = lines
             .iter()
             .fold(Message::default(), |message, line| message.line(line));
-        read(&mut BytesMut::from(message.flush()))
+        read(Some("latest"), &message.flush())
     }
 
     #[test]
     fn refs_are_read_with_what_tags_are_of() {
         let refs = read_lines(&[
             &format!("{A} HEAD symref-target:refs/heads/main"),
-            &format!("{A} refs/tags/v1 peeled:{B}"),
+            &format!("{A} refs/tags/nightly"),
+            &format!("{A} refs/tags/v1.0 peeled:{B}"),
         ])
         .unwrap();
         let names: Vec<_> = refs
             .iter()
             .map(|one| (one.name.as_str(), one.peeled.as_deref()))
             .collect();
-        assert_eq!(names, [("HEAD", None), ("refs/tags/v1", Some(B))]);
+        assert_eq!(names, [("refs/tags/v1.0", Some(B))]);
         assert_eq!(read_lines(&[]).unwrap(), []);
     }
 
@@ -174,8 +250,9 @@ mod tests {
             assert_eq!(read_lines(&[line]), Err(Malformed), "{line}");
         }
         // Cut off, or with something after it.
-        assert!(read(&mut BytesMut::from(&b"000"[..])).is_err());
-        assert!(read(&mut BytesMut::from(&b"00000000"[..])).is_err());
+        for bytes in [&b""[..], b"000", b"00000000"] {
+            assert!(read(None, bytes).is_err());
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::GitSide;
 use crate::address::Address;
 use crate::mirror::{Mirror, Trouble, Want};
 use crate::remote::Remote;
+use crate::sorting::Room;
 use crate::tree::{self, Entry, Kind};
 
 pub(crate) use used::{forget_outdated, used};
@@ -105,10 +106,11 @@ impl GitSide {
     ) -> Result<Followed, SideError> {
         let mut followed = Followed::default();
         let mut waiting = VecDeque::new();
+        let mut room = Room::default();
         let near = Nearness::of(top.remote.configured(), &self.git, progress).await?;
         self.queue(&top, links, &mut waiting, progress).await?;
         while let Some(one) = waiting.pop_front() {
-            let room = followed.modules.len() < MOST;
+            let room = (followed.modules.len() < MOST).then_some(&mut room);
             match self
                 .reach(&one.parent, &one.link, one.address, (near, room), progress)
                 .await
@@ -163,7 +165,7 @@ impl GitSide {
         parent: &Module,
         link: &Entry,
         address: Result<Address, Loss>,
-        (near, room): (Nearness, bool),
+        (near, room): (Nearness, Option<&mut Room>),
         progress: &Progress,
     ) -> Result<(Arc<Module>, Vec<Entry>), Loss> {
         let address = address?;
@@ -172,9 +174,9 @@ impl GitSide {
                 "it lies in more than {DEEPEST} others"
             )));
         }
-        if !room {
+        let Some(room) = room else {
             return Err(Loss::Refused(format!("there are more than {MOST} of them")));
-        }
+        };
         let is_allowed =
             near == Nearness::Machine || Nearness::of(&address, &self.git, progress).await? <= near;
         if !is_allowed {
@@ -203,10 +205,10 @@ impl GitSide {
             may_be_partial: within.is_some(),
         };
         mirror.ensure(&self.git, remote, want, progress).await?;
-        let mut entries = match self.entries(&module, within, progress).await {
+        let mut entries = match self.entries(&module, within, room, progress).await {
             Err(Trouble::Broken(_)) => {
                 mirror.rebuild(&self.git, remote, want, progress).await?;
-                let again = self.entries(&module, within, progress).await;
+                let again = self.entries(&module, within, room, progress).await;
                 again.map_err(|trouble| self.beyond_repair(trouble))?
             }
             Err(Trouble::Side(error)) => return Err(error.into()),
@@ -218,20 +220,45 @@ impl GitSide {
         Ok((module, entries))
     }
 
-    /// Lists what is in a repository, below `path` alone if there is one; a submodule on the way there is all that is.
-    pub(crate) async fn entries(
+    /// Lists what is in a repository, as [`Self::each`] gives it.
+    async fn entries(
+        &self,
+        module: &Module,
+        path: Option<&str>,
+        room: &mut Room,
+        progress: &Progress,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let mut entries = Vec::new();
+        let take = |entry: Entry| {
+            room.take(&entry.path)?;
+            entries.push(entry);
+            Ok(())
+        };
+        self.each(module, path, progress, take).await?;
+        Ok(entries)
+    }
+
+    /// Gives `take` all that is in a repository, below `path` alone if there is one; a submodule on the way there is all
+    /// that is.
+    pub(crate) async fn each(
         &self,
         module: &Module,
         path: Option<&str>,
         progress: &Progress,
-    ) -> Result<Vec<Entry>, Trouble> {
+        mut take: impl FnMut(Entry) -> Result<(), SideError>,
+    ) -> Result<(), Trouble> {
         let (mirror, commit) = (&module.mirror, &module.commit);
-        let mut entries = tree::entries(&self.git, mirror, commit, path, progress).await?;
-        if let (true, Some(path)) = (entries.is_empty() && self.submodules, path) {
+        let mut is_empty = true;
+        let seen = |entry| {
+            is_empty = false;
+            take(entry)
+        };
+        tree::each(&self.git, mirror, commit, path, progress, seen).await?;
+        if let (true, Some(path)) = (is_empty && self.submodules, path) {
             let link = tree::link_on_the_way(&self.git, mirror, commit, path, progress).await?;
-            entries.extend(link);
+            link.map_or(Ok(()), take)?;
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Tells whether nothing in a submodule is wanted.

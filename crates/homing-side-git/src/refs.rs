@@ -1,11 +1,14 @@
 //! Which revision is meant: what a remote says of its refs, and what `ref` asks for.
 
+mod versions;
+
 use homing_core::SideError;
 use homing_remote::git_id;
-use semver::Version;
 
 /// The word for the tag with the highest version.
 const LATEST: &str = "latest";
+const TAGS: &str = "refs/tags/";
+const BRANCHES: &str = "refs/heads/";
 
 /// A ref of a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) enum Wanted {
     Commit(String),
     /// The tag with the highest version.
     Latest,
+    /// Any branch: whether there is one tells an empty repository from one whose default branch is gone.
+    AnyBranch,
 }
 
 /// The revision that is meant.
@@ -60,8 +65,19 @@ impl Wanted {
     pub(crate) fn prefixes(&self) -> Vec<String> {
         match self {
             Self::Default | Self::Commit(_) => vec!["HEAD".to_owned()],
-            Self::Latest => vec!["refs/tags/".to_owned()],
+            Self::Latest => vec![TAGS.to_owned()],
             Self::Name(name) => candidates(name),
+            Self::AnyBranch => vec![BRANCHES.to_owned()],
+        }
+    }
+
+    /// Tells whether a ref of this name matters: a remote may tell of others, and of very many.
+    pub(crate) fn concerns(&self, name: &str) -> bool {
+        match self {
+            Self::Default | Self::Commit(_) => name == "HEAD",
+            Self::Latest => name.strip_prefix(TAGS).is_some_and(versions::is_one),
+            Self::Name(wanted) => candidates(wanted).iter().any(|one| one == name),
+            Self::AnyBranch => name.starts_with(BRANCHES),
         }
     }
 
@@ -82,16 +98,14 @@ impl Wanted {
                 // A remote without a commit has no HEAD to tell of.
                 return Ok(refs.iter().find(|one| one.name == "HEAD").map(Found::of));
             }
-            Self::Latest => latest(refs),
+            Self::Latest => Some(versions::latest(refs)?),
+            Self::AnyBranch => return Ok(refs.first().map(Found::of)),
             Self::Name(name) => candidates(name)
                 .iter()
                 .find_map(|candidate| refs.iter().find(|one| one.name == *candidate)),
         };
         match (found, self) {
             (Some(found), _) => Ok(Some(Found::of(found))),
-            (None, Self::Latest) => Err(not_found(
-                "it has no tag that is a version, such as `v1.2.0`, which `ref = \"latest\"` asks for".to_owned(),
-            )),
             (None, _) => {
                 let Self::Name(name) = self else {
                     return Ok(None);
@@ -133,37 +147,6 @@ fn candidates(name: &str) -> Vec<String> {
     ]
 }
 
-/// Returns the tag with the highest version; one that is a pre-release only where there is no other.
-fn latest(refs: &[Ref]) -> Option<&Ref> {
-    refs.iter()
-        .filter_map(|one| Some((version(one.name.strip_prefix("refs/tags/")?)?, one)))
-        .max_by(|(a, _), (b, _)| (a.pre.is_empty(), a).cmp(&(b.pre.is_empty(), b)))
-        .map(|(_, one)| one)
-}
-
-/// Reads a tag as a version: `v1.2.0`, `1.2`, `release-1.2.0`.
-fn version(tag: &str) -> Option<Version> {
-    let start = tag.find(|letter: char| letter.is_ascii_digit())?;
-    let (prefix, number) = tag.split_at(start);
-    if !prefix
-        .chars()
-        .all(|letter| letter.is_alphabetic() || "-_/@.".contains(letter))
-    {
-        return None;
-    }
-    if let Ok(version) = Version::parse(number) {
-        return Some(version);
-    }
-    // `1.2` and `1` are how many people write it.
-    let (core, rest) = number.split_at(number.find(['-', '+']).unwrap_or(number.len()));
-    let zeros = match core.split('.').count() {
-        1 => ".0.0",
-        2 => ".0",
-        _ => return None,
-    };
-    Version::parse(&format!("{core}{zeros}{rest}")).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +183,7 @@ mod tests {
     fn an_annotated_tag_leads_to_its_commit() {
         let annotated = Ref {
             peeled: Some("c".repeat(40)),
-            ..tag("v1")
+            ..tag("v1.0")
         };
         let found = Wanted::Latest.choose(&[annotated]).unwrap().unwrap();
         assert_eq!(
@@ -210,28 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_is_the_highest_version_and_no_pre_release() {
-        let latest = |names: &[&str]| {
-            let refs: Vec<Ref> = names.iter().map(|name| tag(name)).collect();
-            let found = Wanted::Latest.choose(&refs);
-            found.map(|found| found.unwrap().name.unwrap())
+    fn a_remote_may_tell_of_more_than_what_matters() {
+        let concerns = |setting: Option<&str>, name: &str| {
+            let wanted = Wanted::parse(setting).unwrap();
+            wanted.concerns(name)
         };
-        for (names, highest) in [
-            (&["v1.9.0", "v1.10.0", "v1.2.0"][..], "v1.10.0"),
-            (&["1.0", "1.1", "nightly"], "1.1"),
-            (&["v2.0.0-rc.1", "v1.9.9"], "v1.9.9"),
-            (&["v2.0.0-rc.1", "v2.0.0-rc.2"], "v2.0.0-rc.2"),
-            (&["release-3", "release-2.9"], "release-3"),
-            (&["v1.0.0", "20x", "v1.0.0.0"], "v1.0.0"),
-        ] {
-            assert_eq!(
-                latest(names).unwrap(),
-                format!("refs/tags/{highest}"),
-                "{names:?}"
-            );
-        }
-        assert!(latest(&["nightly", "stable"]).is_err());
-        assert!(latest(&[]).is_err());
+        assert!(concerns(None, "HEAD") && !concerns(None, "refs/heads/main"));
+        assert!(concerns(Some("x"), "refs/tags/x") && !concerns(Some("x"), "refs/heads/x2"));
+        assert!(concerns(Some("latest"), "refs/tags/v1.2"));
+        assert!(!concerns(Some("latest"), "refs/tags/nightly-20240102"));
+        assert!(!concerns(Some("latest"), "refs/heads/v1.2"));
     }
 
     #[test]

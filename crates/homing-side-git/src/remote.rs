@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use homing_core::{Progress, SideError};
 use homing_remote::{Client, Login, git_id};
@@ -20,7 +21,9 @@ use crate::refs::{Ref, Wanted};
 use crate::ssh::SshConnections;
 
 /// Bytes of what `git ls-remote` tells.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 32 << 20;
+/// How long only Git is asked where only Git could ask.
+const LEFT_TO_GIT: Duration = Duration::from_hours(1);
 
 /// What the user's own configuration of Git says of a remote.
 #[derive(Debug, Clone)]
@@ -29,6 +32,17 @@ struct Settings {
     address: Address,
     /// What Git is to call for ssh.
     ssh: Option<String>,
+    /// The way there leads over a proxy (`http.proxy`) that only Git knows.
+    has_proxy: bool,
+}
+
+/// What came of asking with a request.
+enum Asked {
+    Told(Vec<Ref>),
+    /// Nothing that is understood: Git may know how to ask.
+    Surprise,
+    /// This; the user's configuration of Git may know more than is known here (`.netrc`, `http.extraHeader`, …).
+    Refused(SideError),
 }
 
 /// A remote that is reached again and again.
@@ -44,6 +58,8 @@ pub(crate) struct Remote {
     settings: Mutex<Option<(Stamp, Settings)>>,
     /// Whom the server took last.
     welcome: Mutex<Option<Pair>>,
+    /// Since when only Git can ask, and under which configuration.
+    left_to_git: Mutex<Option<(Stamp, Instant)>>,
     /// `sha256` once its ids were seen to be that.
     format: OnceCell<&'static str>,
 }
@@ -66,6 +82,7 @@ impl Remote {
             connections,
             settings: Mutex::default(),
             welcome: Mutex::default(),
+            left_to_git: Mutex::default(),
             format: OnceCell::new(),
         }
     }
@@ -108,69 +125,103 @@ impl Remote {
         }
         let address = followed(&self.git, &self.configured, progress).await?;
         let ssh = match address.transport() {
-            Transport::Ssh => Some(self.connections.command(&self.git, progress).await?),
+            Transport::Ssh => {
+                let host = address.authority();
+                Some(self.connections.command(&self.git, host, progress).await?)
+            }
             _ => None,
         };
-        let settings = Settings { address, ssh };
+        let has_proxy = match address.transport() {
+            Transport::Http(_) => {
+                let question = ["config", "--get-urlmatch", "http.proxy", address.as_str()];
+                let question = question.map(OsStr::new);
+                self.git.setting(&question, progress).await?.is_some()
+            }
+            _ => false,
+        };
+        let settings = Settings {
+            address,
+            ssh,
+            has_proxy,
+        };
         *locked(&self.settings) = Some((stamp, settings.clone()));
         Ok(settings)
     }
 
-    /// Returns the refs that matter for what is wanted, and maybe others.
+    /// Returns the refs that matter for what is wanted.
     pub(crate) async fn refs(
         &self,
         wanted: &Wanted,
         progress: &Progress,
     ) -> Result<Vec<Ref>, SideError> {
         let address = self.address(progress).await?;
-        if let Transport::Http(url) = address.transport()
-            && let Some(refs) = self.refs_over_http(url, wanted, progress).await?
-        {
-            return Ok(refs);
+        let Transport::Http(url) = address.transport() else {
+            return self.refs_told_by_git(wanted, progress).await;
+        };
+        if self.is_left_to_git(progress).await? {
+            let told = self.refs_told_by_git(wanted, progress).await;
+            if told.is_err() {
+                *locked(&self.left_to_git) = None;
+            }
+            return told;
         }
-        let refs = self.refs_told_by_git(wanted, progress).await?;
-        if let Transport::Http(url) = address.transport()
-            && refs.is_empty()
-            && *wanted == Wanted::Default
-        {
-            self.require_repository(url, progress).await?;
+        match self.refs_over_http(url, wanted, progress).await? {
+            Asked::Told(refs) => Ok(refs),
+            Asked::Surprise => {
+                let refs = self.refs_told_by_git(wanted, progress).await?;
+                if refs.is_empty() {
+                    self.expect_a_repository(url, progress).await?;
+                }
+                if self.format.get().is_none() {
+                    self.leave_to_git();
+                }
+                Ok(refs)
+            }
+            Asked::Refused(refusal) => match self.refs_told_by_git(wanted, progress).await {
+                Ok(refs) => {
+                    self.leave_to_git();
+                    Ok(refs)
+                }
+                Err(SideError::Cancelled) => Err(SideError::Cancelled),
+                Err(_as_much) => Err(refusal),
+            },
         }
-        Ok(refs)
     }
 
-    /// Makes sure that it is a repository which is said to be empty: whatever answers with nothing is none for Git, too.
-    async fn require_repository(&self, url: &Url, progress: &Progress) -> Result<(), SideError> {
-        let login = self.pair().await?.as_ref().map(Pair::login);
-        let session = self.client.session(url, login.as_ref(), progress).await?;
-        if ls_refs::is_spoken(&session, url).await? {
-            return Ok(());
-        }
-        Err(SideError::Transient {
-            message: format!(
-                "`{}` answers with nothing that a repository says, not even an empty one: check `url`",
-                self.configured
-            ),
-            retry_after: None,
-            source: None,
-        })
+    fn leave_to_git(&self) {
+        *locked(&self.left_to_git) = Some((self.git.stamp(), Instant::now()));
     }
 
-    /// Asks with one request, and with one more who may ask; `None` when Git should try.
+    /// Tells whether only Git can ask: as far as is known, and for as long as its configuration stays as it was.
+    async fn is_left_to_git(&self, progress: &Progress) -> Result<bool, SideError> {
+        let is_left = locked(&self.left_to_git)
+            .as_ref()
+            .is_some_and(|(then, since)| {
+                *then == self.git.stamp() && since.elapsed() < LEFT_TO_GIT
+            });
+        Ok(is_left || self.settings(progress).await?.has_proxy)
+    }
+
+    /// Asks with one request, and with one more who may ask.
     async fn refs_over_http(
         &self,
         url: &Url,
         wanted: &Wanted,
         progress: &Progress,
-    ) -> Result<Option<Vec<Ref>>, SideError> {
-        let prefixes = wanted.prefixes();
+    ) -> Result<Asked, SideError> {
         let format = self.format.get().copied();
         let pair = self.pair().await?;
         let login = pair.as_ref().map(Pair::login);
         let session = self.client.session(url, login.as_ref(), progress).await?;
-        let refused = match ls_refs::ask(&session, url, &prefixes, format).await? {
-            Answer::Refs(refs) => return Ok(Some(refs)),
-            Answer::Surprise => return Ok(None),
-            Answer::Unauthorized(error) => error,
+        let refused = match ls_refs::ask(&session, url, wanted, format).await {
+            Ok(Answer::Refs(refs)) => return Ok(Asked::Told(refs)),
+            Ok(Answer::Surprise) => return Ok(Asked::Surprise),
+            Ok(Answer::Unauthorized(error)) => error,
+            // A certificate that is not trusted here, a proxy that wants to know who asks.
+            Err(error @ (SideError::Permanent { .. } | SideError::Auth { .. })) => {
+                return Ok(Asked::Refused(error));
+            }
+            Err(error) => return Err(error),
         };
         if self.login.is_some() {
             return Err(refused);
@@ -180,28 +231,45 @@ impl Remote {
             self.remember(None);
         }
         let Some(pair) = credentials::fill(&self.git, url, progress).await? else {
-            return Err(SideError::Auth {
+            return Ok(Asked::Refused(SideError::Auth {
                 message: format!(
-                    "`{}` wants credentials, and Git's credential helpers have none for it; name a token (`token = {{ env = \"…\" }}`), or have Git know one (`git credential approve`)",
+                    "`{}` wants credentials, and Git knows none for it: neither its credential helpers nor a .netrc; name a token (`token = {{ env = \"…\" }}`), or have Git know one (`git credential approve`)",
                     self.configured
                 ),
                 source: None,
-            });
+            }));
         };
         let session = self
             .client
             .session(url, Some(&pair.login()), progress)
             .await?;
-        let answer = ls_refs::ask(&session, url, &prefixes, format).await?;
+        let answer = ls_refs::ask(&session, url, wanted, format).await?;
         if let Answer::Unauthorized(error) = answer {
             credentials::judge(&self.git, url, &pair, false, progress).await?;
-            return Err(error);
+            return Ok(Asked::Refused(error));
         }
         credentials::judge(&self.git, url, &pair, true, progress).await?;
         self.remember(Some(pair));
         Ok(match answer {
-            Answer::Refs(refs) => Some(refs),
-            _ => None,
+            Answer::Refs(refs) => Asked::Told(refs),
+            _ => Asked::Surprise,
+        })
+    }
+
+    /// Makes sure that there is a repository where Git found no ref: it takes an answer without a byte for an empty one.
+    async fn expect_a_repository(&self, url: &Url, progress: &Progress) -> Result<(), SideError> {
+        let login = self.pair().await?.as_ref().map(Pair::login);
+        let session = self.client.session(url, login.as_ref(), progress).await?;
+        if !ls_refs::is_empty_answer(&session, url).await? {
+            return Ok(());
+        }
+        Err(SideError::Transient {
+            message: format!(
+                "`{}` answers, and with nothing: it says neither that there is a repository nor what is in it",
+                self.configured
+            ),
+            retry_after: None,
+            source: None,
         })
     }
 
@@ -236,7 +304,15 @@ impl Remote {
             let doing = format!("asking `{}` for its refs", self.configured);
             return Err(errors::of_git(&doing, &ended));
         }
-        let refs = listed(&String::from_utf8_lossy(&answer));
+        let refs = listed(&answer, wanted);
+        if refs.len() > ls_refs::MOST_REFS {
+            return Err(SideError::Untrusted {
+                message: format!(
+                    "`{}` tells of more refs than are taken of one repository",
+                    self.configured
+                ),
+            });
+        }
         if refs.iter().any(|one| one.id.len() == 64) {
             // Only this many words are said to the server, so it must know from us.
             self.format.set("sha256").ok();
@@ -256,6 +332,9 @@ impl Remote {
         let Transport::Http(url) = address.transport() else {
             return Ok(Fetched::Surprise);
         };
+        if self.is_left_to_git(progress).await? {
+            return Ok(Fetched::Surprise);
+        }
         let login = self.pair().await?.as_ref().map(Pair::login);
         let session = self.client.session(url, login.as_ref(), progress).await?;
         pack::fetch(&session, url, order, index_pack, progress).await
@@ -268,17 +347,25 @@ impl Remote {
         progress: &Progress,
     ) -> Result<Command, SideError> {
         let mut command = self.git.command(repository);
-        if let Some(ssh) = self.settings(progress).await?.ssh {
+        let Settings { address, ssh, .. } = self.settings(progress).await?;
+        if let Some(ssh) = ssh {
             command.env("GIT_SSH_COMMAND", ssh);
+        }
+        if address != self.configured {
+            // It was followed once. Of all that begin alike the longest counts, and that is the address itself.
+            let key = format!("url.{}.insteadOf", address.as_str());
+            command
+                .env("GIT_CONFIG_COUNT", "1")
+                .env("GIT_CONFIG_KEY_0", key)
+                .env("GIT_CONFIG_VALUE_0", address.as_str());
         }
         if let Some(file) = &self.ca_file {
             command.env("GIT_SSL_CAINFO", file);
         }
-        if let Some(login) = &self.login
-            && let Transport::Http(url) = &self.configured.transport()
+        if let (Some(login), Transport::Http(_)) = (&self.login, address.transport())
             && let Some(pair) = Pair::of(login).await?
         {
-            pair.give_to(&mut command, url);
+            pair.give_to(&mut command, &address);
         }
         Ok(command)
     }
@@ -316,16 +403,22 @@ pub(crate) async fn followed(
     let text = String::from_utf8_lossy(&text);
     let text = text.trim_end_matches('\n');
     if text == configured.as_str() {
-        Ok(configured.clone())
-    } else {
-        Address::parse(text)
+        return Ok(configured.clone());
     }
+    // It may have a secret in it, so it is not shown.
+    Address::parse(text).map_err(|error| SideError::Config {
+        message: format!(
+            "the configuration of Git (`url.….insteadOf`, see `git config --list --show-origin`) leads `{configured}` to another address: {error}"
+        ),
+    })
 }
 
-/// Reads what `git ls-remote` prints: `ID\tNAME`, and `NAME^{}` for what an annotated tag is of.
-fn listed(text: &str) -> Vec<Ref> {
+/// Reads what `git ls-remote` prints: `ID\tNAME`, and `NAME^{}` for what an annotated tag is of. Keeps what matters.
+fn listed(answer: &[u8], wanted: &Wanted) -> Vec<Ref> {
     let mut refs: Vec<Ref> = Vec::new();
-    for line in text.lines() {
+    for line in answer.split(|byte| *byte == b'\n') {
+        // A name that is no UTF-8 is nobody's `ref`; it must only not be taken for another one.
+        let line = String::from_utf8_lossy(line);
         let Some((id, name)) = line.split_once('\t') else {
             continue;
         };
@@ -339,11 +432,12 @@ fn listed(text: &str) -> Vec<Ref> {
                     last.peeled = Some(id.to_owned());
                 }
             }
-            None => refs.push(Ref {
+            None if wanted.concerns(name) => refs.push(Ref {
                 name: name.to_owned(),
                 id: id.to_owned(),
                 peeled: None,
             }),
+            None => {}
         }
     }
     refs
@@ -357,8 +451,9 @@ mod tests {
     fn what_git_lists_has_its_tags_peeled() {
         let (a, b) = ("a".repeat(40), "b".repeat(40));
         let text = format!("{a}\tHEAD\n{a}\trefs/tags/v1\n{b}\trefs/tags/v1^{{}}\nwarning\n");
-        let refs = listed(&text);
-        assert_eq!(refs.len(), 2);
-        assert_eq!(refs[1].peeled.as_deref(), Some(b.as_str()));
+        let wanted = Wanted::parse(Some("v1")).unwrap();
+        let refs = listed(text.as_bytes(), &wanted);
+        assert_eq!(refs.len(), 1);
+        assert_eq!(refs[0].peeled.as_deref(), Some(b.as_str()));
     }
 }

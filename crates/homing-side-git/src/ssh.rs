@@ -7,18 +7,21 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use homing_core::{Progress, SideError};
+use homing_core::{ContentHash, Progress, SideError};
 use tokio::process::Command;
 
-use crate::git::{Git, Question};
+use crate::git::Git;
 
 /// What is asked of OpenSSH whatever its configuration says.
 const OPTIONS: &str =
     "-oBatchMode=yes -oConnectTimeout=10 -oServerAliveInterval=15 -oServerAliveCountMax=2";
 /// How long a connection that nobody uses is kept, in seconds: a sync of many sources takes less.
 const KEPT: u32 = 30;
-/// Bytes that a socket's path may have, less what ssh puts behind the directory's.
-const LONGEST_DIRECTORY: usize = 107 - 60;
+/// Letters that tell one name of a host from another.
+const NAME: usize = 8;
+/// Bytes that a socket's path may have, less what is put behind the directory's: a slash, two names, and for a moment
+/// a dot and 16 letters of ssh's.
+const LONGEST_DIRECTORY: usize = 107 - 1 - NAME - 40 - 17;
 /// A connection that does not end by then is left to its own time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,20 +47,12 @@ impl SshConnections {
     pub(crate) async fn command(
         &self,
         git: &Git,
+        host: &str,
         progress: &Progress,
     ) -> Result<String, SideError> {
-        let question = Question {
-            arguments: &["config", "--get", "core.sshCommand"].map(OsStr::new),
-            input: Vec::new(),
-            most: 64 << 10,
-        };
-        let (answer, ended) = Git::ask(git.command(None), question, progress).await?;
-        let own = String::from_utf8_lossy(&answer).trim_end().to_owned();
-        let own = if ended.status.success() && !own.is_empty() {
-            own
-        } else {
-            "ssh".to_owned()
-        };
+        let arguments = ["config", "--get", "core.sshCommand"].map(OsStr::new);
+        let own = git.setting(&arguments, progress).await?;
+        let own = own.unwrap_or_else(|| "ssh".to_owned());
         let program = own.split_whitespace().next().unwrap_or_default();
         if Path::new(program).file_name() != Some(OsStr::new("ssh")) {
             // Another program takes other options.
@@ -68,8 +63,11 @@ impl SshConnections {
             // Without it every command has a connection of its own.
             if is_private(directory) {
                 let directory = directory.display();
+                // `%C` is of the host that is reached; another name for it may mean another key.
+                let mut name = ContentHash::of(format!("{host}\n{own}").as_bytes()).to_string();
+                name.truncate(NAME);
                 return Ok(format!(
-                    "{command} -oControlMaster=auto -oControlPersist={KEPT} -oControlPath='{directory}/%C'"
+                    "{command} -oControlMaster=auto -oControlPersist={KEPT} -oControlPath='{directory}/{name}%C'"
                 ));
             }
         }

@@ -5,14 +5,20 @@ use std::io::{BufRead, BufReader};
 
 use homing_core::{Progress, SideError};
 use homing_remote::git_id;
+use tokio::sync::mpsc;
 
 use crate::git::{Git, Question};
 use crate::mirror::{Mirror, Trouble};
 
-/// Entries of a tree; a real repository has far fewer.
+/// Entries of a tree, and their bytes; a real repository has far fewer.
 const MOST_ENTRIES: usize = 4_000_000;
+const MOST_BYTES: usize = 512 << 20;
 /// No entry is longer, whatever its path.
-const LONGEST_ENTRY: usize = 64 << 10;
+const LONGEST_ENTRY: usize = 1 << 20;
+/// Entries that are handed on at once, about so many bytes of them, and batches that wait.
+const BATCH: usize = 1024;
+const BATCH_BYTES: usize = 256 << 10;
+const WAITING: usize = 2;
 
 /// What stands under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +37,16 @@ pub(crate) struct Entry {
     pub(crate) path: Box<[u8]>,
 }
 
-/// Lists what is at a commit, below `path` alone if there is one.
-pub(crate) async fn entries(
+/// Gives `take` all that is at a commit, below `path` alone if there is one: entry by entry, for a small pack may have a
+/// tree in it that fills the memory.
+pub(crate) async fn each(
     git: &Git,
     mirror: &Mirror,
     commit: &str,
     path: Option<&str>,
     progress: &Progress,
-) -> Result<Vec<Entry>, Trouble> {
+    mut take: impl FnMut(Entry) -> Result<(), SideError>,
+) -> Result<(), Trouble> {
     let mut command = mirror.reading(git);
     command.env("GIT_LITERAL_PATHSPECS", "1").args([
         "ls-tree",
@@ -52,15 +60,20 @@ pub(crate) async fn entries(
         command.args([OsStr::new("--"), OsStr::new(path)]);
     }
     let mut talk = Git::begin(command, progress)?;
-    let output = talk.output();
-    let progress = progress.clone();
+    let Some(output) = talk.output() else {
+        return Err(Trouble::Side(SideError::Cancelled));
+    };
+    let (sender, mut batches) = mpsc::channel(WAITING);
     let reading = tokio::task::spawn_blocking(move || {
-        let Some(output) = output else {
-            return Ok(Vec::new());
-        };
-        read(BufReader::with_capacity(64 << 10, output), &progress)
+        read(BufReader::with_capacity(64 << 10, output), &sender)
     });
-    let entries = reading
+    while let Some(batch) = batches.recv().await {
+        for entry in batch {
+            take(entry)?;
+        }
+        progress.advance(0);
+    }
+    let read = reading
         .await
         .map_err(|_ended| Trouble::Side(SideError::Cancelled))?;
     let ended = talk.end().await.map_err(|error| {
@@ -69,11 +82,11 @@ pub(crate) async fn entries(
             source: None,
         })
     })?;
-    let entries = entries?;
+    read?;
     if !ended.status.success() {
         return Err(Trouble::Broken(ended.complaints));
     }
-    Ok(entries)
+    Ok(())
 }
 
 /// Returns the submodule that stands on the way to a path.
@@ -111,31 +124,42 @@ pub(crate) async fn link_on_the_way(
     Ok(None)
 }
 
-fn read(mut output: impl BufRead, progress: &Progress) -> Result<Vec<Entry>, Trouble> {
-    let mut entries = Vec::new();
+/// Sends entries in batches until all are read, or nobody wants more.
+fn read(mut output: impl BufRead, sender: &mpsc::Sender<Vec<Entry>>) -> Result<(), Trouble> {
     let mut line = Vec::new();
+    let (mut entries, mut bytes) = (0, 0);
+    let mut batch = Vec::new();
+    let mut batch_bytes = 0;
     loop {
         line.clear();
         let mut limited = std::io::Read::take(&mut output, LONGEST_ENTRY as u64);
         let read = limited.read_until(0, &mut line);
-        if read.is_err() || line.is_empty() {
+        let is_end = read.is_err() || line.is_empty();
+        if is_end || batch.len() == BATCH || batch_bytes > BATCH_BYTES {
+            batch_bytes = 0;
+            if sender.blocking_send(std::mem::take(&mut batch)).is_err() {
+                return Ok(());
+            }
+        }
+        if is_end {
             // How it ended says why.
-            return Ok(entries);
+            return Ok(());
         }
         let Some(entry) = line.strip_suffix(b"\0").and_then(entry) else {
             return Err(Trouble::Broken("it lists an entry that is none".to_owned()));
         };
-        if entries.len() == MOST_ENTRIES {
+        entries += 1;
+        bytes += line.len();
+        batch_bytes += line.len();
+        if entries > MOST_ENTRIES || bytes > MOST_BYTES {
             return Err(Trouble::Side(SideError::Untrusted {
                 message: format!(
-                    "the repository has more than {MOST_ENTRIES} files; narrow `path`"
+                    "the repository has more than {MOST_ENTRIES} files, or {} MiB of paths; narrow `path`",
+                    MOST_BYTES >> 20
                 ),
             }));
         }
-        entries.push(entry);
-        if entries.len().is_multiple_of(1024) {
-            progress.advance(0);
-        }
+        batch.push(entry);
     }
 }
 
@@ -164,12 +188,23 @@ fn entry(line: &[u8]) -> Option<Entry> {
 mod tests {
     use super::*;
 
+    fn all(text: &[u8]) -> Result<Vec<Entry>, Trouble> {
+        let (sender, mut batches) = mpsc::channel(16);
+        read(text, &sender)?;
+        drop(sender);
+        let mut entries = Vec::new();
+        while let Some(batch) = batches.blocking_recv() {
+            entries.extend(batch);
+        }
+        Ok(entries)
+    }
+
     #[test]
     fn an_entry_is_read_whatever_its_path() {
         let id = "a".repeat(40);
         let text =
             format!("100755 blob {id}\ta\tb\nc\0160000 commit {id}\td\0120000 blob {id}\te\0");
-        let entries = read(text.as_bytes(), &Progress::default()).unwrap();
+        let entries = all(text.as_bytes()).unwrap();
         let seen: Vec<_> = entries
             .iter()
             .map(|entry| (entry.kind, &entry.path[..]))
@@ -187,7 +222,7 @@ mod tests {
     #[test]
     fn what_is_no_entry_means_that_the_mirror_is_broken() {
         for text in ["100644 blob x\ta\0", "nothing", "100644 tree a\tb\0"] {
-            let read = read(text.as_bytes(), &Progress::default());
+            let read = all(text.as_bytes());
             assert!(matches!(read, Err(Trouble::Broken(_))), "{text}");
         }
     }

@@ -84,11 +84,9 @@ impl GitSsh {
 
     /// Returns a repository's address.
     pub fn url(&self, repository: &Path) -> Result<String> {
-        let user = Command::new("id").arg("-un").output()?;
-        let user = String::from_utf8(user.stdout)?;
         Ok(format!(
             "ssh://{}@{}{}",
-            user.trim(),
+            user()?,
             self.address,
             repository.display()
         ))
@@ -101,6 +99,24 @@ impl GitSsh {
             "ssh -F none -i {0}/user -oIdentitiesOnly=yes -oUserKnownHostsFile={0}/known_hosts -oGlobalKnownHostsFile=none",
             path.to_str().context("the directory has a name")?
         ))
+    }
+
+    /// Returns the ssh command of somebody who has several names for the host, each with a key of its own: `user`, which
+    /// may come in, or another one.
+    pub fn command_of_aliases(&self, aliases: &[(&str, &str)]) -> Result<String> {
+        let path = self.directory.path().display();
+        let (ip, port) = (self.address.ip(), self.address.port());
+        let user = user()?;
+        let mut text = format!(
+            "IdentitiesOnly yes\nUserKnownHostsFile {path}/known_hosts\nGlobalKnownHostsFile none\n"
+        );
+        for (name, key) in aliases {
+            text += &format!(
+                "Host {name}\nHostName {ip}\nPort {port}\nUser {user}\nIdentityFile {path}/{key}\n"
+            );
+        }
+        write(&self.directory.path().join("aliases"), &text)?;
+        Ok(format!("ssh -F {path}/aliases"))
     }
 
     /// Has the host known by another key from now on.
@@ -135,6 +151,12 @@ impl Drop for GitSsh {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Returns who runs this.
+fn user() -> Result<String> {
+    let user = Command::new("id").arg("-un").output()?;
+    Ok(String::from_utf8(user.stdout)?.trim().to_owned())
 }
 
 /// Git's own server, which knows neither users nor secrets.

@@ -11,9 +11,9 @@ use homing_remote::{Gathering, key_of};
 use super::{Loss, Module, used};
 use crate::GitSide;
 use crate::blobs::Brought;
-use crate::listing::{self, Sorted};
 use crate::mirror::{Trouble, Want};
-use crate::tree::Entry;
+use crate::sorting::{self, Sorted};
+use crate::tree::{Entry, Kind};
 
 /// Submodules that are here, with all that is in each.
 type Here = Vec<(Arc<Module>, Vec<Entry>)>;
@@ -31,7 +31,7 @@ impl GitSide {
         let progress = &request.progress;
         let (here, mut shortfall) = self.followed(top, links, gathering, progress).await?;
         for (module, entries) in here {
-            let Sorted { missing, .. } = listing::sort(entries, known, gathering)?;
+            let Sorted { missing, .. } = sorting::sort(entries, known, gathering)?;
             match self.take_in(&module, missing, gathering, request).await {
                 Ok(missing) => shortfall = shortfall.or(missing),
                 // More than is taken of all together.
@@ -133,10 +133,16 @@ impl GitSide {
         top.mirror
             .ensure(&self.git, &top.remote, want, progress)
             .await?;
-        let entries = self.entries(&top, self.path.as_deref(), progress).await;
-        let entries = entries.map_err(|trouble| self.beyond_repair(trouble))?;
-        let is_link = |entry: &Entry| entry.kind == crate::tree::Kind::Submodule;
-        let links = entries.into_iter().filter(is_link).collect();
+        let mut links = Vec::new();
+        let take = |entry: Entry| {
+            if entry.kind == Kind::Submodule {
+                links.push(entry);
+            }
+            Ok(())
+        };
+        self.each(&top, self.path.as_deref(), progress, take)
+            .await
+            .map_err(|trouble| self.beyond_repair(trouble))?;
         let mut brought = BTreeMap::new();
         for (module, entries) in self.follow(top, links, progress).await?.modules {
             let has: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();

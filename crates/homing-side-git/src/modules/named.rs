@@ -11,7 +11,7 @@ use crate::address::{Address, Transport};
 use crate::blobs::Held;
 use crate::git::{Git, Question};
 use crate::mirror::Trouble;
-use crate::tree::{self, Kind};
+use crate::tree::{self, Entry, Kind};
 
 /// The file that says it.
 const FILE: &str = ".gitmodules";
@@ -33,10 +33,15 @@ impl GitSide {
     /// Returns what Git reads in the file, which is a stranger's.
     async fn said(&self, module: &Module, progress: &Progress) -> Result<Vec<u8>, Trouble> {
         let (mirror, remote) = (&module.mirror, &module.remote);
-        let file = Some(FILE);
-        let entries = tree::entries(&self.git, mirror, &module.commit, file, progress).await?;
-        let is_file = |kind| matches!(kind, Kind::File { .. });
-        let Some(file) = entries.into_iter().find(|entry| is_file(entry.kind)) else {
+        let (commit, mut file) = (&module.commit, None);
+        let take = |entry: Entry| {
+            if matches!(entry.kind, Kind::File { .. }) && *entry.path == *FILE.as_bytes() {
+                file = Some(entry);
+            }
+            Ok(())
+        };
+        tree::each(&self.git, mirror, commit, Some(FILE), progress, take).await?;
+        let Some(file) = file else {
             return Ok(Vec::new());
         };
         let ids = [file.id.clone()];

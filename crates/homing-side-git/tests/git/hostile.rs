@@ -215,7 +215,7 @@ async fn nothing_is_no_empty_repository() -> TestResult {
     let world = World::at(GitRepository::new()?, server.url("a.git"))?;
     let error = world.list(&world.side()?).await.unwrap_err();
     assert!(matches!(error, SideError::Transient { .. }), "{error:?}");
-    assert!(error.to_string().contains("check `url`"), "{error}");
+    assert!(error.to_string().contains("with nothing"), "{error}");
     // A real one is empty, whichever version its server speaks.
     for speaks_v2 in [true, false] {
         let Some(world) = World::serving(GitRepository::new()?, speaks_v2)? else {

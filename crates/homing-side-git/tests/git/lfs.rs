@@ -13,8 +13,7 @@ use homing_core::{
 };
 use testkit::{GitHttp, GitRepository, MemoryContents, NginxOptions, Node, skipped};
 
-use crate::support::{TestResult, World, put};
-use crate::transports::login;
+use crate::support::{TestResult, World, login, put};
 
 /// Tells, visibly, whether there is a `git-lfs`.
 fn is_there() -> bool {

@@ -1,6 +1,7 @@
 //! The side against real servers: nginx with `git http-backend`, and repositories of this machine.
 
 mod between;
+mod configured;
 mod conformance;
 mod history;
 mod hostile;

@@ -1,7 +1,7 @@
 //! What is read of a repository, and what is reported.
 
 use homing_core::{Listing, SideError};
-use testkit::{GitRepository, Node};
+use testkit::{GitRepository, Node, RawServer};
 
 use crate::support::{TestResult, World, put};
 
@@ -133,5 +133,47 @@ async fn a_broken_mirror_is_made_anew() -> TestResult {
     world.commit(&[("a.md", Node::File(b"new"))])?;
     let again = world.list(&world.side()?).await?;
     assert_eq!(world.files(&again.manifest)["a.md"], "new");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_branch_that_is_gone_is_no_empty_repository() -> TestResult {
+    let Some(world) = World::over_http()? else {
+        return Ok(());
+    };
+    // Nothing was ever committed.
+    let listed = world.list(&world.side()?).await?;
+    assert!(listed.manifest.problems[0].message.contains("is empty"));
+    world
+        .repository
+        .commit("other", &[("a.md", Node::File(b"a"))])?;
+    let nearby = format!("file://{}", world.repository.path().display());
+    for url in [world.url.clone(), nearby] {
+        let elsewhere = World::at(GitRepository::new()?, url)?;
+        let error = elsewhere.list(&elsewhere.side()?).await.unwrap_err();
+        assert!(matches!(error, SideError::NotFound { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains("default branch") && text.contains("`ref`"),
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_a_byte_is_no_empty_repository() -> TestResult {
+    let server =
+        RawServer::sending("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    let world = World::at(GitRepository::new()?, server.url("agents.git"))?;
+    let error = world.list(&world.side()?).await.unwrap_err();
+    assert!(matches!(error, SideError::Transient { .. }), "{error:?}");
+    assert!(error.to_string().contains("with nothing"), "{error}");
+    // Whoever knows nothing of protocol v2 says enough.
+    let Some(world) = World::serving(GitRepository::new()?, false)? else {
+        return Ok(());
+    };
+    let listed = world.list(&world.side()?).await?;
+    assert!(listed.manifest.problems[0].message.contains("is empty"));
     Ok(())
 }

@@ -12,8 +12,7 @@ use homing_core::{
 use homing_side_git::{GitOptions, GitSide};
 use testkit::{GitHttp, GitRepository, MemoryContents, NginxOptions, Node};
 
-use crate::support::{TestResult, World};
-use crate::transports::login;
+use crate::support::{TestResult, World, login};
 use crate::upkeep::tidy;
 
 /// Returns a `.gitmodules` of these paths and addresses.

@@ -11,8 +11,9 @@ use homing_core::{
     Intake, ItemKey, Limits, ListRequest, Listed, Listing, Manifest, Revision, Scope, Side,
     SideError,
 };
-use homing_remote::{Client, ClientOptions};
+use homing_remote::{Client, ClientOptions, Login};
 use homing_side_git::{Address, GitOptions, GitSide, Mirrors, SshConnections};
+use secrecy::SecretString;
 use tempfile::TempDir;
 use testkit::{GitHttp, GitRepository, MemoryContents, NginxOptions, Node};
 
@@ -23,6 +24,21 @@ pub(crate) fn put(path: &Path, text: &str) -> Result<()> {
 
 /// What every test returns.
 pub(crate) type TestResult = Result<()>;
+
+/// A repository with one file.
+pub(crate) fn repository() -> Result<GitRepository> {
+    let repository = GitRepository::new()?;
+    repository.commit("main", &[("a.md", Node::File(b"a"))])?;
+    Ok(repository)
+}
+
+/// Who asks with this password.
+pub(crate) fn login(password: &'static str) -> Login {
+    Login {
+        credentials: Arc::new(SecretString::from(password)),
+        user: Some("ann".to_owned()),
+    }
+}
 
 /// A repository that is served, and what of it is known.
 pub(crate) struct World {

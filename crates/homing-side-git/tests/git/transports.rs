@@ -3,20 +3,10 @@
 use std::net::TcpListener;
 
 use homing_core::{Listing, SideError};
-use homing_remote::Login;
 use homing_side_git::SshConnections;
-use secrecy::SecretString;
-use std::sync::Arc;
-use testkit::{GitDaemon, GitHttp, GitRepository, GitSsh, NginxOptions, Node};
+use testkit::{GitDaemon, GitHttp, GitRepository, GitSsh, NginxOptions};
 
-use crate::support::{TestResult, World};
-
-/// A repository with one file.
-fn repository() -> anyhow::Result<GitRepository> {
-    let repository = GitRepository::new()?;
-    repository.commit("main", &[("a.md", Node::File(b"a"))])?;
-    Ok(repository)
-}
+use crate::support::{TestResult, World, login, repository};
 
 /// Has a repository at an sshd, for somebody who may come in and knows the host.
 fn over_ssh(server: &GitSsh, repository: GitRepository) -> anyhow::Result<World> {
@@ -44,6 +34,27 @@ async fn over_ssh_one_connection_serves_all_commands() -> TestResult {
     // At the end nobody is left who would keep it.
     connections.end().await;
     assert_eq!(std::fs::read_dir(world.home.path().join("ssh"))?.count(), 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_names_of_a_host_have_connections_of_their_own() -> TestResult {
+    let Some(server) = GitSsh::start()? else {
+        return Ok(());
+    };
+    let repository = repository()?;
+    // The server takes the key that belongs to the one name, and not that of the other.
+    let command = server.command_of_aliases(&[("one", "user"), ("two", "other_host")])?;
+    let path = repository.path().display().to_string();
+    let mut world = World::at(repository, format!("one:{path}"))?;
+    world.configure(&format!("[core]\nsshCommand = {command}\n"))?;
+    let connections = SshConnections::new(&world.home.path().join("ssh"));
+    let with = |world: &World| world.side_with(|options| options.connections = connections.clone());
+    world.list(&with(&world)?).await?;
+    world.url = format!("two:{path}");
+    let error = world.list(&with(&world)?).await.unwrap_err();
+    assert!(matches!(error, SideError::Auth { .. }), "{error:?}");
+    connections.end().await;
     Ok(())
 }
 
@@ -96,13 +107,6 @@ async fn over_tls_with_a_ca_of_its_own() -> TestResult {
     let listed = world.list(&side).await?;
     assert_eq!(world.files(&listed.manifest)["a.md"], "a");
     Ok(())
-}
-
-pub(crate) fn login(password: &'static str) -> Login {
-    Login {
-        credentials: Arc::new(SecretString::from(password)),
-        user: Some("ann".to_owned()),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
