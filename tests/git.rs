@@ -260,7 +260,9 @@ fn mirrors_are_in_sight_and_go_with_the_last_source_that_reads_them() -> TestRes
             && outcome.stdout.contains("homing sync --all --force"),
         "{outcome}"
     );
-    home.ok(&["sync", "--all", "--force"])?;
+    for source in ["community", "same", "other"] {
+        home.ok(&["sync", source, "--force"])?;
+    }
     home.ok(&["db", "check"])?;
     home.ok(&["source", "remove", "same", "--purge"])?;
     ensure!(there()? == 2, "another source reads it");

@@ -137,8 +137,18 @@ impl Git {
     /// Starts it; whatever it says on standard error counts as a step.
     pub(crate) fn begin(command: Command, progress: &Progress) -> Result<Conversation, SideError> {
         let progress = progress.clone();
-        Conversation::begin(command, move || progress.advance(0))
-            .map_err(|error| not_started(&error))
+        let place = command.as_std().get_current_dir().map(Path::to_owned);
+        Conversation::begin(command, move || progress.advance(0)).map_err(|error| {
+            let is_away = |place: &PathBuf| !place.is_dir();
+            if error.kind() == io::ErrorKind::NotFound && place.as_ref().is_some_and(is_away) {
+                return SideError::Transient {
+                    message: "the mirror of the repository is just being made anew".to_owned(),
+                    retry_after: None,
+                    source: Some(Box::new(error)),
+                };
+            }
+            not_started(&error)
+        })
     }
 
     /// Asks, and returns the answer with how it ended.
@@ -226,5 +236,22 @@ fn not_started(error: &io::Error) -> SideError {
     SideError::Storage {
         message: format!("`git` cannot be run: {error}"),
         source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_mirror_that_is_away_is_no_git_that_is_missing() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let git = Git::new(&[("PATH".into(), path)]);
+        let nowhere = tempfile::tempdir().unwrap().path().join("nowhere");
+        let begun = Git::begin(git.command(Some(&nowhere)), &Progress::default());
+        assert!(matches!(begun, Err(SideError::Transient { .. })));
+        let none = Git::new(&[("PATH".into(), "/nowhere".into())]);
+        let begun = Git::begin(none.command(None), &Progress::default());
+        assert!(matches!(begun, Err(SideError::Config { .. })));
     }
 }

@@ -58,7 +58,7 @@ impl GitSide {
                 .await?;
             ids.retain(|id| !others.contains_key(id));
         }
-        let top = (&*mirror, &*self.remote);
+        let (top, seen) = ((&*mirror, &*self.remote), mirror.seen());
         if let Ok(mut brought) = self.bring_held(top, &ids, contents, progress).await
             && brought.len() == ids.len()
         {
@@ -68,8 +68,9 @@ impl GitSide {
         let Some(found) = self.find(progress).await? else {
             return Ok(others);
         };
+        let want = self.want(&found, None)?;
         mirror
-            .rebuild(&self.git, &self.remote, self.want(&found, None)?, progress)
+            .rebuild(&self.git, &self.remote, (want, seen), progress)
             .await?;
         let again = self.bring_held(top, &ids, contents, progress).await;
         let mut brought = again.map_err(|trouble| self.beyond_repair(trouble))?;

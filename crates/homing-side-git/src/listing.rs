@@ -30,15 +30,16 @@ impl GitSide {
             return Ok(Listing::Unchanged(Unchanged::default()));
         }
         let mirror = self.mirror(progress).await?;
+        let (want, seen) = (self.want(&found, since)?, mirror.seen());
         mirror
-            .ensure(&self.git, &self.remote, self.want(&found, since)?, progress)
+            .ensure(&self.git, &self.remote, want, progress)
             .await?;
         let read = match self.read(&mirror, &found, request, is_known).await {
             Ok(read) => read,
             Err(Trouble::Side(error)) => return Err(error),
             Err(Trouble::Broken(_)) => {
                 mirror
-                    .rebuild(&self.git, &self.remote, self.want(&found, since)?, progress)
+                    .rebuild(&self.git, &self.remote, (want, seen), progress)
                     .await?;
                 self.read(&mirror, &found, request, is_known)
                     .await

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use homing_core::{ContentHash, Progress, SideError};
@@ -70,6 +71,7 @@ impl Mirrors {
                 path: self.inner.root.join(format!("{name}.git")),
                 turn: Turn::default(),
                 wanted: Mutex::default(),
+                changes: AtomicU64::default(),
             })
         });
         Arc::clone(mirror)
@@ -89,6 +91,8 @@ pub(crate) struct Mirror {
     turn: Turn<State>,
     /// What somebody waits for; whoever fetches next takes all of it along.
     wanted: Mutex<BTreeSet<String>>,
+    /// How often it began to be made anew, and was.
+    changes: AtomicU64,
 }
 
 /// What went wrong with a mirror.
@@ -129,6 +133,7 @@ impl Mirror {
     }
 
     async fn remove(&self) -> Result<(), SideError> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         let path = self.path.clone();
         blocking(move || remove(&path)).await
     }

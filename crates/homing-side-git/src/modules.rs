@@ -204,10 +204,13 @@ impl GitSide {
             since: None,
             may_be_partial: within.is_some(),
         };
+        let seen = mirror.seen();
         mirror.ensure(&self.git, remote, want, progress).await?;
         let mut entries = match self.entries(&module, within, room, progress).await {
             Err(Trouble::Broken(_)) => {
-                mirror.rebuild(&self.git, remote, want, progress).await?;
+                mirror
+                    .rebuild(&self.git, remote, (want, seen), progress)
+                    .await?;
                 let again = self.entries(&module, within, room, progress).await;
                 again.map_err(|trouble| self.beyond_repair(trouble))?
             }

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use homing_core::{Progress, SideError};
@@ -19,6 +20,10 @@ pub(super) struct State {
     /// The remote refused to leave blobs out.
     sends_all: bool,
 }
+
+/// Which of the mirrors it was that have been in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
 
 /// A revision that is to be in the mirror.
 #[derive(Debug, Clone, Copy)]
@@ -77,20 +82,29 @@ impl Mirror {
         self.fetch(&mut state, git, remote, &errand, progress).await
     }
 
-    /// Throws the mirror away and makes it anew.
+    /// Throws the mirror that was seen away and makes it anew.
     pub(crate) async fn rebuild(
         &self,
         git: &Git,
         remote: &Remote,
-        want: Want<'_>,
+        (want, seen): (Want<'_>, Seen),
         progress: &Progress,
     ) -> Result<(), SideError> {
         self.note(want.id);
         let mut state = self.turn.lock().await;
-        self.remove().await?;
+        // Whoever reads what somebody else has just made anew is not to lose it.
+        if self.seen() == seen {
+            self.remove().await?;
+        }
         let result = self.bring(&mut state, git, remote, want, progress).await;
+        self.changes.fetch_add(1, Ordering::SeqCst);
         locked(&self.wanted).remove(want.id);
         result
+    }
+
+    /// Returns which mirror it is now; to be asked before it is read.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.changes.load(Ordering::SeqCst))
     }
 
     fn note(&self, id: &str) {
