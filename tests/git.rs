@@ -1,6 +1,8 @@
 //! Sources of kind `git`, against real servers: nginx with `git http-backend`, sshd, and repositories of this machine.
 
+mod processes;
 mod trust;
+mod unreached;
 
 use std::path::Path;
 

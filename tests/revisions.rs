@@ -210,6 +210,28 @@ fn what_cannot_be_gone_back_to_is_refused_and_nothing_is_written() -> TestResult
 }
 
 #[test]
+fn a_rollback_to_a_commit_that_is_not_there_leaves_the_source_as_it_was() -> TestResult {
+    let mut three = Three::new()?;
+    let _daemon = three.home.start()?;
+    three.sync_all()?;
+    let nothing = "0123456789012345678901234567890123456789";
+    let back = ["rollback", "community", "--to", nothing];
+    let before = three.configuration()?;
+    let outcome = three.home.homing(&back)?;
+    outcome.expect(1, &["does not have this commit", "homing source unpin"])?;
+    ensure!(outcome.stdout.contains("taken back"), "{outcome}");
+    ensure!(three.configuration()? == before, "it was edited");
+    three.expect("three\n")?;
+    three.home.ok(&["sync", "community"])?;
+    // A pin that was there comes back.
+    three.home.ok(&["source", "pin", "community"])?;
+    let pinned = three.configuration()?;
+    three.home.homing(&back)?.expect(1, &["does not have"])?;
+    ensure!(three.configuration()? == pinned, "it was edited");
+    Ok(())
+}
+
+#[test]
 fn a_directory_has_no_commits() -> TestResult {
     let home = Home::new()?;
     home.configure("[sources.team]\nkind = \"dir\"\nroot = \"{home}/team\"\n")?;

@@ -106,6 +106,11 @@ impl Report {
         self
     }
 
+    /// Tells whether a problem of this kind is in it.
+    pub(crate) fn tells_of(&self, kind: &ProblemKind) -> bool {
+        self.problems.iter().any(|problem| problem.kind == *kind)
+    }
+
     /// Takes a large document, of which only what is asked for is written: that of `--json`, or the text for people.
     pub(crate) fn either(
         json: bool,

@@ -8,6 +8,7 @@ use homing_core::{Examined, SourceId};
 use homing_engine::EngineError;
 
 use crate::assemble::{Kept, Remotes};
+use crate::signal::Signals;
 use crate::start::StartError;
 use crate::{assemble, convert, secrets, shown};
 
@@ -61,13 +62,25 @@ async fn check(
         .map_err(|error| StartError::system("there is no temporary directory", error))?;
     let kept = Kept::new(scratch.path(), env);
     let remotes = Remotes::new(config.daemon.per_host, &locations.data_dir, env, &kept);
-    let mut sources = Vec::new();
-    for (id, source) in &config.sources {
-        if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
-            sources.push(look(id, source, &remotes, env).await);
+    let looking = async {
+        let mut sources = Vec::new();
+        for (id, source) in &config.sources {
+            if wanted.is_empty() || wanted.iter().any(|name| name == id.as_str()) {
+                sources.push(look(id, source, &remotes, env).await);
+            }
         }
-    }
+        sources
+    };
+    let mut signals = Signals::listen()
+        .map_err(|error| StartError::system("could not listen to signals", error))?;
+    // What was started ends with it.
+    let looked = tokio::select! {
+        sources = looking => Some(sources),
+        _ = signals.next() => None,
+    };
     kept.connections.end().await;
+    let sources = looked
+        .ok_or_else(|| StartError::system("the check was ended", "a signal asked for its end"))?;
     Ok(SourceChecks { sources })
 }
 

@@ -43,6 +43,14 @@ pub(crate) async fn run(
     }
     let lock = Lock::take(&locations.data_dir)?;
     socket::refuse_if_answered(&locations.socket)?;
+    // It would write to the same mirrors.
+    let outlived = place.kept.mark.end_outlived("git");
+    if outlived > 0 {
+        tracing::warn!(
+            outlived,
+            "a git outlived the homingd that began it and was ended"
+        );
+    }
     let tasks = Tasks::default();
     let figures = Figures::install()
         .map_err(|error| StartError::system("could not begin to count", error))?;

@@ -272,6 +272,9 @@ impl EngineError {
             Self::Guard { .. } => {
                 "look at `homing diff`; then `homing sync --accept-deletions` goes on with exactly this plan, and no other"
             }
+            Self::RootEmpty(place) if !place.starts_with("`/") => {
+                "look at what is there now, and at `ref` and `path`; if that is meant, run `homing sync --accept-root`"
+            }
             Self::RootChanged(_) | Self::RootEmpty(_) => {
                 "if that is meant, run `homing sync --accept-root`; if a file system is not mounted, mount it"
             }

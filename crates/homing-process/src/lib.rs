@@ -6,8 +6,10 @@
 mod conversation;
 mod errand;
 mod group;
+mod outlived;
 mod tail;
 
 pub use conversation::{Conversation, Ended};
 pub use errand::{Answer, End, Errand, Outcome, Running, ask, start};
+pub use outlived::Mark;
 pub use tail::Tail;

@@ -14,6 +14,8 @@ enum Meaning {
     Certificate,
     Auth,
     NotFound,
+    /// It has no such commit.
+    NoCommit,
     Limited,
     Full,
     Transient,
@@ -24,6 +26,9 @@ const WORDS: &[(&str, Meaning)] = &[
     ("no space left on device", Meaning::Full),
     ("disk quota exceeded", Meaning::Full),
     ("read-only file system", Meaning::Full),
+    ("not our ref", Meaning::NoCommit),
+    ("unadvertised object", Meaning::NoCommit),
+    ("repository not exported", Meaning::NotFound),
     ("remote host identification has changed", Meaning::HostKey),
     ("host key verification failed", Meaning::HostKey),
     ("no matching host key", Meaning::HostKey),
@@ -48,6 +53,7 @@ const WORDS: &[(&str, Meaning)] = &[
     ("could not read username", Meaning::Auth),
     ("could not read password", Meaning::Auth),
     ("terminal prompts disabled", Meaning::Auth),
+    ("unable to get password from user", Meaning::Auth),
     ("unable to read askpass", Meaning::Auth),
     ("access denied", Meaning::Auth),
     ("returned error: 401", Meaning::Auth),
@@ -60,7 +66,6 @@ const WORDS: &[(&str, Meaning)] = &[
     ("not a git repository", Meaning::NotFound),
     ("' not found", Meaning::NotFound),
     ("does not exist", Meaning::NotFound),
-    ("repository not exported", Meaning::NotFound),
     ("couldn't find remote ref", Meaning::NotFound),
     ("returned error: 429", Meaning::Limited),
 ];
@@ -101,6 +106,12 @@ pub(crate) fn of_git(doing: &str, ended: &Ended) -> SideError {
             message,
             source: None,
         },
+        Meaning::NoCommit => SideError::NotFound {
+            message: format!(
+                "{message}; the server does not have this commit (any more): if the source is pinned to it, `homing source unpin NAME` lets it go on"
+            ),
+            source: None,
+        },
         Meaning::Limited => SideError::RateLimited {
             message,
             wait: std::time::Duration::from_mins(1),
@@ -119,8 +130,21 @@ pub(crate) fn of_git(doing: &str, ended: &Ended) -> SideError {
 
 fn meaning(complaints: &str) -> Meaning {
     let text = complaints.to_lowercase();
+    if text.lines().any(is_of_a_mirror) {
+        return Meaning::Full;
+    }
     let known = WORDS.iter().find(|(words, _)| text.contains(words));
     known.map_or(Meaning::Transient, |(_, meaning)| *meaning)
+}
+
+/// Tells whether a line says that a mirror of ours may not be written.
+fn is_of_a_mirror(line: &str) -> bool {
+    let is_refusal = [
+        "permission denied",
+        "insufficient permission",
+        "operation not permitted",
+    ];
+    line.contains("/mirrors/") && is_refusal.iter().any(|words| line.contains(words))
 }
 
 /// Returns what a person should read of a complaint: the lines that say what failed, without control characters.
@@ -148,8 +172,16 @@ fn told(complaints: &str) -> String {
     };
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .filter(|letter| !is_hidden(*letter))
         .take(QUOTED_CHARACTERS)
         .collect()
+}
+
+/// Tells whether nobody sees a character, or it changes how others are seen: a server says what it likes.
+fn is_hidden(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Tells whether a line says how far something has got.
@@ -181,6 +213,7 @@ mod tests {
                 "fatal: could not read Username for 'http://127.0.0.1': terminal prompts disabled",
                 Meaning::Auth,
             ),
+            ("fatal: unable to get password from user", Meaning::Auth),
             (
                 "fatal: '/nowhere' does not appear to be a git repository",
                 Meaning::NotFound,
@@ -196,6 +229,34 @@ mod tests {
             (
                 "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output",
                 Meaning::Full,
+            ),
+            (
+                "fatal: remote error: upload-pack: not our ref 0123456789012345678901234567890123456789",
+                Meaning::NoCommit,
+            ),
+            (
+                "error: Server does not allow request for unadvertised object 0123456789012345678901234567890123456789",
+                Meaning::NoCommit,
+            ),
+            (
+                "fatal: remote error: access denied or repository not exported: /no.git",
+                Meaning::NotFound,
+            ),
+            (
+                "fatal: detected dubious ownership in repository at '/srv/a.git'\nTo add an exception for this directory, call:",
+                Meaning::Auth,
+            ),
+            (
+                "error: insufficient permission for adding an object to repository database /home/ann/.local/share/homing/mirrors/0.git/objects",
+                Meaning::Full,
+            ),
+            (
+                "fatal: cannot open '/home/ann/.local/share/homing/mirrors/0.git/shallow.lock': Permission denied",
+                Meaning::Full,
+            ),
+            (
+                "fatal: unable to open '/srv/a.git/HEAD': Permission denied",
+                Meaning::Auth,
             ),
             (
                 "error: RPC failed; curl 18 transfer closed\nfatal: early EOF",
@@ -217,5 +278,7 @@ mod tests {
             "fatal: detected dubious ownership in repository at '/srv/a'; git config --global --add safe.directory /srv/a"
         );
         assert_eq!(meaning(said), Meaning::Auth);
+        let said = "remote: \u{202e}gnihton\u{2066} is\u{200b} wrong\u{e0041}\n";
+        assert_eq!(told(said), "remote: gnihton is wrong");
     }
 }

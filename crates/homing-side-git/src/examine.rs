@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homing_core::{Examined, ProblemKind, Progress, Scope, SideError};
 
@@ -12,10 +13,28 @@ use crate::modules::Module;
 use crate::refs::Found;
 use crate::sorting::{self, Sorted};
 
+/// How long a repository may be silent: nobody else watches over a look.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 impl GitSide {
-    /// Looks at the tree of the revision that is meant.
+    /// Looks at the tree of the revision that is meant; no longer than something comes.
     pub(crate) async fn look(&self) -> Result<Examined, SideError> {
         let progress = Progress::default();
+        let looked = while_it_goes_on(&progress, self.look_at_all(progress.clone())).await;
+        looked.unwrap_or_else(|| {
+            Err(SideError::Transient {
+                message: format!(
+                    "{} sent nothing for {} s, so it is not waited for",
+                    self.shown_place,
+                    PATIENCE.as_secs()
+                ),
+                retry_after: None,
+                source: None,
+            })
+        })
+    }
+
+    async fn look_at_all(&self, progress: Progress) -> Result<Examined, SideError> {
         let Some(found) = self.find(&progress).await? else {
             return Ok(Examined {
                 bytes: Some(0),
@@ -85,7 +104,44 @@ impl GitSide {
             files,
             bytes: Some(bytes),
             problems: gathering.finish_examined(files > 0),
-            notes: std::iter::once(revision).chain(signed).collect(),
+            notes: std::iter::once(revision)
+                .chain(signed)
+                .chain(self.remote.note(progress).await?)
+                .collect(),
         })
+    }
+}
+
+/// Waits for work as long as it counts steps; `None` of work that stands still.
+async fn while_it_goes_on<T>(progress: &Progress, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let before = progress.counts();
+        match tokio::time::timeout(PATIENCE, &mut work).await {
+            Ok(done) => return Some(done),
+            Err(_elapsed) if progress.counts() == before => return None,
+            Err(_elapsed) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_still_is_not_waited_for() {
+        let progress = Progress::default();
+        let never = std::future::pending::<()>();
+        assert_eq!(while_it_goes_on(&progress, never).await, None);
+        let slow = async {
+            for _ in 0..10 {
+                sleep(PATIENCE - Duration::from_secs(1)).await;
+                progress.advance(1);
+            }
+        };
+        assert_eq!(while_it_goes_on(&progress, slow).await, Some(()));
     }
 }

@@ -1,7 +1,9 @@
 //! Running the `git` command: without the repository's or the environment's say, and without a question to anybody.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.alternateRefsCommand=",
+    "credential.interactive=false",
     "gc.auto=0",
     "maintenance.auto=false",
     "fetch.recurseSubmodules=false",
@@ -44,6 +47,8 @@ pub(crate) struct Git {
     environment: Arc<Vec<(OsString, OsString)>>,
     /// Where the user's configuration is, and that of the machine.
     files: Arc<[PathBuf]>,
+    /// Where it runs that is to be in no repository.
+    nowhere: Arc<Path>,
 }
 
 /// When the files of the configuration were written, and how long they are.
@@ -64,7 +69,7 @@ impl Git {
     pub(crate) fn new(environment: &[(OsString, OsString)]) -> Self {
         let given = environment
             .iter()
-            .filter(|(name, _)| !is_of_git(name))
+            .filter(|(name, _)| !is_of_git(name) && !opens_windows(name))
             .cloned();
         let own = [
             // Messages are read by us.
@@ -73,6 +78,7 @@ impl Git {
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_ASKPASS", "false"),
             ("SSH_ASKPASS_REQUIRE", "never"),
+            ("GCM_INTERACTIVE", "never"),
             // What a partial mirror lacks is fetched by us, and never while something is read.
             ("GIT_NO_LAZY_FETCH", "1"),
             ("GIT_OPTIONAL_LOCKS", "0"),
@@ -95,6 +101,15 @@ impl Git {
         Self {
             files: files.into_iter().flatten().collect(),
             environment: Arc::new(environment),
+            nowhere: Path::new("/").into(),
+        }
+    }
+
+    /// Has it run in an empty directory of ours, beside that of the mirrors: even `/` may be somebody's repository.
+    pub(crate) fn away_from_repositories(self, mirrors: &Path) -> Self {
+        Self {
+            nowhere: mirrors.with_file_name("nowhere").into(),
+            ..self
         }
     }
 
@@ -114,11 +129,19 @@ impl Git {
         let mut command = Command::new("git");
         command.env_clear().envs(self.environment.iter().cloned());
         // It must not find a repository that happens to be around it.
-        command.current_dir(repository.unwrap_or(Path::new("/")));
         if let Some(repository) = repository {
+            command.current_dir(repository);
             command.arg("--git-dir").arg(repository);
         } else {
-            command.env("GIT_CEILING_DIRECTORIES", "/");
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.nowhere);
+            let root = Path::new("/");
+            let nowhere = if made.is_ok() { &self.nowhere } else { root };
+            command.current_dir(nowhere);
+            // It looks there, and nowhere above.
+            command.env("GIT_CEILING_DIRECTORIES", nowhere.parent().unwrap_or(root));
         }
         for setting in SETTINGS {
             command.args(["-c", setting]);
@@ -224,6 +247,11 @@ impl Git {
 fn is_of_git(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     bytes.starts_with(b"GIT_") || bytes == b"SSH_ASKPASS"
+}
+
+/// Tells whether a variable leads to a screen, where a helper would ask somebody.
+fn opens_windows(name: &OsStr) -> bool {
+    name == "DISPLAY" || name == "WAYLAND_DISPLAY"
 }
 
 fn not_started(error: &io::Error) -> SideError {

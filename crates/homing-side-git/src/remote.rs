@@ -18,7 +18,7 @@ use crate::git::{Git, Question, Stamp};
 use crate::ls_refs::{self, Answer};
 use crate::pack::{self, Fetched, Order};
 use crate::refs::{Ref, Wanted};
-use crate::ssh::SshConnections;
+use crate::ssh::{self, SshCommand, SshConnections};
 
 /// Bytes of what `git ls-remote` tells.
 const MOST_BYTES: usize = 32 << 20;
@@ -31,7 +31,7 @@ struct Settings {
     /// Where it leads (`insteadOf`).
     address: Address,
     /// What Git is to call for ssh.
-    ssh: Option<String>,
+    ssh: Option<SshCommand>,
     /// The way there leads over a proxy (`http.proxy`) that only Git knows.
     has_proxy: bool,
 }
@@ -114,6 +114,18 @@ impl Remote {
     /// Returns where it is.
     pub(crate) async fn address(&self, progress: &Progress) -> Result<Address, SideError> {
         Ok(self.settings(progress).await?.address)
+    }
+
+    /// Returns what a person should know of how it is reached.
+    pub(crate) async fn note(&self, progress: &Progress) -> Result<Option<String>, SideError> {
+        let program = self.settings(progress).await?.ssh;
+        let program = program.and_then(|ssh| ssh.other_program);
+        Ok(program.map(|program| {
+            format!(
+                "`core.sshCommand` calls `{program}`, which is told nothing by Homing: if it calls ssh, have it give `{}`, so that nobody is asked and nobody is waited for",
+                ssh::OPTIONS
+            )
+        }))
     }
 
     /// Asks Git for the user's settings, once as long as the files stay as they were.
@@ -349,7 +361,7 @@ impl Remote {
         let mut command = self.git.command(repository);
         let Settings { address, ssh, .. } = self.settings(progress).await?;
         if let Some(ssh) = ssh {
-            command.env("GIT_SSH_COMMAND", ssh);
+            command.env("GIT_SSH_COMMAND", ssh.text);
         }
         if address != self.configured {
             // It was followed once. Of all that begin alike the longest counts, and that is the address itself.

@@ -39,6 +39,43 @@ fn nested(length: usize) -> GitRepository {
     repository
 }
 
+/// Returns a repository with 200,000 files.
+fn many() -> GitRepository {
+    let repository = GitRepository::new().unwrap();
+    let id = repository.blob(b"x").unwrap();
+    let names: Vec<String> = (0..200_000)
+        .map(|number| format!("{number:06}.md"))
+        .collect();
+    let lines = names
+        .iter()
+        .map(|name| ("100644", name.as_bytes(), &id[..]));
+    let tree = repository.literal_tree(&lines.collect::<Vec<_>>()).unwrap();
+    repository.commit_tree("main", &tree).unwrap();
+    repository
+}
+
+/// Returns a repository with one file of 256 MiB of nothing.
+fn large() -> GitRepository {
+    let repository = GitRepository::new().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(256 << 20).unwrap();
+    let path = file.path().to_str().unwrap();
+    let hash = [
+        "-c",
+        "core.compression=0",
+        "hash-object",
+        "-w",
+        "--no-filters",
+        path,
+    ];
+    let id = repository.git(&hash).unwrap();
+    let tree = repository
+        .literal_tree(&[("100644", b"a.md", &id)])
+        .unwrap();
+    repository.commit_tree("main", &tree).unwrap();
+    repository
+}
+
 /// Sends a length of the chunked coding with what it is of.
 fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     write!(stream, "{:x}\r\n", bytes.len())?;
@@ -102,9 +139,12 @@ fn side(url: &str, home: &Path) -> GitSide {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_repository_tells_is_not_held_in_memory() {
     let home = tempfile::tempdir().unwrap();
-    let (long, longer) = (nested(3000), nested(10_000));
+    let (long, longer, many) = (nested(3000), nested(10_000), many());
     let server = talkative();
-    let cases: [(String, fn(&SideError) -> bool); 2] = [
+    let cases: [(String, fn(&SideError) -> bool); 3] = [
+        (format!("file://{}", many.path().display()), |error| {
+            matches!(error, SideError::Untrusted { .. }) && error.to_string().contains("max_files")
+        }),
         // More than is kept of paths.
         (format!("file://{}", long.path().display()), |error| {
             matches!(error, SideError::Untrusted { .. })
@@ -135,6 +175,16 @@ async fn what_a_repository_tells_is_not_held_in_memory() {
         problems.last()
     );
     side.examine().await.unwrap();
+    // So is a file that is larger than one may be.
+    let large = large();
+    let url = format!("file://{}", large.path().display());
+    let listed = list(&self::side(&url, home.path())).await.unwrap();
+    assert_eq!(listed.manifest.items.len(), 0);
+    let problems = &listed.manifest.problems;
+    assert!(
+        problems[0].message.contains("max_file_size"),
+        "{problems:?}"
+    );
     let grown = peak() - before;
     assert!(grown < MOST, "{url}: {grown} MiB more");
 }

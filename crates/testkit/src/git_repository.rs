@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -226,6 +226,40 @@ impl<W: Send + Sync> Place for RepositoryPlace<W> {
     fn destroy(&self) {
         (self.destroy)(&self.world);
     }
+}
+
+/// Returns the directories of the oldest and the newest `git` of this machine; says so where there is only one.
+pub fn gits() -> Result<Vec<PathBuf>> {
+    let mut found: Vec<(Vec<u32>, PathBuf)> = Vec::new();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
+    for directory in std::env::split_paths(&path).chain(usual) {
+        let Ok(output) = Command::new(directory.join("git"))
+            .arg("--version")
+            .output()
+        else {
+            continue;
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let number = said.split_whitespace().nth(2).unwrap_or_default();
+        let number: Vec<u32> = number
+            .split('.')
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        if !found.iter().any(|(known, _)| *known == number) {
+            found.push((number, directory));
+        }
+    }
+    found.sort();
+    if found.len() < 2 {
+        crate::skipped("there is only one version of `git` on this machine");
+    }
+    let newest = found.split_off(found.len().saturating_sub(1));
+    let oldest = found.into_iter().take(1);
+    Ok(oldest
+        .chain(newest)
+        .map(|(_, directory)| directory)
+        .collect())
 }
 
 /// A `git` that reads no configuration but the repository's own.

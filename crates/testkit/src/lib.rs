@@ -22,7 +22,7 @@ pub use conformance::{Place, conformance, reading_conformance};
 pub use contents::MemoryContents;
 pub use forward_proxy::ForwardProxy;
 pub use git_http::GitHttp;
-pub use git_repository::{GitRepository, Node, RepositoryPlace};
+pub use git_repository::{GitRepository, Node, RepositoryPlace, gits};
 pub use git_ssh::{GitDaemon, GitSsh};
 pub use memory_side::{MemorySide, Verb};
 pub use memory_tree::{MemoryFile, MemoryTree};

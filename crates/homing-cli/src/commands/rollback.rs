@@ -15,7 +15,7 @@ use crate::text::short_commit;
 /// Pins a source to a commit that it was at, and syncs it.
 pub(super) async fn run(args: &RollbackArgs, context: &Context) -> Result<Report, CliError> {
     let name = args.name.as_str();
-    pin::require_commits(name, context)?;
+    let before = pin::of(&pin::require_commits(name, context)?, name);
     let commit = commit(args, context).await?;
     editing::put_in_force(context, &pin::to(name, &commit)).await?;
     let request = SyncArgs {
@@ -29,7 +29,15 @@ pub(super) async fn run(args: &RollbackArgs, context: &Context) -> Result<Report
         pin::stays(name)
     );
     let report = sync::run(RequestVerb::Sync, &request, context).await?;
-    Ok(report.preceded_by(&pinned))
+    if !report.tells_of(&ProblemKind::NotFound) {
+        return Ok(report.preceded_by(&pinned));
+    }
+    // A source that is pinned to nothing would not be synced again.
+    editing::put_in_force(context, &pin::back_to(name, before.as_deref())).await?;
+    Ok(report.preceded_by(&format!(
+        "source `{name}` cannot be brought to {}, so its pin was taken back\n",
+        short_commit(&commit)
+    )))
 }
 
 /// Returns the commit that is meant.

@@ -41,7 +41,10 @@ pub(crate) fn side(
         login: token.map(|token| remotes.login(id, token, repository.user)),
         ca_file: repository.ca_file.cloned(),
         trust: repository.verify.map(trust),
-        environment: given.cloned().collect(),
+        environment: given
+            .cloned()
+            .chain([remotes.kept().mark.variable()])
+            .collect(),
         connections: remotes.kept().connections.clone(),
     };
     let mirrors = remotes.kept().mirrors.clone();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use homing_config::{Env, SecretSource};
 use homing_core::{BoxFuture, ContentHash, Side, SideError, SourceId};
+use homing_process::Mark;
 use homing_remote::{Client, ClientOptions, Credentials, Login};
 use homing_side_git::{Mirrors, SshConnections};
 use secrecy::SecretString;
@@ -18,6 +19,8 @@ use crate::secrets::{self, SecretError};
 pub(crate) struct Kept {
     pub(crate) mirrors: Mirrors,
     pub(crate) connections: SshConnections,
+    /// On every `git` that is started.
+    pub(crate) mark: Mark,
 }
 
 impl Kept {
@@ -29,7 +32,8 @@ impl Kept {
         };
         Self {
             mirrors: Mirrors::new(data_dir.join("mirrors")),
-            connections: SshConnections::new(&sockets.join("ssh")),
+            connections: SshConnections::of_process(&sockets.join("ssh")),
+            mark: Mark::new("HOMING_GIT_OF", data_dir),
         }
     }
 }

@@ -10,7 +10,7 @@ use homing_remote::ClientOptions;
 use homing_side_git::Address;
 use testkit::{GitRepository, Node, RawServer};
 
-use crate::support::{TestResult, World};
+use crate::support::{TestResult, World, put};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_are_told_and_the_rest_is_read() -> TestResult {
@@ -224,5 +224,67 @@ async fn nothing_is_no_empty_repository() -> TestResult {
         let listed = world.list(&world.side()?).await?;
         assert!(listed.manifest.items.is_empty() && listed.revision.is_none());
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_a_configuration_or_the_environment_names_are_not_run() -> TestResult {
+    let world = World::of(GitRepository::new()?)?;
+    world.commit(&[
+        ("a.md", Node::File(b"a")),
+        (".gitattributes", Node::File(b"* filter=evil\n")),
+    ])?;
+    let home = world.home.path();
+    let script = home.join("evil");
+    let ran = home.join("ran");
+    put(
+        &script,
+        &format!("#!/bin/sh\ntouch {}\ncat\n", ran.display()),
+    )?;
+    let hooks = home.join("hooks");
+    std::fs::create_dir(&hooks)?;
+    for hook in [
+        "reference-transaction",
+        "post-checkout",
+        "pre-auto-gc",
+        "post-index-change",
+    ] {
+        std::fs::copy(&script, hooks.join(hook))?;
+    }
+    for file in std::fs::read_dir(&hooks)?.map(|entry| entry.map(|entry| entry.path())) {
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(file?, executable)?;
+    }
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let (evil, hooks) = (script.display(), hooks.display());
+    let configuration = format!(
+        "[core]\nhooksPath = {hooks}\nfsmonitor = {evil}\npager = {evil}\n[filter \"evil\"]\nsmudge = {evil}\nclean = {evil}\n\
+         process = {evil}\nrequired = true\n"
+    );
+    world.configure(&configuration)?;
+    let side = world.side_with(|options| {
+        for (name, value) in [
+            ("GIT_DIR", "/nowhere"),
+            ("GIT_WORK_TREE", "/nowhere"),
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "core.hooksPath"),
+            ("GIT_CONFIG_VALUE_0", hooks.to_string().as_str()),
+            ("GIT_CONFIG_GLOBAL", "/nowhere"),
+            ("GIT_CONFIG_PARAMETERS", "'core.fsmonitor=/nowhere'"),
+            ("GIT_EXEC_PATH", "/nowhere"),
+            ("GIT_SSH_COMMAND", "/nowhere"),
+            ("GIT_OBJECT_DIRECTORY", "/nowhere"),
+        ] {
+            options.environment.push((name.into(), value.into()));
+        }
+    })?;
+    // A repository around the mirrors is none of ours, whatever its configuration says.
+    let init = ["init", "--quiet", home.to_str().expect("a name")];
+    world.repository.git(&init)?;
+    let elsewhere = "[url \"file:///nowhere/\"]\ninsteadOf = file://\n";
+    put(&home.join(".git/config"), elsewhere)?;
+    let listed = world.list(&side).await?;
+    assert_eq!(world.files(&listed.manifest)["a.md"], "a");
+    assert!(!ran.exists(), "something was run");
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::net::TcpListener;
 
-use homing_core::{Listing, SideError};
+use homing_core::{Listing, Side, SideError};
 use homing_side_git::SshConnections;
-use testkit::{GitDaemon, GitHttp, GitRepository, GitSsh, NginxOptions};
+use testkit::{GitDaemon, GitHttp, GitRepository, GitSsh, NginxOptions, Node};
 
-use crate::support::{TestResult, World, login, repository};
+use crate::support::{TestResult, World, login, put, repository};
 
 /// Has a repository at an sshd, for somebody who may come in and knows the host.
 fn over_ssh(server: &GitSsh, repository: GitRepository) -> anyhow::Result<World> {
@@ -224,5 +224,81 @@ async fn an_address_that_the_user_rewrites_is_followed() -> TestResult {
     )?;
     let error = world.list(&side).await.unwrap_err();
     assert!(matches!(error, SideError::NotFound { .. }), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_about_a_host_that_is_not_known() -> TestResult {
+    let Some(server) = GitSsh::start()? else {
+        return Ok(());
+    };
+    let world = over_ssh(&server, repository()?)?;
+    let command = server.command()?.replace("known_hosts", "unknown_hosts");
+    world.configure(
+        &format!("[core]\nsshCommand = X=1 \"ssh\" {}\n", &command[4..]).replace('"', "'"),
+    )?;
+    let error = world.list(&world.side()?).await.unwrap_err();
+    assert!(matches!(error, SideError::Untrusted { .. }), "{error:?}");
+    assert_eq!(server.connections()?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_gets_no_options_is_told_of() -> TestResult {
+    let Some(server) = GitSsh::start()? else {
+        return Ok(());
+    };
+    let world = over_ssh(&server, repository()?)?;
+    assert_eq!(world.side()?.examine().await?.notes.len(), 1);
+    let script = world.home.path().join("wrapper");
+    put(
+        &script,
+        &format!("#!/bin/sh\nexec {} \"$@\"\n", server.command()?),
+    )?;
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    world.configure(&format!("[core]\nsshCommand = {}\n", script.display()))?;
+    let notes = world.side()?.examine().await?.notes;
+    assert!(
+        notes[1].contains("wrapper") && notes[1].contains("BatchMode"),
+        "{notes:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gits_own_server_says_what_it_does_not_serve() -> TestResult {
+    let repository = repository()?;
+    let server = GitDaemon::start(repository.path())?;
+    let url = server.url(&repository.path().with_extension("other"))?;
+    let world = World::at(repository, url)?;
+    let error = world.list(&world.side()?).await.unwrap_err();
+    assert!(matches!(error, SideError::NotFound { .. }), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_git_of_this_machine_does() -> TestResult {
+    for git in testkit::gits()? {
+        let Some(world) = World::over_http()? else {
+            return Ok(());
+        };
+        world.commit(&[("a.md", Node::File(b"a")), ("b/c.md", Node::File(b"c"))])?;
+        let path = std::env::join_paths([git.as_path(), "/usr/bin".as_ref(), "/bin".as_ref()])?;
+        let nearby = format!("file://{}", world.repository.path().display());
+        let nearby = World::at(GitRepository::new()?, nearby)?;
+        for world in [&world, &nearby] {
+            let side = world.side_with(|options| {
+                options.environment[0].1.clone_from(&path);
+                options.path = Some("b".to_owned());
+            })?;
+            let listed = world.list(&side).await?;
+            assert_eq!(world.files(&listed.manifest)["c.md"], "c", "{git:?}");
+            let again = world
+                .ask(&side, Some(&listed.manifest), listed.revision.as_ref())
+                .await?;
+            assert!(matches!(again, Listing::Unchanged(_)), "{git:?}");
+            assert_eq!(side.examine().await?.files, 1, "{git:?}");
+        }
+    }
     Ok(())
 }

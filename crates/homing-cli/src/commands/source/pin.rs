@@ -89,6 +89,29 @@ pub(in crate::commands) fn to<'a>(
     }
 }
 
+/// Returns the change that takes a pin back.
+pub(in crate::commands) fn back_to<'a>(
+    name: &'a str,
+    before: Option<&'a str>,
+) -> impl Fn(&mut Edit) -> Result<(), EditError> + 'a {
+    move |edit| match before {
+        Some(before) => to(name, before)(edit),
+        None => {
+            edit.unset(Section::Source, name, "pin");
+            Ok(())
+        }
+    }
+}
+
+/// Returns what a source is pinned to.
+pub(in crate::commands) fn of(config: &Config, name: &str) -> Option<String> {
+    let source = config.sources.iter().find(|(id, _)| id.as_str() == name);
+    match source.map(|(_, source)| &source.kind) {
+        Some(SourceKind::Git { pin, .. } | SourceKind::Github { pin, .. }) => pin.clone(),
+        _ => None,
+    }
+}
+
 /// Says until when a pin holds.
 pub(in crate::commands) fn stays(name: &str) -> String {
     format!("it stays there until `homing source unpin {}`", quote(name))
