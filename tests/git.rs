@@ -1,5 +1,6 @@
 //! Sources of kind `git`, against real servers: nginx with `git http-backend`, sshd, and repositories of this machine.
 
+mod killed;
 mod processes;
 mod trust;
 mod unreached;

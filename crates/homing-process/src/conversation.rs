@@ -22,6 +22,15 @@ pub struct Conversation {
     complaints: AbortOnDropHandle<Tail>,
 }
 
+/// How much a program, and each that it starts, may have at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Bytes of a file that it writes; more end it (`SIGXFSZ`).
+    pub file: u64,
+    /// Bytes of memory that it writes to; it is given no more.
+    pub memory: u64,
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -55,6 +64,28 @@ impl Conversation {
             output: Some(output),
             complaints: AbortOnDropHandle::new(TaskTracker::new().spawn(listen(complaints, heard))),
         })
+    }
+
+    /// Holds it, and whatever it starts from now on, to this; without effect on systems that are not Linux.
+    pub fn limit(&self, most: Most) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+
+            for (resource, most) in [(Resource::Fsize, most.file), (Resource::Data, most.memory)] {
+                let now = getrlimit(resource);
+                let lowest = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
+                let limit = Rlimit {
+                    current: lowest(now.current),
+                    maximum: now.maximum,
+                };
+                // It is not reaped yet, so its number is nobody else's.
+                prlimit(Some(self.group.leader), resource, limit)?;
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = most;
+        Ok(())
     }
 
     /// Returns where it reads from; once. It sees the end of its input when that is dropped.
@@ -179,6 +210,40 @@ mod tests {
         let mut talk = Conversation::begin(shell("echo yes"), || {}).unwrap();
         assert_eq!(talk.answer(4).await.unwrap().unwrap(), b"yes\n");
         assert!(talk.end().await.unwrap().status.success());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_it_starts_has_no_more_than_it_may_have() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let script = format!(
+            "read go; head -c 9000 /dev/zero > {}; echo $?",
+            file.display()
+        );
+        let mut talk = Conversation::begin(shell(&script), || {}).unwrap();
+        let most = Most {
+            file: 8192,
+            memory: 1 << 30,
+        };
+        talk.limit(most).unwrap();
+        talk.input().unwrap().write_all(b"go\n").unwrap();
+        let said = talk.answer(100).await.unwrap().unwrap();
+        let signal = 128 + rustix::process::Signal::XFSZ.as_raw();
+        assert_eq!(String::from_utf8(said).unwrap(), format!("{signal}\n"));
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 8192);
+        talk.end().await.unwrap();
+        // Memory that is not there is not given.
+        let hungry = shell("read go; head -c 100000000 /dev/zero | sort -S 90M > /dev/null");
+        let mut talk = Conversation::begin(hungry, || {}).unwrap();
+        let most = Most {
+            file: 1 << 30,
+            memory: 16 << 20,
+        };
+        talk.limit(most).unwrap();
+        talk.input().unwrap().write_all(b"go\n").unwrap();
+        let ended = talk.end().await.unwrap();
+        assert!(!ended.status.success(), "{ended:?}");
     }
 
     #[tokio::test]

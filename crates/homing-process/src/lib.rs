@@ -9,7 +9,7 @@ mod group;
 mod outlived;
 mod tail;
 
-pub use conversation::{Conversation, Ended};
+pub use conversation::{Conversation, Ended, Most};
 pub use errand::{Answer, End, Errand, Outcome, Running, ask, start};
 pub use outlived::Mark;
 pub use tail::Tail;

@@ -130,6 +130,12 @@ impl Body {
         Ok(chunk)
     }
 
+    /// Says that what came is a sign of life, however little it is.
+    pub fn is_alive(&mut self) {
+        self.window_bytes = 0;
+        self.window_end = Instant::now() + self.stall_timeout;
+    }
+
     /// Waits for something while others may have this answer's turn at its host.
     ///
     /// Whoever waits for a turn of another sort must not hold this one: its holder may wait for it.

@@ -9,10 +9,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use homing_core::{Progress, SideError};
+use homing_core::{Limits, Progress, SideError};
 use homing_process::{Conversation, Ended};
 use tokio::process::Command;
 
+use crate::ceilings::Ceilings;
 use crate::errors;
 
 /// What a fetched repository, or the user's own configuration, has no say in.
@@ -27,6 +28,8 @@ const SETTINGS: &[&str] = &[
     "submodule.recurse=false",
     "fetch.writeCommitGraph=false",
     "fetch.prune=false",
+    // What is fetched stays in packs, which can be counted and verified.
+    "fetch.unpackLimit=1",
     "fetch.bundleURI=",
     "transfer.bundleURI=false",
     "protocol.version=2",
@@ -49,6 +52,8 @@ pub(crate) struct Git {
     files: Arc<[PathBuf]>,
     /// Where it runs that is to be in no repository.
     nowhere: Arc<Path>,
+    /// What a fetch may cost.
+    ceilings: Ceilings,
 }
 
 /// When the files of the configuration were written, and how long they are.
@@ -102,6 +107,7 @@ impl Git {
             files: files.into_iter().flatten().collect(),
             environment: Arc::new(environment),
             nowhere: Path::new("/").into(),
+            ceilings: Ceilings::default(),
         }
     }
 
@@ -111,6 +117,19 @@ impl Git {
             nowhere: mirrors.with_file_name("nowhere").into(),
             ..self
         }
+    }
+
+    /// Has its fetches cost what a source with these limits may cost.
+    pub(crate) fn within(self, limits: &Limits) -> Self {
+        Self {
+            ceilings: Ceilings::of(limits),
+            ..self
+        }
+    }
+
+    /// Returns what a fetch may cost.
+    pub(crate) fn ceilings(&self) -> Ceilings {
+        self.ceilings
     }
 
     /// Tells whether the configuration may be another one: what it includes does not show here.
@@ -176,8 +195,27 @@ impl Git {
 
     /// Asks, and returns the answer with how it ended.
     pub(crate) async fn ask(
+        command: Command,
+        question: Question<'_>,
+        progress: &Progress,
+    ) -> Result<(Vec<u8>, Ended), SideError> {
+        Self::hold_and_ask(command, question, None, progress).await
+    }
+
+    /// As [`Git::ask`], of what strangers send: it is held to what a fetch may cost.
+    pub(crate) async fn take_in(
+        &self,
+        command: Command,
+        question: Question<'_>,
+        progress: &Progress,
+    ) -> Result<(Vec<u8>, Ended), SideError> {
+        Self::hold_and_ask(command, question, Some(self.ceilings), progress).await
+    }
+
+    async fn hold_and_ask(
         mut command: Command,
         question: Question<'_>,
+        ceilings: Option<Ceilings>,
         progress: &Progress,
     ) -> Result<(Vec<u8>, Ended), SideError> {
         command.args(question.arguments);
@@ -185,6 +223,9 @@ impl Git {
             command.stdin(Stdio::null());
         }
         let mut talk = Self::begin(command, progress)?;
+        if let Some(ceilings) = ceilings {
+            ceilings.hold(&talk);
+        }
         let input = talk.input();
         if let (Some(mut input), false) = (input, question.input.is_empty()) {
             let bytes = question.input;

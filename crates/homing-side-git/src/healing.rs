@@ -1,6 +1,6 @@
 //! Contents that were lost here, brought again by their blobs' ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use homing_core::{Contents, FetchRequest, Progress, SideError};
@@ -9,7 +9,7 @@ use homing_remote::git_id;
 use crate::GitSide;
 use crate::blobs::{self, Brought, Held};
 use crate::lfs::Pointer;
-use crate::mirror::{Mirror, Trouble};
+use crate::mirror::{Mirror, Seen, Trouble, Want};
 use crate::modules::Module;
 use crate::remote::Remote;
 
@@ -58,27 +58,98 @@ impl GitSide {
                 .await?;
             ids.retain(|id| !others.contains_key(id));
         }
-        let (top, seen) = ((&*mirror, &*self.remote), mirror.seen());
-        if let Ok(mut brought) = self.bring_held(top, &ids, contents, progress).await
-            && brought.len() == ids.len()
-        {
-            brought.append(&mut others);
-            return Ok(brought);
-        }
-        let Some(found) = self.find(progress).await? else {
-            return Ok(others);
-        };
-        let want = self.want(&found, None)?;
-        mirror
-            .rebuild(&self.git, &self.remote, (want, seen), progress)
-            .await?;
-        let again = self.bring_held(top, &ids, contents, progress).await;
-        let mut brought = again.map_err(|trouble| self.beyond_repair(trouble))?;
+        let mut brought = self.bring_own(&mirror, &ids, contents, progress).await?;
         brought.append(&mut others);
         Ok(brought)
     }
 
+    /// Brings contents of the repository itself.
+    async fn bring_own(
+        &self,
+        mirror: &Mirror,
+        ids: &[String],
+        contents: &Arc<dyn Contents>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, Brought>, SideError> {
+        let seen = mirror.seen();
+        let is_broken = match self.bring_here(mirror, ids, contents, progress).await {
+            Ok(brought) if brought.len() == ids.len() => return Ok(brought),
+            Ok(_) => false,
+            Err(Trouble::Broken(_)) => true,
+            Err(Trouble::Side(error)) => return Err(error),
+        };
+        let Some(found) = self.find(progress).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let want = self.want(&found, None)?;
+        if is_broken {
+            mirror
+                .rebuild(&self.git, &self.remote, (want, seen), progress)
+                .await?;
+        }
+        let seen = mirror
+            .ensure(&self.git, &self.remote, want, progress)
+            .await?;
+        self.bring_left_out(mirror, ids, seen, want, progress)
+            .await?;
+        let again = self.bring_here(mirror, ids, contents, progress).await;
+        again.map_err(|trouble| self.beyond_repair(trouble))
+    }
+
+    /// Fetches blobs that are still missing, where they may have been left out; a mirror that lost them is made anew.
+    async fn bring_left_out(
+        &self,
+        mirror: &Mirror,
+        ids: &[String],
+        seen: Seen,
+        want: Want<'_>,
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let missing = match self.missing(mirror, ids, progress).await {
+            Ok(missing) if missing.is_empty() => return Ok(()),
+            Ok(missing) => missing,
+            Err(trouble) => return Err(self.beyond_repair(trouble)),
+        };
+        let brought = mirror.bring_blobs(&self.git, &self.remote, &missing, progress);
+        // What only an old revision had, which the remote has no more, is nobody's fault.
+        if brought.await.is_ok() || mirror.is_sound(&self.git, progress).await? {
+            return Ok(());
+        }
+        mirror
+            .rebuild(&self.git, &self.remote, (want, seen), progress)
+            .await
+    }
+
+    /// Returns the blobs that the mirror does not have.
+    async fn missing(
+        &self,
+        mirror: &Mirror,
+        ids: &[String],
+        progress: &Progress,
+    ) -> Result<Vec<String>, Trouble> {
+        let sizes = blobs::sizes(&self.git, mirror, ids.to_vec(), progress).await?;
+        let missing = ids.iter().zip(sizes);
+        let missing = missing.filter(|(_, held)| *held == Held::Missing);
+        Ok(missing.map(|(id, _)| id.clone()).collect())
+    }
+
     /// Brings those that the mirror has.
+    async fn bring_here(
+        &self,
+        mirror: &Mirror,
+        ids: &[String],
+        contents: &Arc<dyn Contents>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, Brought>, Trouble> {
+        let missing = self.missing(mirror, ids, progress).await?;
+        let missing: HashSet<String> = missing.into_iter().collect();
+        let held = ids.iter().filter(|id| !missing.contains(*id));
+        let place = (mirror, &*self.remote);
+        self.bring_all(place, held.cloned().collect(), contents, progress)
+            .await
+    }
+
+    /// Brings those that the mirror has, or that were left out of it.
     pub(crate) async fn bring_held(
         &self,
         (mirror, remote): (&Mirror, &Remote),
@@ -93,6 +164,17 @@ impl GitSide {
             .filter(|(_, held)| matches!(held, Held::Size(_)))
             .map(|(id, _)| id.clone())
             .collect();
+        self.bring_all((mirror, remote), held, contents, progress)
+            .await
+    }
+
+    async fn bring_all(
+        &self,
+        (mirror, remote): (&Mirror, &Remote),
+        held: Vec<String>,
+        contents: &Arc<dyn Contents>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, Brought>, Trouble> {
         let brought = blobs::bring(&self.git, mirror, held.clone(), contents, progress).await?;
         let mut brought: BTreeMap<String, Brought> = held.into_iter().zip(brought).collect();
         let pointers = brought.iter().filter_map(|(id, one)| match one {

@@ -44,7 +44,7 @@ impl Mirrors {
         self.bytes_of(names).await
     }
 
-    /// Tells whether commits and directories of all mirrors are there; whoever fetches meanwhile waits.
+    /// Tells whether all mirrors can be read, and lack nothing but blobs; whoever fetches meanwhile waits.
     pub async fn examine(
         &self,
         environment: &[(OsString, OsString)],

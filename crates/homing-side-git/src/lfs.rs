@@ -16,7 +16,7 @@ use homing_remote::{Gathering, git_id};
 use crate::GitSide;
 use crate::errors;
 use crate::git::{Git, Question};
-use crate::mirror::{Mirror, blocking};
+use crate::mirror::{Mirror, blocking, patiently};
 use crate::modules::Module;
 use crate::remote::Remote;
 
@@ -140,7 +140,7 @@ impl GitSide {
             return Ok(Fetched::default());
         }
         // What is fetched lies in one place of the mirror, and goes when it was taken.
-        let _turn = mirror.turn().await;
+        let _turn = patiently(progress, mirror.turn()).await;
         let place = mirror.path().join(FETCHED);
         let ended = self.fetch_into(mirror, remote, wanted, progress).await;
         let (wanted, contents) = (wanted.to_vec(), Arc::clone(contents));

@@ -7,6 +7,7 @@
 mod address;
 mod between;
 mod blobs;
+mod ceilings;
 mod credentials;
 mod errors;
 mod examine;
@@ -101,7 +102,9 @@ pub struct GitSide {
 impl GitSide {
     /// Makes a side; reaches nothing. [`SideError::Config`] names the pattern or `ref` that cannot be.
     pub fn new(client: Client, mirrors: Mirrors, options: GitOptions) -> Result<Self, SideError> {
-        let git = Git::new(&options.environment).away_from_repositories(mirrors.root());
+        let git = Git::new(&options.environment)
+            .away_from_repositories(mirrors.root())
+            .within(&options.limits);
         Ok(Self {
             selection: Selection::new(&options.include, &options.exclude)?,
             reference: Wanted::parse(options.reference.as_deref())?,

@@ -30,14 +30,14 @@ impl GitSide {
             return Ok(Listing::Unchanged(Unchanged::default()));
         }
         let mirror = self.mirror(progress).await?;
-        let (want, seen) = (self.want(&found, since)?, mirror.seen());
-        mirror
-            .ensure(&self.git, &self.remote, want, progress)
+        let seen = mirror
+            .ensure(&self.git, &self.remote, self.want(&found, since)?, progress)
             .await?;
         let read = match self.read(&mirror, &found, request, is_known).await {
             Ok(read) => read,
             Err(Trouble::Side(error)) => return Err(error),
             Err(Trouble::Broken(_)) => {
+                let want = self.want(&found, since)?;
                 mirror
                     .rebuild(&self.git, &self.remote, (want, seen), progress)
                     .await?;
@@ -97,6 +97,7 @@ impl GitSide {
     ) -> Result<Want<'a>, SideError> {
         Ok(Want {
             id: self.subject(found)?,
+            name: found.name.as_deref(),
             since: since.map(|since| since.name.as_str()),
             may_be_partial: self.path.is_some(),
         })

@@ -68,6 +68,8 @@ pub(crate) async fn ask(
             });
         }
         StatusCode::TOO_MANY_REQUESTS => return Err(answer.error()),
+        // Whoever serves files alone knows no POST.
+        StatusCode::NOT_IMPLEMENTED => return Ok(Answer::Surprise),
         status if status.is_server_error() => return Err(answer.error()),
         _ => return Ok(Answer::Surprise),
     }

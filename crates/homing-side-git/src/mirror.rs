@@ -1,26 +1,38 @@
 //! Bare mirrors, and how they are kept: one for each repository, however many sources read it.
 
+mod by_git;
 mod fetching;
+pub(crate) mod files;
+mod rebuilding;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use homing_core::{ContentHash, Progress, SideError};
+use homing_remote::git_id;
 use tokio::process::Command;
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, MutexGuard};
 
-use crate::git::{Git, Question};
+use crate::git::Git;
 
 use fetching::State;
 pub(crate) use fetching::Want;
+pub(crate) use files::blocking;
+use waiting::Waiting;
 
 /// Where the refs are that keep what was fetched.
 const KEPT: &str = "refs/homing/";
+/// Where those are whose blobs were left out: what is told of them to a server must not make it leave out more.
+const PARTIAL: &str = "refs/homing/partial/";
+/// Whoever waits says so this often.
+const STILL_THERE: Duration = Duration::from_millis(250);
 /// What marks a directory as whole: it is written last.
 const MADE: &str = "homing-mirror";
 
@@ -66,14 +78,9 @@ impl Mirrors {
             .open
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mirror = open.entry(name.to_owned()).or_insert_with(|| {
-            Arc::new(Mirror {
-                path: self.inner.root.join(format!("{name}.git")),
-                turn: Turn::default(),
-                wanted: Mutex::default(),
-                changes: AtomicU64::default(),
-            })
-        });
+        let mirror = open
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Mirror::at(self.inner.root.join(format!("{name}.git")))));
         Arc::clone(mirror)
     }
 
@@ -89,10 +96,23 @@ pub(crate) struct Mirror {
     path: PathBuf,
     /// Held by the one that fetches.
     turn: Turn<State>,
-    /// What somebody waits for; whoever fetches next takes all of it along.
-    wanted: Mutex<BTreeSet<String>>,
-    /// How often it began to be made anew, and was.
+    /// What is waited for; whoever fetches next takes all of it along.
+    waiting: Waiting,
+    /// How many were here before.
     changes: AtomicU64,
+}
+
+/// Which of the mirrors that had a place one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
+/// What a mirror keeps by name.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Commits and tags with all that they need.
+    whole: Vec<String>,
+    /// Those whose blobs were left out.
+    partial: Vec<String>,
 }
 
 /// What went wrong with a mirror.
@@ -110,7 +130,37 @@ impl From<SideError> for Trouble {
     }
 }
 
+impl Kept {
+    fn read(mirror: &Path) -> io::Result<Self> {
+        let names = |place: &str| -> io::Result<Vec<String>> {
+            let entries = match fs::read_dir(mirror.join(place)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                other => other?,
+            };
+            let mut names = Vec::new();
+            for entry in entries {
+                let name = entry?.file_name().into_string();
+                names.extend(name.into_iter().filter(|name| git_id::is_full(name)));
+            }
+            Ok(names)
+        };
+        Ok(Self {
+            whole: names(KEPT)?,
+            partial: names(PARTIAL)?,
+        })
+    }
+}
+
 impl Mirror {
+    fn at(path: PathBuf) -> Self {
+        Self {
+            path,
+            turn: Turn::default(),
+            waiting: Waiting::default(),
+            changes: AtomicU64::default(),
+        }
+    }
+
     /// Returns where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -121,10 +171,32 @@ impl Mirror {
         self.turn.lock().await
     }
 
+    /// Waits for the turn to fetch; whoever has it has limits of its own.
+    async fn state(&self, progress: &Progress) -> MutexGuard<'_, State> {
+        patiently(progress, self.turn.lock()).await
+    }
+
+    /// Returns which one it is; what is read may be of this one or of a later one.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen(self.changes.load(Ordering::SeqCst))
+    }
+
     /// Throws it away.
     pub(crate) async fn discard(&self) -> Result<(), SideError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await;
+        self.give_up().await
+    }
+
+    /// Throws it away; the turn is held.
+    pub(crate) async fn give_up(&self) -> Result<(), SideError> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.remove().await
+    }
+
+    /// Takes away what an ended process put beside it; the turn is held.
+    pub(crate) async fn clear_beside(&self) -> Result<(), SideError> {
+        let paths = [".old", ".new"].map(|ending| files::beside(&self.path, ending));
+        blocking(move || paths.iter().try_for_each(|path| files::clear(path))).await
     }
 
     /// Returns a command that reads it, and reaches nobody.
@@ -133,28 +205,8 @@ impl Mirror {
     }
 
     async fn remove(&self) -> Result<(), SideError> {
-        self.changes.fetch_add(1, Ordering::SeqCst);
         let path = self.path.clone();
-        blocking(move || remove(&path)).await
-    }
-
-    /// Tells whether all commits and directories that were fetched can be reached.
-    pub(crate) async fn is_sound(&self, git: &Git, progress: &Progress) -> Result<bool, SideError> {
-        let question = Question {
-            // Blobs may have been left out.
-            arguments: &[
-                "rev-list",
-                "--objects",
-                "--filter=blob:none",
-                "--quiet",
-                "--all",
-            ]
-            .map(OsStr::new),
-            input: Vec::new(),
-            most: 1 << 20,
-        };
-        let (_, ended) = Git::ask(self.reading(git), question, progress).await?;
-        Ok(ended.status.success())
+        blocking(move || files::remove(&path)).await
     }
 
     /// Makes it if it is not there, and tells whether it was; takes away what an ended process left behind.
@@ -167,15 +219,14 @@ impl Mirror {
                 let made = fs::read_to_string(path.join(MADE)).unwrap_or_default();
                 let parts = ["objects", "refs"].map(|part| path.join(part));
                 if made.trim_end() == format && parts.iter().all(|part| part.is_dir()) {
-                    // Whoever left a lock here is no more.
-                    unlock(&path)?;
+                    files::clean(&path)?;
                     return Ok(true);
                 }
                 // Another kind of ids, never finished, or no mirror any more.
-                remove(&path)?;
+                files::remove(&path)?;
                 let parent = path.parent().unwrap_or(Path::new("/"));
                 fs::create_dir_all(parent)?;
-                private(parent)?;
+                files::private(parent)?;
                 Ok(false)
             }
         })
@@ -213,77 +264,34 @@ impl Mirror {
         Ok(is_made)
     }
 
-    /// Tells whether an object was fetched, with all that it needs.
-    async fn has(&self, id: &str) -> Result<bool, SideError> {
-        let name = self.path.join(KEPT).join(id);
-        let kept = blocking(move || match fs::read_to_string(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            other => Ok(other.unwrap_or_default()),
-        });
-        Ok(kept.await?.trim_end() == id)
+    /// Tells whether what is wanted was fetched.
+    async fn has(&self, want: &Want<'_>) -> Result<bool, SideError> {
+        let mut names = vec![self.path.join(KEPT).join(want.id)];
+        if want.may_be_partial {
+            names.push(self.path.join(PARTIAL).join(want.id));
+        }
+        let id = want.id.to_owned();
+        blocking(move || {
+            for name in names {
+                match fs::read_to_string(name) {
+                    Ok(kept) if kept.trim_end() == id => return Ok(true),
+                    // What stands in the way is seen by whoever fetches.
+                    _ => {}
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 }
 
-/// Removes the locks of processes that are no more: nobody else writes here.
-fn unlock(mirror: &Path) -> io::Result<()> {
-    let mut waiting = vec![mirror.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.as_encoded_bytes();
-            if entry.file_type()?.is_dir() {
-                // Packs and objects have no locks of this kind, and are many.
-                if name != b"objects" {
-                    waiting.push(entry.path());
-                }
-            } else if name.ends_with(b".lock") {
-                fs::remove_file(entry.path())?;
-            }
+/// Waits for something that has limits of its own, which is no stall of whoever waits.
+pub(crate) async fn patiently<T>(progress: &Progress, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        match tokio::time::timeout(STILL_THERE, &mut work).await {
+            Ok(done) => return done,
+            Err(_elapsed) => progress.advance(0),
         }
     }
-    Ok(())
-}
-
-/// Removes a mirror, first from its place.
-fn remove(mirror: &Path) -> io::Result<()> {
-    let mut aside = mirror.as_os_str().to_owned();
-    aside.push(".old");
-    let aside = PathBuf::from(aside);
-    clear(&aside)?;
-    match fs::rename(mirror, &aside) {
-        Ok(()) => clear(&aside),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes whatever is at a path.
-fn clear(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn private(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, SideError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_ended| SideError::Cancelled)?
-        .map_err(|error| SideError::Storage {
-            message: format!("the mirror of the repository cannot be written: {error}"),
-            source: Some(Box::new(error)),
-        })
 }

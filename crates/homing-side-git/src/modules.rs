@@ -18,7 +18,7 @@ use crate::remote::Remote;
 use crate::sorting::Room;
 use crate::tree::{self, Entry, Kind};
 
-pub(crate) use used::{forget_outdated, used};
+pub(crate) use used::{NOTES, forget_outdated, used};
 
 use nearness::Nearness;
 
@@ -201,11 +201,11 @@ impl GitSide {
         let (mirror, remote) = (&module.mirror, &module.remote);
         let want = Want {
             id: &link.id,
+            name: None,
             since: None,
             may_be_partial: within.is_some(),
         };
-        let seen = mirror.seen();
-        mirror.ensure(&self.git, remote, want, progress).await?;
+        let seen = mirror.ensure(&self.git, remote, want, progress).await?;
         let mut entries = match self.entries(&module, within, room, progress).await {
             Err(Trouble::Broken(_)) => {
                 mirror

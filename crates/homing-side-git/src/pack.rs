@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::ceilings::Ceilings;
 use crate::errors;
 use crate::git::Git;
 use crate::ls_refs::{REQUEST, RESULT, service};
@@ -21,6 +22,8 @@ use crate::pkt_line::{self, Malformed, Message, Packet};
 const WAITING: usize = 16;
 /// Bytes that `git index-pack` says of a pack that it took.
 const MOST_SAID: usize = 1024;
+/// Ends of histories that a server tells of; each that is wanted has one, and hardly more.
+const MOST_SHALLOW: usize = 1 << 16;
 
 /// What is to be fetched.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub(crate) struct Order<'a> {
     pub(crate) without_blobs: bool,
     /// `sha256`, where ids are that.
     pub(crate) format: Option<&'a str>,
+    /// What it may cost.
+    pub(crate) ceilings: Ceilings,
 }
 
 /// How far back a history is wanted.
@@ -60,6 +65,13 @@ pub(crate) enum Fetched {
     },
     /// The server does not do it like this; Git may know how to.
     Surprise,
+    /// Git does not take in what came, whole as it may be: it is broken, or the mirror is.
+    Refused {
+        /// What is wrong.
+        error: SideError,
+        /// It is made from objects that are not here.
+        lacks_bases: bool,
+    },
 }
 
 /// Fetches into the repository that `index_pack` is a command of.
@@ -80,6 +92,8 @@ pub(crate) async fn fetch(
     match answer.status {
         StatusCode::OK if answer.media_type().as_deref() == Some(RESULT) => {}
         StatusCode::TOO_MANY_REQUESTS => return Err(answer.error()),
+        // Whoever serves files alone knows no POST.
+        StatusCode::NOT_IMPLEMENTED => return Ok(Fetched::Surprise),
         status if status.is_server_error() => return Err(answer.error()),
         _ => return Ok(Fetched::Surprise),
     }
@@ -93,6 +107,14 @@ pub(crate) async fn fetch(
         match stream.line().await? {
             Some(line) if line == "shallow-info" => {
                 while let Some(line) = stream.line().await? {
+                    if shallow.len() + unshallow.len() == MOST_SHALLOW {
+                        return Err(SideError::Untrusted {
+                            message: format!(
+                                "`{}` tells of more than {MOST_SHALLOW} commits whose parents it leaves out, which is the most that is taken",
+                                stream.answer.body.shown()
+                            ),
+                        });
+                    }
                     let (sort, id) = match line.split_once(' ') {
                         Some(("shallow", id)) => (&mut shallow, id),
                         Some(("unshallow", id)) => (&mut unshallow, id),
@@ -108,10 +130,8 @@ pub(crate) async fn fetch(
             _ => return Ok(Fetched::Surprise),
         }
     }
-    if !stream.unpack(index_pack, progress).await? {
-        return Ok(Fetched::Surprise);
-    }
-    Ok(Fetched::Whole { shallow, unshallow })
+    let unpacked = stream.unpack(index_pack, order.ceilings, progress).await?;
+    Ok(unpacked.unwrap_or(Fetched::Whole { shallow, unshallow }))
 }
 
 fn message(order: &Order<'_>) -> Bytes {
@@ -179,9 +199,15 @@ impl Stream {
         })
     }
 
-    /// Gives the pack to Git; `false` when the server broke off with a word of its own.
-    async fn unpack(mut self, index_pack: Command, progress: &Progress) -> Result<bool, SideError> {
+    /// Gives the pack to Git, and returns what came in between if that did not end well.
+    async fn unpack(
+        mut self,
+        index_pack: Command,
+        ceilings: Ceilings,
+        progress: &Progress,
+    ) -> Result<Option<Fetched>, SideError> {
         let mut talk = Git::begin(index_pack, progress)?;
+        ceilings.hold(&talk);
         let Some(mut input) = talk.input() else {
             return Err(SideError::Cancelled);
         };
@@ -192,33 +218,32 @@ impl Stream {
             }
             Ok::<_, std::io::Error>(())
         });
-        let mut refusal = None;
-        let mut is_whole = false;
-        while let Some(packet) = self.packet().await? {
+        let mut received = 0;
+        let broke_off = loop {
+            let packet = self.packet().await?;
+            // Whoever counts for long sends hardly anything meanwhile.
+            self.answer.body.is_alive();
             match packet {
-                Packet::Data(data) if data.first() == Some(&1) => {
-                    // Whoever takes no more says why below.
-                    if sender.send(data.slice(1..)).await.is_err() {
-                        break;
+                Some(Packet::Data(data)) => {
+                    received += data.len() as u64;
+                    if received > ceilings.pack {
+                        return Err(ceilings.too_long(self.answer.body.shown()));
+                    }
+                    match data.first() {
+                        // Git takes no more, and says why below.
+                        Some(1) if sender.send(data.slice(1..)).await.is_err() => break false,
+                        // A word of the server's own. What came is not whole, so it is not to be kept.
+                        Some(3) => return Ok(Some(Fetched::Surprise)),
+                        _ => {}
                     }
                 }
-                Packet::Data(data) if data.first() == Some(&3) => {
-                    refusal = Some(String::from_utf8_lossy(&data[1..]).trim().to_owned());
-                    break;
-                }
-                Packet::Data(_) => {}
-                Packet::Flush | Packet::End => {
-                    is_whole = true;
-                    break;
-                }
-                Packet::Delimiter => break,
+                Some(Packet::Flush | Packet::End) => break false,
+                Some(Packet::Delimiter) | None => break true,
             }
-        }
+        };
         drop(sender);
-        if refusal.is_some() {
-            // What came is not whole, so it is not to be kept.
-            drop(talk);
-            return Ok(false);
+        if broke_off {
+            return Err(self.broken("it broke off"));
         }
         // The end of its input is the end of the pack for it, whole or not: it checks that itself.
         writing.await.ok();
@@ -231,17 +256,17 @@ impl Stream {
             message: format!("`git index-pack` cannot be heard: {error}"),
             source: None,
         })?;
-        if ended.status.success() && is_whole {
-            return Ok(true);
-        }
-        if !is_whole {
-            return Err(self.broken("it broke off"));
+        if ended.status.success() {
+            return Ok(None);
         }
         let place = self.answer.body.shown();
-        Err(errors::of_git(
-            &format!("taking in what `{place}` sends"),
-            &ended,
-        ))
+        if let Some(error) = ceilings.exceeded(&place, &ended) {
+            return Err(error);
+        }
+        Ok(Some(Fetched::Refused {
+            error: errors::of_git(&format!("taking in what `{place}` sends"), &ended),
+            lacks_bases: ended.complaints.contains("unresolved delta"),
+        }))
     }
 
     fn broken(&self, why: &str) -> SideError {
@@ -301,6 +326,7 @@ mod tests {
             depth: Some(Depth::One),
             without_blobs: true,
             format: Some("sha1"),
+            ceilings: Ceilings::default(),
         };
         let mut message = BytesMut::from(message(&order));
         let mut lines = Vec::new();

@@ -4,25 +4,29 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use homing_core::{Progress, SideError};
 use homing_remote::git_id;
+use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::errors;
 use crate::git::{Git, Question};
-use crate::mirror::{Mirror, Mirrors, blocking};
+use crate::mirror::{Mirror, Mirrors, blocking, files};
 use crate::modules;
 use crate::remote;
 
+/// One mirror is looked after no longer than this: somebody may wait for it.
+const LONGEST: Duration = Duration::from_mins(10);
+/// Bytes that Git tells of refs: some hundred thousand.
+const MOST_BYTES: usize = 64 << 20;
 /// So many packs are made one: each fetch leaves one, and each costs whoever looks something up.
 const MANY_PACKS: usize = 20;
 
 /// What upkeep did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tidied {
     /// Mirrors that nobody reads any more.
     pub removed: u64,
@@ -30,6 +34,8 @@ pub struct Tidied {
     pub forgotten: u64,
     /// Mirrors that were packed anew.
     pub packed: u64,
+    /// What could not be done, and to which mirror; the others were tidied nevertheless.
+    pub failures: Vec<String>,
 }
 
 /// What is to stay.
@@ -68,31 +74,41 @@ impl Mirrors {
             ..*keep
         };
         let mut tidied = Tidied::default();
-        for name in self.names().await? {
+        // What an ended process put beside a mirror is looked at with it.
+        let beside = |name: &str| Some(name.split_once(".git")?.0.to_owned());
+        for name in self.names_by(beside).await? {
             let mirror = self.named(&name);
-            if used.contains(&name) {
-                mirror.tidy(git, keep, &mut tidied, &progress).await?;
-            } else {
-                mirror.discard().await?;
-                tidied.removed += 1;
-            }
+            let is_used = used.contains(&name);
+            let work = mirror.look_after(git, keep, is_used, &mut tidied, &progress);
+            let failure = match timeout(LONGEST, work).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_elapsed) => format!("it takes longer than {} minutes", LONGEST.as_secs() / 60),
+            };
+            tidied.failures.push(format!("{name}: {failure}"));
         }
         Ok(tidied)
     }
 
     /// Returns the names of those that are there.
-    pub(crate) async fn names(&self) -> Result<Vec<String>, SideError> {
+    pub(crate) async fn names(&self) -> Result<BTreeSet<String>, SideError> {
+        let ending = |name: &str| name.strip_suffix(".git").map(str::to_owned);
+        self.names_by(ending).await
+    }
+
+    async fn names_by(
+        &self,
+        name: impl Fn(&str) -> Option<String> + Send + 'static,
+    ) -> Result<BTreeSet<String>, SideError> {
         let root = self.root().to_owned();
         let names = blocking(move || {
             let entries = match fs::read_dir(root) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
                 other => other?,
             };
-            let mut names = Vec::new();
+            let mut names = BTreeSet::new();
             for entry in entries {
-                let name = entry?.file_name();
-                let name = name.to_str().and_then(|name| name.strip_suffix(".git"));
-                names.extend(name.map(str::to_owned));
+                names.extend(entry?.file_name().to_str().and_then(&name));
             }
             Ok(names)
         });
@@ -101,21 +117,46 @@ impl Mirrors {
 }
 
 impl Mirror {
+    async fn look_after(
+        &self,
+        git: &Git,
+        keep: &Keep<'_>,
+        is_used: bool,
+        tidied: &mut Tidied,
+        progress: &Progress,
+    ) -> Result<(), SideError> {
+        let _turn = self.turn().await;
+        self.clear_beside().await?;
+        let path = self.path().to_owned();
+        let is_there = blocking(move || path.try_exists()).await?;
+        match (is_there, is_used) {
+            (false, _) => Ok(()),
+            (true, true) => self.tidy(git, keep, tidied, progress).await,
+            (true, false) => {
+                self.give_up().await?;
+                tidied.removed += 1;
+                Ok(())
+            }
+        }
+    }
+
     async fn tidy(
-        self: &Arc<Self>,
+        &self,
         git: &Git,
         keep: &Keep<'_>,
         tidied: &mut Tidied,
         progress: &Progress,
     ) -> Result<(), SideError> {
-        let _turn = self.turn().await;
+        let path = self.path().to_owned();
+        blocking(move || files::clean(&path)).await?;
         let gone = self.outdated(git, keep, progress).await?;
         if !gone.is_empty() {
             self.forget(git, &gone, progress).await?;
             tidied.forgotten += gone.len() as u64;
         }
         let path = self.path().to_owned();
-        let packs = blocking(move || packs(&path)).await?;
+        let packs =
+            blocking(move || files::with_ending(&path.join("objects/pack"), "pack")).await?;
         if packs.len() >= MANY_PACKS || !gone.is_empty() {
             self.pack(git, packs, progress).await?;
             tidied.packed += 1;
@@ -135,13 +176,15 @@ impl Mirror {
             "--format=%(refname) %(objectname) %(*objectname)",
             "refs/homing/",
         ];
-        let told = Git::run(
-            self.reading(git),
-            &arguments.map(OsStr::new),
-            progress,
-            "listing what is in a mirror",
-        )
-        .await?;
+        let question = Question {
+            arguments: &arguments.map(OsStr::new),
+            input: Vec::new(),
+            most: MOST_BYTES,
+        };
+        let (told, ended) = Git::ask(self.reading(git), question, progress).await?;
+        if !ended.status.success() {
+            return Err(errors::of_git("listing what is in a mirror", &ended));
+        }
         let told = String::from_utf8_lossy(&told).into_owned();
         let (path, others) = (self.path().to_owned(), keep.others);
         let unused: Vec<String> = told
@@ -188,7 +231,7 @@ impl Mirror {
     async fn pack(
         &self,
         git: &Git,
-        old: Vec<String>,
+        old: Vec<PathBuf>,
         progress: &Progress,
     ) -> Result<(), SideError> {
         let doing = "packing a mirror";
@@ -207,18 +250,13 @@ impl Mirror {
         if !git_id::is_full(&made) && !made.is_empty() {
             return Ok(());
         }
-        let path = self.path().join("objects/pack");
+        let made = format!("pack-{made}");
         blocking(move || {
-            for pack in old
-                .iter()
-                .filter(|pack| !pack.ends_with(&made) || made.is_empty())
-            {
+            let is_old = |pack: &&PathBuf| pack.file_stem().is_some_and(|stem| *stem != *made);
+            for pack in old.iter().filter(is_old) {
                 // Without its index a pack is not looked at.
                 for ending in ["idx", "rev", "pack"] {
-                    match fs::remove_file(path.join(format!("{pack}.{ending}"))) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                        _ => {}
-                    }
+                    files::clear(&pack.with_extension(ending))?;
                 }
             }
             Ok(())
@@ -228,15 +266,4 @@ impl Mirror {
         Git::run(self.reading(git), &prune.map(OsStr::new), progress, doing).await?;
         Ok(())
     }
-}
-
-/// Returns the packs of a mirror, without an ending.
-fn packs(mirror: &Path) -> io::Result<Vec<String>> {
-    let mut packs = Vec::new();
-    for entry in fs::read_dir(mirror.join("objects/pack"))? {
-        let name = entry?.file_name();
-        let name = name.to_str().and_then(|name| name.strip_suffix(".pack"));
-        packs.extend(name.map(str::to_owned));
-    }
-    Ok(packs)
 }

@@ -20,7 +20,12 @@ impl Repositories {
     pub(super) async fn tidy(&self, engine: &Engine, keep_history: Duration) {
         match self.tidied(engine, keep_history).await {
             Ok(tidied) if tidied == Tidied::default() => {}
-            Ok(tidied) => tracing::info!(?tidied, "the mirrors of repositories were tidied up"),
+            Ok(tidied) => {
+                for failure in &tidied.failures {
+                    tracing::warn!(%failure, "a repository's mirror could not be tidied up");
+                }
+                tracing::info!(?tidied, "the mirrors of repositories were tidied up");
+            }
             Err(error) => {
                 tracing::warn!(%error, "the mirrors of repositories could not be tidied up");
             }

@@ -127,6 +127,7 @@ impl GitSide {
     ) -> Result<BTreeMap<String, Brought>, SideError> {
         let want = Want {
             id: &top.commit,
+            name: None,
             since: None,
             may_be_partial: self.path.is_some(),
         };

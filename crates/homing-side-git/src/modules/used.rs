@@ -12,7 +12,7 @@ use super::Module;
 use crate::mirror::{Mirror, blocking};
 
 /// Where it is noted, a file for each commit.
-const NOTES: &str = "homing-submodules";
+pub(crate) const NOTES: &str = "homing-submodules";
 
 /// Mirrors by name, and the commits in them.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,16 @@
 mod between;
 mod configured;
 mod conformance;
+mod damage;
+mod gateway;
 mod history;
 mod hostile;
 mod lfs;
+mod limits;
+mod old_servers;
 mod partial;
 mod reading;
+mod sharing;
 mod submodules;
 mod support;
 mod transports;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use testkit::Node;
 
-use crate::support::{TestResult, World};
+use crate::gateway::Gateway;
+use crate::support::{TestResult, World, prose};
 
 /// Returns the bytes of all packs below a directory.
 fn packed(directory: &Path) -> std::io::Result<u64> {
@@ -102,5 +103,107 @@ async fn a_whole_repository_is_fetched_with_one_request_for_the_refs_and_one_for
     let second = world.list(&side).await?;
     assert_eq!(world.requests()?, ["200 /git-upload-pack"; 2]);
     assert_ne!(first.manifest.items, second.manifest.items);
+    Ok(())
+}
+
+/// Serves a repository whose server leaves out what it is asked to, with something long beside what is wanted.
+fn with_prose() -> anyhow::Result<Option<World>> {
+    let Some(world) = World::over_http()? else {
+        return Ok(None);
+    };
+    let repository = &world.repository;
+    repository.git(&["config", "uploadpack.allowFilter", "true"])?;
+    next(&world, 1)?;
+    Ok(Some(world))
+}
+
+fn next(world: &World, version: u32) -> anyhow::Result<String> {
+    let text = prose(version);
+    world.commit(&[
+        ("long.md", Node::File(text.as_bytes())),
+        ("p/a.md", Node::File(version.to_string().as_bytes())),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_fetch_into_a_partial_mirror_is_not_made_of_what_was_left_out() -> TestResult {
+    let Some(world) = with_prose()? else {
+        return Ok(());
+    };
+    let part = world.side_with(|options| options.path = Some("p".to_owned()))?;
+    world.list(&part).await?;
+    next(&world, 2)?;
+    world.requests()?;
+    let whole = world.side()?;
+    let listed = world.list(&whole).await?;
+    assert_eq!(world.files(&listed.manifest)["long.md"], prose(2));
+    assert_eq!(world.requests()?, ["200 /git-upload-pack"; 2]);
+    // Now there is something whole to build on, and both go on through one mirror.
+    for version in 3..5 {
+        next(&world, version)?;
+        for side in [&part, &whole] {
+            world.list(side).await?;
+        }
+        let listed = world.list(&whole).await?;
+        assert_eq!(world.files(&listed.manifest)["long.md"], prose(version));
+    }
+    assert!(packed(&world.home.path().join("mirrors"))? < 64 << 10);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_source_has_a_partial_commit_fetched_whole() -> TestResult {
+    let Some(world) = with_prose()? else {
+        return Ok(());
+    };
+    let part = world.side_with(|options| options.path = Some("p".to_owned()))?;
+    world.list(&part).await?;
+    world.requests()?;
+    let listed = world.list(&world.side()?).await?;
+    assert_eq!(world.files(&listed.manifest)["long.md"], prose(1));
+    assert_eq!(world.requests()?, ["200 /git-upload-pack"; 2]);
+    // Nobody has to fetch it any more.
+    world.list(&part).await?;
+    assert_eq!(world.requests()?, ["200 /git-upload-pack"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partial_mirror_of_a_repository_that_was_renamed_is_fetched_into_by_git() -> TestResult {
+    let Some(mut world) = with_prose()? else {
+        return Ok(());
+    };
+    let server = world.url.clone();
+    let gateway = Gateway::start(&server)?;
+    world.url = gateway.url(&server)?;
+    let side = world.side_with(|options| options.path = Some("p".to_owned()))?;
+    world.list(&side).await?;
+    gateway.redirect(&server);
+    for version in 2..4 {
+        next(&world, version)?;
+        let listed = world.list(&side).await?;
+        assert_eq!(world.files(&listed.manifest)["a.md"], version.to_string());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_blobs_than_one_question_takes_are_asked_for_in_several() -> TestResult {
+    let Some(world) = with_prose()? else {
+        return Ok(());
+    };
+    let files: Vec<(String, String)> = (0..8193)
+        .map(|number| (format!("p/{}/{number}.md", number % 64), number.to_string()))
+        .collect();
+    let nodes = files.iter();
+    let nodes: Vec<_> = nodes
+        .map(|(path, text)| (path.as_str(), Node::File(text.as_bytes())))
+        .collect();
+    world.commit(&nodes)?;
+    let side = world.side_with(|options| options.path = Some("p".to_owned()))?;
+    let listed = world.list(&side).await?;
+    assert_eq!(listed.manifest.items.len(), 8194);
+    // Refs, the commit, and its blobs.
+    assert_eq!(world.requests()?, ["200 /git-upload-pack"; 4]);
     Ok(())
 }

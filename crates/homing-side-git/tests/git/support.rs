@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use homing_core::{
@@ -16,6 +18,9 @@ use homing_side_git::{Address, GitOptions, GitSide, Mirrors, SshConnections};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use testkit::{GitHttp, GitRepository, MemoryContents, NginxOptions, Node};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Writes a file.
 pub(crate) fn put(path: &Path, text: &str) -> Result<()> {
@@ -38,6 +43,23 @@ pub(crate) fn login(password: &'static str) -> Login {
         credentials: Arc::new(SecretString::from(password)),
         user: Some("ann".to_owned()),
     }
+}
+
+/// Returns text that no two lines of are alike, of which one version is much like the next.
+pub(crate) fn prose(version: u32) -> String {
+    let line = |number: u32| format!("{:08x}\n", number.wrapping_mul(2_654_435_761));
+    let lines: String = (0..2000).map(line).collect();
+    format!("version {version}\n{lines}")
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) -> TestResult {
+    let began = Instant::now();
+    while !is_so() {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "it does not come to that");
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// A repository that is served, and what of it is known.
@@ -115,6 +137,46 @@ impl World {
         )
     }
 
+    /// Returns a side that has its mirror together with others, and other options.
+    pub(crate) fn sharing(
+        &self,
+        mirrors: &Mirrors,
+        change: impl FnOnce(&mut GitOptions),
+    ) -> Result<GitSide> {
+        let client = ClientOptions {
+            proxies: false,
+            ..ClientOptions::default()
+        };
+        self.build_on(mirrors.clone(), client, change)
+    }
+
+    /// Returns the mirrors.
+    pub(crate) fn mirrors(&self) -> Mirrors {
+        Mirrors::new(self.home.path().join("mirrors"))
+    }
+
+    /// Returns where the only mirror is.
+    pub(crate) fn mirror(&self) -> Result<PathBuf> {
+        let mut found = std::fs::read_dir(self.home.path().join("mirrors"))?;
+        let only = found.next().context("there is a mirror")??.path();
+        anyhow::ensure!(found.next().is_none(), "there are others");
+        Ok(only)
+    }
+
+    /// Returns which mirror that is: another one in its place has another number.
+    pub(crate) fn mirror_number(&self) -> Result<u64> {
+        Ok(std::fs::metadata(self.mirror()?.join("homing-mirror"))?.ino())
+    }
+
+    /// Returns the names of the packs, and of what is no pack yet.
+    pub(crate) fn packs(&self) -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(self.mirror()?.join("objects/pack"))?;
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            Ok(entry?.file_name().to_string_lossy().into_owned())
+        };
+        entries.map(name).collect()
+    }
+
     /// Returns a side that asks with a client of these options.
     pub(crate) fn side_of_client(&self, client: ClientOptions) -> Result<GitSide> {
         self.build(client, |_| {})
@@ -131,6 +193,15 @@ impl World {
 
     fn build(
         &self,
+        client: ClientOptions,
+        change: impl FnOnce(&mut GitOptions),
+    ) -> Result<GitSide> {
+        self.build_on(self.mirrors(), client, change)
+    }
+
+    fn build_on(
+        &self,
+        mirrors: Mirrors,
         client: ClientOptions,
         change: impl FnOnce(&mut GitOptions),
     ) -> Result<GitSide> {
@@ -152,7 +223,6 @@ impl World {
         };
         change(&mut options);
         let client = Client::new(client)?;
-        let mirrors = Mirrors::new(home.join("mirrors"));
         Ok(GitSide::new(client, mirrors, options)?)
     }
 

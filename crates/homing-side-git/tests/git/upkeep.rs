@@ -106,3 +106,57 @@ async fn a_mirror_that_nobody_reads_goes() -> TestResult {
     assert_eq!(world.list(&side).await?.revision.unwrap().name, id);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_broken_mirror_keeps_nobody_from_looking_after_the_others() -> TestResult {
+    let broken = World::of(GitRepository::new()?)?;
+    let (mut names, mut urls) = (Vec::new(), Vec::new());
+    let mut repositories = Vec::new();
+    for text in ["a", "b", "c"] {
+        let repository = GitRepository::new()?;
+        repository.commit("main", &[("a.md", Node::File(text.as_bytes()))])?;
+        let url = format!("file://{}", repository.path().display());
+        let side = broken.side_with(|options| {
+            options.address = Address::parse(&url).expect("an address");
+        })?;
+        let id = broken.list(&side).await?.revision.unwrap().name;
+        repository.commit("main", &[("a.md", Node::File(b"new"))])?;
+        broken.list(&side).await?;
+        names.push(files(&broken, &id)?.remove(0));
+        urls.push(url);
+        repositories.push(repository);
+    }
+    let mut mirrors: Vec<_> = fs::read_dir(broken.home.path().join("mirrors"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    mirrors.sort();
+    crate::support::put(&mirrors[0].join("config"), "[broken")?;
+    // Somebody was killed while another one took its place.
+    let aside = mirrors[1].with_extension("git.old");
+    fs::create_dir(&aside)?;
+    let gone = mirrors[0].with_file_name("0000.git.new");
+    fs::create_dir(&gone)?;
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let tidied = tidy(&broken, &urls, &[], Duration::ZERO).await?;
+    assert_eq!(tidied.failures.len(), 1, "{tidied:?}");
+    assert!(tidied.failures[0].contains("config"), "{tidied:?}");
+    assert_eq!((tidied.forgotten, tidied.packed, tidied.removed), (4, 2, 0));
+    assert!(!aside.exists() && !gone.exists());
+    let kept = names
+        .iter()
+        .filter(|name| fs::exists(name).is_ok_and(|it| it));
+    assert_eq!(kept.count(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_fetches_is_in_packs() -> TestResult {
+    let world = World::of(GitRepository::new()?)?;
+    let side = world.side()?;
+    for number in 0..3 {
+        world.commit(&[("a.md", Node::File(number.to_string().as_bytes()))])?;
+        world.list(&side).await?;
+    }
+    assert_eq!(files(&world, ".pack")?.len(), 3);
+    Ok(())
+}
