@@ -112,7 +112,7 @@ impl Service {
             syncing.tempo,
             Repositories {
                 mirrors: self.place.kept.mirrors.clone(),
-                environment: env.passed_on.iter().chain(&env.for_git).cloned().collect(),
+                environment: self.place.kept.environment_of_git(env),
             },
             Timestamp::now(),
         );
