@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use homing_api::{Problem, ProblemKind};
+use homing_core::SourceId;
 use homing_engine::{EngineError, Failure};
 
 /// A problem on its way to a client.
@@ -24,6 +25,11 @@ impl Refusal {
     pub(crate) fn of_source(mut self, source: &str) -> Self {
         self.0.source = Some(source.to_owned());
         self
+    }
+
+    /// Makes one of an error of a source, whose remedy names it.
+    pub(crate) fn about(source: &SourceId, error: &EngineError) -> Self {
+        Self::from(of_failure(&error.failure().of(source))).of_source(source.as_str())
     }
 }
 

@@ -288,7 +288,7 @@ impl EngineError {
                 "look at `homing status` and `homing diff`, then run `homing db accept-rebuild` to allow them"
             }
             Self::Store(_) => {
-                "check free space and permissions of the data directory, then run `homingd --check-store`"
+                "check free space and permissions of the data directory, then run `homing db check` (`homingd --check-store` while no homingd runs)"
             }
             Self::Side(error) => return side_hint(error, Again::ByHand),
             Self::Cancelled => return None,

@@ -172,13 +172,16 @@ pub struct Failure {
 
 impl Failure {
     /// Has the remedy name the source: consent for one must not be taken as consent for all.
-    fn of(mut self, source: &SourceId) -> Self {
-        if let Some(hint) = &mut self.hint {
-            *hint = hint.replace(
-                "`homing sync --accept",
-                &format!("`homing sync {source} --accept"),
-            );
-        }
+    #[must_use]
+    pub fn of(mut self, source: &SourceId) -> Self {
+        let named = |text: &str| {
+            let accept = format!("`homing sync {source} --accept");
+            let unpin = format!("`homing source unpin {source}`");
+            text.replace("`homing sync --accept", &accept)
+                .replace("`homing source unpin NAME`", &unpin)
+        };
+        self.hint = self.hint.as_deref().map(named);
+        self.message = named(&self.message);
         self
     }
 }

@@ -72,10 +72,10 @@ impl GitSide {
             .choose(&refs)
             .map_err(|error| self.in_place(error))?;
         if found.is_none() {
-            let branches = self.remote.refs(&Reference::AnyBranch, progress).await?;
-            if !branches.is_empty() {
+            let others = self.remote.refs(&Reference::Any, progress).await?;
+            if !others.is_empty() {
                 return Err(self.in_place(SideError::NotFound {
-                    message: "its default branch is gone, and it has others; set `ref` to one that is there"
+                    message: "its default branch is gone, and it has other branches or tags; set `ref` to one that is there"
                         .to_owned(),
                     source: None,
                 }));

@@ -32,8 +32,8 @@ pub(crate) enum Wanted {
     Commit(String),
     /// The tag with the highest version.
     Latest,
-    /// Any branch: whether there is one tells an empty repository from one whose default branch is gone.
-    AnyBranch,
+    /// Anything: whether there is something tells an empty repository from one whose default branch is gone.
+    Any,
 }
 
 /// The revision that is meant.
@@ -67,7 +67,7 @@ impl Wanted {
             Self::Default | Self::Commit(_) => vec!["HEAD".to_owned()],
             Self::Latest => vec![TAGS.to_owned()],
             Self::Name(name) => candidates(name),
-            Self::AnyBranch => vec![BRANCHES.to_owned()],
+            Self::Any => vec![BRANCHES.to_owned(), TAGS.to_owned()],
         }
     }
 
@@ -77,7 +77,7 @@ impl Wanted {
             Self::Default | Self::Commit(_) => name == "HEAD",
             Self::Latest => name.strip_prefix(TAGS).is_some_and(versions::is_one),
             Self::Name(wanted) => candidates(wanted).iter().any(|one| one == name),
-            Self::AnyBranch => name.starts_with(BRANCHES),
+            Self::Any => name.starts_with(BRANCHES) || name.starts_with(TAGS),
         }
     }
 
@@ -95,7 +95,7 @@ impl Wanted {
             // A remote without a commit has no HEAD to tell of.
             Self::Default => refs.iter().find(|one| one.name == "HEAD").map(Found::of),
             Self::Latest => Some(Found::of(versions::latest(refs)?)),
-            Self::AnyBranch => refs.first().map(Found::of),
+            Self::Any => refs.first().map(Found::of),
             Self::Name(name) => {
                 let found = candidates(name)
                     .iter()

@@ -24,7 +24,7 @@ pub(super) async fn run(args: &RollbackArgs, context: &Context) -> Result<Report
         ..SyncArgs::default()
     };
     let pinned = format!(
-        "pinned source `{name}` to {}; {}\n",
+        "source `{name}` is to be at {}; {}\n",
         short_commit(&commit),
         pin::stays(name)
     );

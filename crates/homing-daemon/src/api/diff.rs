@@ -27,9 +27,10 @@ pub(super) async fn show(
     let serving = api.serving()?;
     let (engine, source) = (&serving.engine, serving.source(&id.0)?);
     let report = if query.patch {
-        engine.diff_with_patches(&source, verb(query.verb)).await?
+        engine.diff_with_patches(&source, verb(query.verb)).await
     } else {
-        engine.diff(&source, verb(query.verb)).await?
+        engine.diff(&source, verb(query.verb)).await
     };
+    let report = report.map_err(|error| Refusal::about(&source, &error))?;
     Ok(Json(convert::diff(source.to_string(), report)))
 }

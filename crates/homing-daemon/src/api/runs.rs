@@ -61,7 +61,10 @@ pub(super) async fn start(
     let wait = wait(query.wait.as_deref())?;
     if request.dry_run {
         let _held = api.0.held.hold()?;
-        let report = engine.dry_run(&source, &domain(request)).await?;
+        let report = engine
+            .dry_run(&source, &domain(request))
+            .await
+            .map_err(|error| Refusal::about(&source, &error))?;
         return Ok(Json(convert::diff(source.to_string(), report)).into_response());
     }
     let run = engine

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use homing_core::{ContentHash, Progress, SideError};
@@ -25,8 +26,14 @@ pub(super) async fn read(keys: &Keys) -> Result<(Vec<u8>, ContentHash), SideErro
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
         let file = fs::File::open(&path)?;
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        if !found.is_file() {
             return Err(io::Error::other("it is no file"));
+        }
+        if found.mode() & 0o022 != 0 {
+            return Err(io::Error::other(
+                "others may write it, and with it say whose signatures count (`chmod go-w` mends that)",
+            ));
         }
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MOST_BYTES {

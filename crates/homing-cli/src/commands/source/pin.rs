@@ -17,7 +17,11 @@ pub(super) async fn pin(args: &PinSourceArgs, context: &Context) -> Result<Repor
     require_commits(name, context)?;
     let now = || async {
         let source = context.client.source(name).await?;
-        Ok::<_, CliError>(source.revision.filter(|revision| is_full(revision)))
+        match source.revision.filter(|revision| is_full(revision)) {
+            // What came only in part has none, and what was there before still is.
+            None => revisions::in_use_at(name, context.now, context).await,
+            now => Ok::<_, CliError>(now),
+        }
     };
     let (commit, is_now) = match args.revision.as_deref() {
         None => (now().await?.ok_or_else(|| nothing_published(name))?, true),
@@ -114,7 +118,7 @@ pub(in crate::commands) fn of(config: &Config, name: &str) -> Option<String> {
 
 /// Says until when a pin holds.
 pub(in crate::commands) fn stays(name: &str) -> String {
-    format!("it stays there until `homing source unpin {}`", quote(name))
+    format!("it is pinned there until `homing source unpin {}`", quote(name))
 }
 
 /// Makes sure that there is such a source, and that its revisions are commits; returns the configuration.
@@ -148,7 +152,7 @@ pub(in crate::commands) fn unknown(name: &str, word: &str) -> CliError {
     let detail = format!("the history of `{name}` knows no commit `{word}`");
     Problem::new(ProblemKind::UnknownRevision, detail)
         .with_hint(
-            "give the full id of a commit (40 or 64 digits), or one that `homing run show` names",
+            "give the full id of a commit (40 or 64 digits; `homing run show ID --json` has those of all commits), or at least the first 4 digits of one that the source was at after a run",
         )
         .into()
 }
