@@ -87,28 +87,34 @@ impl Wanted {
     /// is asked for is not there.
     pub(crate) fn choose(&self, refs: &[Ref]) -> Result<Option<Found>, SideError> {
         let found = match self {
-            Self::Commit(id) => Some(Found {
-                name: None,
-                commit: id.clone(),
-                tag: None,
-            }),
-            // A remote without a commit has no HEAD to tell of.
-            Self::Default => refs.iter().find(|one| one.name == "HEAD").map(Found::of),
-            Self::Latest => Some(Found::of(versions::latest(refs)?)),
-            Self::AnyBranch => refs.first().map(Found::of),
-            Self::Name(name) => {
-                let found = candidates(name)
-                    .iter()
-                    .find_map(|candidate| refs.iter().find(|one| one.name == *candidate));
-                let found = found.ok_or_else(|| {
-                    not_found(format!(
-                        "it has no branch or tag `{name}`; it may have been renamed or deleted: set `ref` to one that is there"
-                    ))
-                });
-                Some(Found::of(found?))
+            Self::Commit(id) => {
+                return Ok(Some(Found {
+                    name: None,
+                    commit: id.clone(),
+                    tag: None,
+                }));
             }
+            Self::Default => {
+                // A remote without a commit has no HEAD to tell of.
+                return Ok(refs.iter().find(|one| one.name == "HEAD").map(Found::of));
+            }
+            Self::Latest => Some(versions::latest(refs)?),
+            Self::AnyBranch => return Ok(refs.first().map(Found::of)),
+            Self::Name(name) => candidates(name)
+                .iter()
+                .find_map(|candidate| refs.iter().find(|one| one.name == *candidate)),
         };
-        Ok(found)
+        match (found, self) {
+            (Some(found), _) => Ok(Some(Found::of(found))),
+            (None, _) => {
+                let Self::Name(name) = self else {
+                    return Ok(None);
+                };
+                Err(not_found(format!(
+                    "it has no branch or tag `{name}`; it may have been renamed or deleted: set `ref` to one that is there"
+                )))
+            }
+        }
     }
 }
 
