@@ -1,5 +1,7 @@
 //! What the sync after an import of a database asks for.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::agent_sync_db::{self, BY_URL, WITH_SOURCES};
@@ -17,6 +19,8 @@ struct Known<'k> {
     has_cache: bool,
     /// How many bytes more the cache says that each file had.
     longer: u64,
+    /// How much later than the file the cache says that it was written.
+    older: Duration,
 }
 
 /// Imports a database of three files of a server, and syncs; returns the answers to that, and what the import said.
@@ -52,7 +56,10 @@ fn sync_after(known: &Known<'_>) -> Result<Option<(Vec<u16>, Vec<String>)>> {
         };
         rows.push_str(&row);
         let size = text.len() as u64 + known.longer;
-        cache.insert(url, json!({"etag": etag, "file_size": size}));
+        let written = jiff::Timestamp::try_from(std::fs::metadata(&file)?.modified()?)?;
+        let written = written + known.older;
+        let entry = json!({"etag": etag, "file_size": size, "last_modified": written.to_string()});
+        cache.insert(url, entry);
     }
     if known.has_cache {
         let text = Value::Object(cache).to_string();
@@ -87,6 +94,7 @@ fn a_database_with_an_etag_of_each_file_leaves_nothing_to_download() -> TestResu
         schema: BY_URL,
         has_cache: false,
         longer: 0,
+        older: Duration::ZERO,
     };
     expect(&known, 304, "taken")
 }
@@ -97,6 +105,7 @@ fn the_etag_cache_beside_a_database_leaves_nothing_to_download() -> TestResult {
         schema: WITH_SOURCES,
         has_cache: true,
         longer: 0,
+        older: Duration::ZERO,
     };
     expect(&known, 304, "taken")?;
     // Without it nobody knows what the server is to be asked; each file comes once.
@@ -106,10 +115,14 @@ fn the_etag_cache_beside_a_database_leaves_nothing_to_download() -> TestResult {
 
 #[test]
 fn a_cache_of_another_download_than_the_database_s_is_not_believed() -> TestResult {
-    let known = Known {
-        schema: WITH_SOURCES,
-        has_cache: true,
-        longer: 1,
-    };
-    expect(&known, 200, "content-only")
+    for (longer, older) in [(1, Duration::ZERO), (0, Duration::from_mins(1))] {
+        let known = Known {
+            schema: WITH_SOURCES,
+            has_cache: true,
+            longer,
+            older,
+        };
+        expect(&known, 200, "content-only")?;
+    }
+    Ok(())
 }

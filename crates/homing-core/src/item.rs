@@ -66,6 +66,9 @@ pub enum UnknownReason {
     /// Something that is no regular file stands there: a link, a directory, a socket, a device.
     #[error("it is {0}, which is not followed")]
     NotAFile(&'static str),
+    /// A Git LFS pointer stands for it, and what it points to was not fetched.
+    #[error("it is a Git LFS pointer, which is not followed")]
+    Pointer,
     /// Two names that this or another file system cannot tell apart.
     #[error("its name collides with `{0}`")]
     Collides(String),

@@ -168,9 +168,10 @@ fn decide_seen(
         Direction::Push => (far, near),
     };
     match (written, other) {
-        (Seen::Unknown(reason @ UnknownReason::NotAFile(_)), Seen::Present(_)) => {
-            return Decision::Blocked(reason.clone());
-        }
+        (
+            Seen::Unknown(reason @ (UnknownReason::NotAFile(_) | UnknownReason::Pointer)),
+            Seen::Present(_),
+        ) => return Decision::Blocked(reason.clone()),
         (Seen::Unknown(reason), _) | (_, Seen::Unknown(reason)) => {
             return Decision::Unknown(reason.clone());
         }

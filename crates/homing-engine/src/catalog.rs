@@ -4,7 +4,7 @@ mod flagged;
 mod place;
 mod unit;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use homing_core::{
 use homing_items::{Kind, Skills};
 use homing_store::{HeadRow, HoldRow};
 
+use crate::missing::Unfetched;
 use crate::past::Past;
 use crate::pipeline::check;
 use crate::spec::{OnFinding, TargetSpec};
@@ -31,7 +32,7 @@ pub(crate) struct SourceHead {
     pub(crate) rows: BTreeMap<ItemKey, HeadRow>,
     pub(crate) holds: BTreeMap<ItemKey, HoldRow>,
     /// What its origin has and did not give: of these files the rows are not what they are to be, or missing.
-    pub(crate) unfetched: BTreeSet<ItemKey>,
+    pub(crate) unfetched: Unfetched,
 }
 
 impl SourceHead {

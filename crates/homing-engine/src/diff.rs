@@ -21,6 +21,7 @@ use crate::edits::Look;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::filter::Filter;
+use crate::missing::{self, Unfetched};
 use crate::pipeline::plan::pull::{self, PullInput, PullPlan};
 use crate::pipeline::plan::push::{self, PushInput};
 use crate::pipeline::plan::{Consent, guard};
@@ -88,7 +89,7 @@ impl Engine {
             with_patches,
             wanted: Vec::new(),
             flagged: Vec::new(),
-            unfetched: BTreeSet::new(),
+            unfetched: Unfetched::new(),
             report: DiffReport::default(),
         };
         let report = diff.find().await;
@@ -136,7 +137,7 @@ struct Diff<'a> {
     wanted: Vec<Wanted>,
     flagged: Vec<Flagged>,
     /// What the origin did not give.
-    unfetched: BTreeSet<ItemKey>,
+    unfetched: Unfetched,
     report: DiffReport,
 }
 
@@ -152,7 +153,7 @@ impl Diff<'_> {
                 Ok((reader.source(&id)?, head, holds, unfetched))
             })
             .await?;
-        let unfetched = record::unfetched(unfetched);
+        let unfetched = missing::read(unfetched.as_deref());
         self.unfetched.clone_from(&unfetched);
         let held: BTreeSet<ItemKey> = holds.keys().cloned().collect();
         let targets = self.shared.targets_of(self.id);

@@ -41,6 +41,7 @@ mod hooks;
 mod import;
 mod items;
 mod merging;
+mod missing;
 mod noted;
 mod past;
 mod pause;

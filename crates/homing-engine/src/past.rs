@@ -64,7 +64,7 @@ pub(crate) async fn look_back(
                     || check::active_file(&row.key, &target.allow_active).is_some())
         };
         let stopped = head.rows.values().filter(is_stopped).map(|row| &row.key);
-        let stopped: BTreeSet<&ItemKey> = stopped.chain(&head.unfetched).collect();
+        let stopped: BTreeSet<&ItemKey> = stopped.chain(head.unfetched.keys()).collect();
         if stopped.is_empty() {
             continue;
         }

@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::examine;
 use crate::filter::Filter;
 use crate::history;
+use crate::missing::{self, Unfetched};
 use crate::pipeline::plan::Consent;
 use crate::pipeline::record;
 use crate::push;
@@ -52,7 +53,7 @@ struct SourceState {
     /// What was wrong with the origin when it was what its revision says.
     problems: Vec<Problem>,
     /// What the origin did not give so far.
-    unfetched: BTreeSet<ItemKey>,
+    unfetched: Unfetched,
 }
 
 impl SourceState {
@@ -330,7 +331,9 @@ impl<'a> SourceRun<'a> {
                     unexamined: reader.metadata(&examine::rules_key(&id))?
                         != Some(examine::rules()),
                     problems: history::problems(reader.metadata(&record::problems_key(&id))?),
-                    unfetched: record::unfetched(reader.metadata(&record::unfetched_key(&id))?),
+                    unfetched: missing::read(
+                        reader.metadata(&record::unfetched_key(&id))?.as_deref(),
+                    ),
                 })
             })
             .await?;

@@ -11,6 +11,7 @@ use crate::catalog::{Flagged, SourceHead};
 use crate::elsewhere;
 use crate::error::EngineError;
 use crate::hooks::{self, HookActor};
+use crate::missing;
 use crate::noted::Noted;
 use crate::pipeline::plan::Consent;
 use crate::pipeline::record;
@@ -339,7 +340,7 @@ pub(crate) async fn read_state(shared: &Shared, id: &TargetId) -> Result<TargetS
                     takes_edits,
                     rows,
                     holds,
-                    unfetched: record::unfetched(unfetched),
+                    unfetched: missing::read(unfetched.as_deref()),
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>()

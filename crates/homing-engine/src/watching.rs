@@ -4,7 +4,6 @@
 //! is under way there: so what Homing wrote itself starts nothing, and a notice that was missed loses nothing that the
 //! next listing would not find.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::changes;
 use crate::edits::Look;
 use crate::error::{EngineError, reason};
 use crate::filter::Filter;
+use crate::missing::Unfetched;
 use crate::noted::Noted;
 use crate::pipeline::plan::pull::{self, PullInput};
 use crate::pipeline::survey;
@@ -386,7 +386,7 @@ async fn source_has_news(shared: &Shared, id: &SourceId) -> Result<bool, EngineE
         policy: spec.on_conflict,
         origin: spec.origin.as_ref(),
         filter: &Filter::new(&[])?,
-        unfetched: &BTreeSet::new(),
+        unfetched: &Unfetched::new(),
     });
     // What a person was asked already is no news.
     let is_open = |key: &ItemKey| {

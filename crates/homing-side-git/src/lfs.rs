@@ -20,8 +20,6 @@ use crate::mirror::{Mirror, blocking, patiently};
 use crate::modules::Module;
 use crate::remote::Remote;
 
-/// What stands where a file's content should be.
-const NOT_FETCHED: &str = "a Git LFS pointer";
 /// Where `git-lfs` puts what it fetches, in the mirror.
 const FETCHED: &str = "lfs";
 /// What a repository, or a user's own habits, may not change of a fetch.
@@ -85,8 +83,7 @@ impl GitSide {
         for (id, places, pointer) in pointed {
             let Some(pointer) = pointer.filter(|_| has_lfs) else {
                 for (key, _) in places {
-                    let reason = UnknownReason::NotAFile(NOT_FETCHED);
-                    gathering.cannot_tell(&key, ProblemKind::Link, reason);
+                    gathering.cannot_tell(&key, ProblemKind::Link, UnknownReason::Pointer);
                 }
                 continue;
             };

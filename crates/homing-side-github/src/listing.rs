@@ -16,9 +16,6 @@ use crate::blobs::{self, Blob, Brought, Harvest};
 use crate::tree::{self, Files};
 use homing_remote::git_id;
 
-/// What stands where a file's content should be.
-const POINTER: &str = "a Git LFS pointer";
-
 /// A commit's items as far as they are known without reading, and what is to be read for the others.
 pub(crate) struct Survey<'a> {
     pub(crate) gathering: Gathering<'a>,
@@ -261,8 +258,7 @@ fn with_mode(item: &Item, executable: bool) -> Item {
 }
 
 fn pointer(gathering: &mut Gathering<'_>, key: &ItemKey) {
-    let reason = UnknownReason::NotAFile(POINTER);
-    gathering.cannot_tell(key, ProblemKind::Link, reason);
+    gathering.cannot_tell(key, ProblemKind::Link, UnknownReason::Pointer);
 }
 
 fn why_not(harvest: &Harvest, id: &str) -> String {

@@ -228,7 +228,7 @@ impl<'a> Fetching<'a> {
 pub(crate) struct Beginning(Vec<u8>);
 
 impl Beginning {
-    const BYTES: usize = 256;
+    const BYTES: usize = 4096;
 
     /// Tells whether no more of it is needed.
     pub(crate) fn is_enough(&self) -> bool {
@@ -238,8 +238,26 @@ impl Beginning {
     /// Tells whether this is how a whole web page begins.
     pub(crate) fn is_page(&self) -> bool {
         let text = String::from_utf8_lossy(&self.0).to_ascii_lowercase();
-        let text = text.trim_start_matches('\u{feff}').trim_start();
+        let text = markup(text.trim_start_matches('\u{feff}'));
         text.starts_with("<!doctype html") || text.starts_with("<html")
+    }
+}
+
+/// Returns a text from where its markup begins: behind declarations of XML and comments.
+fn markup(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        let (opened, end) = if let Some(opened) = text.strip_prefix("<?xml") {
+            (opened, "?>")
+        } else if let Some(opened) = text.strip_prefix("<!--") {
+            (opened, "-->")
+        } else {
+            return text;
+        };
+        let Some((_, rest)) = opened.split_once(end) else {
+            return text;
+        };
+        text = rest;
     }
 }
 
@@ -261,4 +279,30 @@ const PAGES: &[&str] = &[
 pub(crate) fn holds_pages(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     extension.is_some_and(|one| PAGES.iter().any(|known| one.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_known_behind_what_may_come_before_it() {
+        for (text, is_page) in [
+            ("<!DOCTYPE html><p>", true),
+            ("\u{feff} <HTML>", true),
+            ("<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC>", true),
+            ("\u{feff}<!-- a --> <!-- b\n-->\n<html>", true),
+            ("<?xml version=\"1.0\"?><svg>", false),
+            ("<!-- a comment --># Skill", false),
+            ("<!-- <html>", false),
+            ("# About <html>", false),
+        ] {
+            let mut beginning = Beginning::default();
+            beginning.see(text.as_bytes());
+            assert_eq!(beginning.is_page(), is_page, "{text}");
+        }
+        let mut beginning = Beginning::default();
+        beginning.see(format!("<!--{}--><html>", " ".repeat(1000)).as_bytes());
+        assert!(beginning.is_page());
+    }
 }

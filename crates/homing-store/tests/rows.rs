@@ -434,6 +434,10 @@ fn a_removed_source_leaves_its_history_unless_it_is_purged() {
                 writer.put_ledger(&target(), &[ledger_row("a", Some(one), Some(one))])?;
                 writer.begin_run(&run_row(1))?;
                 writer.put_journal(&[journal_row(1, "a", None, Some(one))])?;
+                for about in ["unfetched", "examined_by"] {
+                    writer.set_metadata(&format!("{about}:{}", source()), "1")?;
+                    writer.set_metadata(&format!("{about}:{}x", source()), "1")?;
+                }
                 writer.remove_source(&source(), purge)
             })
             .unwrap();
@@ -448,6 +452,11 @@ fn a_removed_source_leaves_its_history_unless_it_is_purged() {
                     1,
                     "its files are still there"
                 );
+                for about in ["unfetched", "examined_by"] {
+                    let known = |name: &str| reader.metadata(&format!("{about}:{name}"));
+                    assert_eq!(known(source().as_str())?, None, "{about}");
+                    assert!(known(&format!("{}x", source()))?.is_some(), "{about}");
+                }
                 assert_eq!(reader.run(RunId(1))?.is_none(), purge);
                 assert_eq!(reader.journal(RunId(1))?.is_empty(), purge);
                 Ok(())

@@ -28,6 +28,8 @@ pub(crate) fn side(
     remotes: &Remotes,
 ) -> Result<Arc<dyn Side>, SideError> {
     let token = config.token.as_ref();
+    let env = remotes.env();
+    let given = env.passed_on.iter().chain(&env.for_git);
     let options = GitOptions {
         address: Address::parse(repository.url)?,
         reference: repository.reference.map(str::to_owned),
@@ -39,7 +41,10 @@ pub(crate) fn side(
         login: token.map(|token| remotes.login(id, token, repository.user)),
         ca_file: repository.ca_file.cloned(),
         trust: repository.verify.map(trust),
-        environment: remotes.kept().environment_of_git(remotes.env()),
+        environment: given
+            .cloned()
+            .chain([remotes.kept().mark.variable()])
+            .collect(),
         connections: remotes.kept().connections.clone(),
     };
     let mirrors = remotes.kept().mirrors.clone();

@@ -10,8 +10,10 @@ use gix_hash::Kind;
 use homing_api::ImportOutcome;
 use homing_core::{ContentHash, Identity};
 use homing_remote::Validators;
+use jiff::Timestamp;
 
 use super::entries::Entry;
+use super::etag_cache::CacheEntry;
 use super::place::Origin;
 
 /// Times of files are whole seconds on the way here, and every other second on some disks.
@@ -116,9 +118,12 @@ fn identity(entry: &Entry, bytes: &[u8], modified: SystemTime) -> Result<Identit
                 return Err("nobody can tell whether it was changed since it was downloaded");
             }
             let sendable = |text: &String| HeaderValue::from_str(text).is_ok();
-            // The cache may be of another download than the database: what it says the length was tells.
+            // The cache may be of another download than the database: length and time together tell.
             let beside = entry.beside.as_ref();
-            let beside = beside.filter(|cache| cache.size == Some(bytes.len() as u64));
+            let is_of_it = |cache: &&CacheEntry| {
+                cache.size == Some(bytes.len() as u64) && is_of(cache.written, modified)
+            };
+            let beside = beside.filter(is_of_it);
             let etag = entry.etag.as_ref().or(beside.map(|cache| &cache.etag));
             let date = beside.and_then(|cache| cache.last_modified.as_ref());
             let validators = Validators {
@@ -137,6 +142,15 @@ fn identity(entry: &Entry, bytes: &[u8], modified: SystemTime) -> Result<Identit
             Ok(homing_side_http::identity(&url, &validators))
         }
     }
+}
+
+/// Tells whether a file was written at this time, neither before nor since.
+fn is_of(written: Option<Timestamp>, modified: SystemTime) -> bool {
+    let written = written.map(SystemTime::from);
+    written.is_some_and(|written| {
+        let apart = modified.duration_since(written);
+        apart.unwrap_or_else(|earlier| earlier.duration()) <= ROUNDING
+    })
 }
 
 /// Tells whether a file has not been written since it was downloaded.
@@ -260,6 +274,37 @@ mod tests {
             };
             let judged = judge(&without, &files, 100).unwrap();
             assert_eq!(judged.outcome, Some(ImportOutcome::ContentOnly));
+        }
+    }
+
+    #[test]
+    fn a_cache_counts_only_for_a_file_that_was_written_when_it_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = [file(&directory, "a", b"12345")];
+        let modified = std::fs::metadata(&files[0]).unwrap().modified().unwrap();
+        let minute = Duration::from_mins(1);
+        for (written, outcome) in [
+            (Some(modified), ImportOutcome::Taken),
+            (modified.checked_sub(minute), ImportOutcome::ContentOnly),
+            // The file is an older download than the ETag's, of the same length.
+            (modified.checked_add(minute), ImportOutcome::ContentOnly),
+            (None, ImportOutcome::ContentOnly),
+        ] {
+            let beside = CacheEntry {
+                name: WEB.to_owned(),
+                etag: "\"other\"".to_owned(),
+                last_modified: None,
+                written: written.map(|written| written.try_into().unwrap()),
+                size: Some(5),
+            };
+            let recorded = Entry {
+                hash: Some(ContentHash::of(b"12345")),
+                etag: None,
+                beside: Some(beside),
+                ..entry(WEB)
+            };
+            let judged = judge(&recorded, &files, 100).unwrap();
+            assert_eq!(judged.outcome, Some(outcome), "{written:?}");
         }
     }
 }

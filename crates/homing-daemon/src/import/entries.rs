@@ -126,7 +126,12 @@ impl Named {
                         let url = Place::parse(&entry.name).ok()?.url()?;
                         Some((url, entry))
                     };
-                    known.extend(entries.into_iter().filter_map(of_url));
+                    for (url, entry) in entries.into_iter().filter_map(of_url) {
+                        let newest = known.entry(url).or_insert_with(|| entry.clone());
+                        if entry.written > newest.written {
+                            *newest = entry;
+                        }
+                    }
                 }
                 Err(why) => self
                     .problems
@@ -359,6 +364,41 @@ mod tests {
             .entries[0];
         assert_eq!(first.places[0], "own/rep/main/agents/a.md");
         assert_eq!(first.places.last().unwrap(), "a.md");
+    }
+
+    #[test]
+    fn of_several_caches_the_newest_entry_counts() {
+        let url = "https://example.org/a.md";
+        let cache = |etag: &str, day: u8| {
+            format!(
+                r#"{{"{url}": {{"etag": "{etag}", "last_modified": "2026-11-{day}T10:00:00+00:00"}}}}"#
+            )
+        };
+        for days in [[20, 21], [21, 20]] {
+            let caches = days.map(|day| cache(&format!("of {day}"), day));
+            let (home, entry) = of_url(
+                CacheEntry {
+                    name: url.to_owned(),
+                    etag: String::new(),
+                    last_modified: None,
+                    written: None,
+                    size: None,
+                },
+                &lists(),
+            )
+            .unwrap();
+            let mut named = Named::default();
+            named.add(
+                home,
+                Entry {
+                    etag: None,
+                    ..entry
+                },
+            );
+            named.look_up(&caches);
+            let beside = named.batches[0].entries[0].beside.as_ref();
+            assert_eq!(beside.unwrap().etag, "of 21");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use homing_core::{ItemKey, Problem, ProblemKind, SourceId, TargetId};
 use homing_items::{Finding, Kind};
 
+use crate::missing::Missing;
+
 /// An item that may not be published as it is, and what becomes of it in one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flagged {
@@ -21,7 +23,7 @@ pub(crate) struct Flagged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Not every file of a skill could be had.
-    Unfetched,
+    Missing(Missing),
     /// A tool would run or obey a file of a skill.
     Active(&'static str),
     /// It has a blocking finding.
@@ -31,12 +33,12 @@ pub(crate) enum Stop {
 impl Stop {
     /// Tells whether it ends without anybody doing something.
     pub(crate) fn passes(&self) -> bool {
-        *self == Self::Unfetched
+        matches!(self, Self::Missing(missing) if missing.passes())
     }
 
     fn problem(&self) -> ProblemKind {
         match self {
-            Self::Unfetched => ProblemKind::Incomplete,
+            Self::Missing(_) => ProblemKind::Incomplete,
             Self::Active(_) => ProblemKind::Active,
             Self::Finding(_) => ProblemKind::Finding,
         }
@@ -68,7 +70,14 @@ impl Flagged {
         let section = self.target.section();
         match &self.stop {
             _ if self.outcome == Outcome::Published => message,
-            Stop::Unfetched => format!("{message}: it comes as a whole when all of it is there"),
+            Stop::Missing(missing) => {
+                let hint = self.hint().unwrap_or_default();
+                // Of what passes the run alone says why.
+                match &missing.reason {
+                    reason if missing.passes() => format!("{message}: {reason}; {hint}"),
+                    _ => format!("{message}: {hint}"),
+                }
+            }
             Stop::Active(_) => format!(
                 "{message}: name it in `allow_active` of [targets.{section}], or in `exclude` of the source to have the {} without it",
                 self.kind
@@ -76,6 +85,27 @@ impl Flagged {
             Stop::Finding(_) => format!(
                 "{message}: mend it at its origin, or have it published all the same by `on_finding = \"warn\"` in [targets.{section}]"
             ),
+        }
+    }
+
+    /// Returns it as a target's status tells it.
+    pub(crate) fn for_status(&self) -> String {
+        match &self.stop {
+            Stop::Missing(_) => self.with_way_out(),
+            Stop::Active(_) | Stop::Finding(_) => self.message(),
+        }
+    }
+
+    /// Returns what can be done about it, in short.
+    fn hint(&self) -> Option<String> {
+        match &self.stop {
+            Stop::Missing(missing) => Some(format!(
+                "{}, or name it in `exclude` of the source to have the {} without it",
+                missing.way_out(),
+                self.kind
+            )),
+            Stop::Active(_) => Some("name it in `allow_active` to allow it".to_owned()),
+            Stop::Finding(_) => None,
         }
     }
 
@@ -107,8 +137,8 @@ impl Flagged {
                 };
                 message = format!("{message}; {}", becomes.becomes(&targets));
             }
-            if matches!(one.stop, Stop::Active(_)) {
-                message.push_str(" (name it in `allow_active` to allow it)");
+            if let Some(hint) = one.hint().filter(|_| !one.stop.passes()) {
+                message = format!("{message} ({hint})");
             }
             problems.push(Problem {
                 kind: one.stop.problem(),
@@ -130,7 +160,12 @@ impl Flagged {
             count => format!(" (and {count} more)"),
         };
         match &self.stop {
-            Stop::Unfetched => format!("`{key}` of source `{source}` could not be had{more}"),
+            Stop::Missing(missing) if missing.passes() => {
+                format!("`{key}` of source `{source}` could not be had{more}")
+            }
+            Stop::Missing(Missing { reason, .. }) => {
+                format!("`{key}` of source `{source}` could not be had{more}: {reason}")
+            }
             Stop::Active(rule) => format!("`{key}` of source `{source}` is {rule}{more}"),
             Stop::Finding(Finding {
                 rule,
@@ -151,7 +186,7 @@ impl Flagged {
         let place = format!("in {noun} {}", names.join(", "));
         match self.outcome {
             Outcome::Published => format!("it is published {place} all the same"),
-            Outcome::LastGoodStays if self.stop.passes() => {
+            Outcome::LastGoodStays if matches!(self.stop, Stop::Missing(_)) => {
                 format!("the last whole version stays {place}")
             }
             Outcome::LastGoodStays => format!("the last version without it stays {place}"),

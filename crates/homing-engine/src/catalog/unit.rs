@@ -1,7 +1,7 @@
 //! Units: what is published or left away as a whole, a file or a skill.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homing_core::{ItemKey, SourceId, Version};
@@ -11,6 +11,7 @@ use homing_store::{Facts, HeadRow, HoldRow};
 use super::place::{Placed, place};
 use super::{Entry, Rank, SourceHead, Stop};
 use crate::examine;
+use crate::missing::{Missing, Unfetched};
 use crate::past::Past;
 use crate::pipeline::check;
 use crate::spec::{OnFinding, TargetSpec};
@@ -28,7 +29,7 @@ pub(super) struct Unit {
     priority: u16,
     pub(super) entries: Vec<Entry>,
     /// What of it could not be had.
-    unfetched: Vec<ItemKey>,
+    unfetched: Vec<(ItemKey, Missing)>,
     /// The blocking finding of each file that has any.
     findings: Vec<(ItemKey, Finding)>,
     /// What is published of it may be the user's own edit.
@@ -94,8 +95,11 @@ impl Unit {
 
     /// Returns what keeps it from being published as it is, with the first of its files, and how many they are.
     pub(super) fn stop(&self, target: &TargetSpec) -> Option<(Stop, ItemKey, usize)> {
-        if let Some(key) = self.unfetched.first() {
-            return Some((Stop::Unfetched, key.clone(), self.unfetched.len()));
+        // What somebody has to do something about comes first.
+        let lasting = self.unfetched.iter().find(|(_, one)| !one.passes());
+        if let Some((key, missing)) = lasting.or(self.unfetched.first()) {
+            let stop = Stop::Missing(missing.clone());
+            return Some((stop, key.clone(), self.unfetched.len()));
         }
         let mut active = self.active(target);
         if let Some((key, rule)) = active.next() {
@@ -126,10 +130,10 @@ pub(super) fn precedence(version: Option<&str>) -> Option<Precedence> {
 /// Finds the directories that are skills, also where only the origin has the `SKILL.md` so far.
 pub(super) fn skills<'k>(
     rows: &'k BTreeMap<ItemKey, HeadRow>,
-    unfetched: &'k BTreeSet<ItemKey>,
+    unfetched: &'k Unfetched,
 ) -> Skills<'k> {
     let present = rows.values().filter(|row| row.head.is_some());
-    Skills::among(present.map(|row| &row.key).chain(unfetched))
+    Skills::among(present.map(|row| &row.key).chain(unfetched.keys()))
 }
 
 /// Makes units of what a source offers, in the order of its keys, and notes the holds whose time is over.
@@ -200,10 +204,10 @@ pub(super) fn units(
         }
         unit.entries.push(entry);
     }
-    for key in &unfetched {
+    for (key, missing) in &unfetched {
         let at = skills.of(key).and_then(|skill| of_skills.get(skill));
         if let Some(unit) = at.and_then(|at| all.get_mut(*at)) {
-            unit.unfetched.push(key.clone());
+            unit.unfetched.push((key.clone(), missing.clone()));
         }
     }
     for at in of_skills.into_values() {

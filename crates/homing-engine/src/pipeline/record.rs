@@ -12,6 +12,7 @@ use crate::error::EngineError;
 use crate::examine;
 use crate::filter::Filter;
 use crate::history::{self, CONFLICT};
+use crate::missing::{self, Unfetched};
 use crate::pipeline::plan::pull::PullPlan;
 use crate::report::{ItemAction, ItemReport, RunReport, RunStatus, Verb};
 use crate::runs::{self, Run};
@@ -246,20 +247,6 @@ pub(crate) fn unfetched_key(source: &SourceId) -> String {
     format!("unfetched:{source}")
 }
 
-/// Reads what an origin did not give.
-pub(crate) fn unfetched(stored: Option<String>) -> BTreeSet<ItemKey> {
-    let paths: Vec<String> = stored
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default();
-    let keys = paths.iter().filter_map(|path| ItemKey::new(path).ok());
-    keys.collect()
-}
-
-fn stored_unfetched(unfetched: &BTreeSet<ItemKey>) -> String {
-    let paths: Vec<&str> = unfetched.iter().map(ItemKey::as_str).collect();
-    serde_json::Value::from(paths).to_string()
-}
-
 /// Returns all open conflicts of a pull, when they are others than the stored ones.
 ///
 /// One that the run's filter left out stays open: nobody looked.
@@ -302,7 +289,7 @@ pub(crate) struct Follows {
     /// What is wrong with the origin as it is at that revision, when it is news.
     pub(crate) problems: Option<Vec<Problem>>,
     /// What it has and did not give, when it is news.
-    pub(crate) unfetched: Option<BTreeSet<ItemKey>>,
+    pub(crate) unfetched: Option<Unfetched>,
 }
 
 impl Follows {
@@ -393,7 +380,7 @@ impl Head {
                     writer.set_metadata(&examine::rules_key(&source), &examine::rules())?;
                 }
                 if let Some(unfetched) = &follows.unfetched {
-                    let text = stored_unfetched(unfetched);
+                    let text = missing::stored(unfetched);
                     writer.set_metadata(&unfetched_key(&source), &text)?;
                 }
                 if let Some(problems) = &follows.problems {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use homing_core::{
     ContentHash, Intake, Item, ItemKey, ListRequest, Listed, Listing, Manifest, Problem,
-    RootIdentity, Scope, Side, SideError, Version,
+    RootIdentity, Scope, Side, SideError, UnknownReason, Version,
 };
 use homing_store::{HeadRow, LedgerRow, SourceRow, Store, StoreError, StoredRoot};
 
 use crate::error::EngineError;
 use crate::history;
-use crate::pipeline::record::{problems_key, stored_revision};
+use crate::missing;
+use crate::pipeline::record::{problems_key, stored_revision, unfetched_key};
 use crate::runs::Run;
 use crate::spec::{Deletions, Settings, SourceSpec, TargetSpec};
 use crate::watch::watched;
@@ -94,6 +95,7 @@ pub(crate) async fn origin(
         Listing::Unchanged(unchanged) if since.is_some() => Listed {
             manifest: Manifest {
                 items: head.values().filter_map(of_base).collect(),
+                unknown: known_unknown(store, row).await?,
                 problems: both(unchanged.problems, known_problems(store, row).await?),
                 ..Manifest::default()
             },
@@ -124,6 +126,20 @@ async fn known_problems(
     };
     let stored = store.read(move |reader| reader.metadata(&key)).await?;
     Ok(history::problems(stored))
+}
+
+/// Returns what an origin did not give when it was what its stored revision says.
+async fn known_unknown(
+    store: &Store,
+    row: Option<&SourceRow>,
+) -> Result<BTreeMap<String, UnknownReason>, EngineError> {
+    let Some(key) = row.map(|row| unfetched_key(&row.id)) else {
+        return Ok(BTreeMap::new());
+    };
+    let stored = store.read(move |reader| reader.metadata(&key)).await?;
+    let unfetched = missing::read(stored.as_deref()).into_iter();
+    let unknown = unfetched.filter_map(|(key, one)| Some((key.to_string(), one.known()?)));
+    Ok(unknown.collect())
 }
 
 /// Returns what an origin tells now with what it told before, each once.

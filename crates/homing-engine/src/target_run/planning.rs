@@ -150,7 +150,7 @@ impl TargetRun<'_> {
         self.done.problems.extend(others);
         let stopped = catalog.flagged.iter();
         let stopped = stopped.filter(|one| one.outcome != Outcome::Published && !one.stop.passes());
-        self.done.stopped = a_few(stopped.map(Flagged::message).collect());
+        self.done.stopped = a_few(stopped.map(Flagged::for_status).collect());
         self.done.flagged = catalog.flagged;
         self.done.problems.extend(near.problems);
         self.done.problems.extend(plan.problems);

@@ -1,6 +1,6 @@
 //! Origins that are far away: what is unchanged costs one question, and what could not be had is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ pub(crate) struct Far {
 pub(crate) struct State {
     pub(crate) files: BTreeMap<String, String>,
     /// Items that it does not give.
-    pub(crate) refused: BTreeSet<String>,
+    pub(crate) refused: BTreeMap<String, UnknownReason>,
     asks_to_wait: bool,
     /// What is wrong with it.
     problems: Vec<Problem>,
@@ -59,6 +59,11 @@ impl Far {
 }
 
 impl State {
+    pub(crate) fn refuse(&mut self, path: &str) {
+        let reason = UnknownReason::NotFetched("it is not given away".to_owned());
+        self.refused.insert(path.to_owned(), reason);
+    }
+
     fn revision(&self) -> Revision {
         Revision {
             name: ContentHash::of(format!("{:?}", self.files).as_bytes()).to_string(),
@@ -95,9 +100,8 @@ impl State {
             let mut known = known.filter(|item| item.identity.as_ref() == Some(&identity));
             let item = if let Some(known) = known.next() {
                 known.clone()
-            } else if self.refused.contains(path) {
-                let reason = UnknownReason::NotFetched("it is not given away".to_owned());
-                manifest.unknown.insert(path.clone(), reason);
+            } else if let Some(reason) = self.refused.get(path) {
+                manifest.unknown.insert(path.clone(), reason.clone());
                 continue;
             } else {
                 self.given.push(path.clone());
@@ -336,9 +340,7 @@ async fn what_is_damaged_here_is_fetched_again_though_nothing_changed_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_had_is_told_and_had_the_next_time() {
     let (mut world, far) = world();
-    far.change(|state| {
-        state.refused.insert("b.md".to_owned());
-    });
+    far.change(|state| state.refuse("b.md"));
     let run = world.sync("far").await;
     assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
     assert_eq!((run.synced, run.failed), (1, 1));
@@ -363,9 +365,7 @@ async fn what_is_known_stays_when_its_change_could_not_be_had() {
     let (mut world, far) = world();
     world.sync_well("far").await;
     far.put("b.md", "b2");
-    far.change(|state| {
-        state.refused.insert("b.md".to_owned());
-    });
+    far.change(|state| state.refuse("b.md"));
     let run = world.sync("far").await;
     assert_eq!((run.status, run.failed), (RunStatus::Partial, 1));
     assert_eq!(world.read("here/b.md").unwrap(), "b");
@@ -379,7 +379,7 @@ async fn what_is_known_stays_when_its_change_could_not_be_had() {
 async fn who_asks_to_wait_is_waited_for() {
     let (mut world, far) = world();
     far.change(|state| {
-        state.refused.insert("b.md".to_owned());
+        state.refuse("b.md");
         state.asks_to_wait = true;
     });
     let run = world.sync("far").await;
@@ -446,9 +446,7 @@ async fn another_selection_is_listed_anew() {
     spec.selection = "another".to_owned();
     // It would say that nothing changed, though what it lists now is another part.
     far.asked();
-    far.change(|state| {
-        state.refused.insert("b.md".to_owned());
-    });
+    far.change(|state| state.refuse("b.md"));
     world.sync_well("far").await;
     assert_eq!(far.asked(), (1, Vec::new()));
     let engine = world.engine().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use homing_core::{Problem, ProblemKind};
+use homing_core::{Problem, ProblemKind, UnknownReason};
 use homing_engine::{Layout, OnFinding, RunRequest, RunStatus, Trigger, Verb};
 
 use crate::remote::{Far, world as far_world};
@@ -22,7 +22,10 @@ fn world() -> (World, Arc<Far>) {
 }
 
 fn refuse(far: &Far, paths: &[&str]) {
-    far.change(|state| state.refused = paths.iter().map(|path| (*path).to_owned()).collect());
+    far.change(|state| {
+        state.refused.clear();
+        paths.iter().for_each(|path| state.refuse(path));
+    });
 }
 
 fn of_kind(problems: &[Problem], kind: ProblemKind) -> impl Iterator<Item = &Problem> {
@@ -68,7 +71,8 @@ async fn a_new_skill_of_which_a_file_is_missing_is_not_published_until_it_comes(
         );
         assert_eq!(world.read("here/a.md").as_deref(), Some("a"));
         let (reason, state) = why(&mut world, &format!("here/{other}")).await;
-        assert!(reason.contains("comes as a whole"), "{reason}");
+        let way_out = "it is not given away; it comes as a whole when all of it is there, or name it in `exclude`";
+        assert!(reason.contains(way_out), "{reason}");
         assert_eq!(state, "blocked");
 
         // Nor is it by another source's run, which asks nobody.
@@ -137,6 +141,107 @@ async fn an_updated_skill_stays_at_its_version_until_all_of_the_new_one_came() {
         assert!(after["s/SKILL.md"].ends_with("2\n") && after["s/new.txt"] == "new");
         assert_eq!(after.len(), 3);
     }
+}
+
+/// Returns what the status tells of the target.
+async fn conditions(world: &mut World) -> Vec<String> {
+    let status = world.engine().await.status().await.unwrap();
+    let conditions = status.targets[0].conditions.iter();
+    conditions.map(|one| one.message.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_keeps_a_file_away_keeps_its_skill_at_its_version() {
+    let reasons = [
+        (
+            UnknownReason::OverLimit("it has 9 bytes".to_owned()),
+            "it has 9 bytes; the last whole version stays in target `here`: raise `max_file_size` of the source, or \
+             name it in `exclude` of the source to have the skill without it",
+        ),
+        (UnknownReason::Pointer, "git-lfs is installed"),
+        (
+            UnknownReason::Unreadable("denied".to_owned()),
+            "it could not be read: denied; the last whole version stays",
+        ),
+        (UnknownReason::Changing, "once nobody writes the file"),
+        (
+            UnknownReason::NotAFile("a symbolic link"),
+            "put a file there",
+        ),
+    ];
+    for (reason, told) in reasons {
+        let (mut world, far) = world();
+        far.put("s/sub/deep.sh", "deep 1\n");
+        world.sync_well("far").await;
+        let before = world.tree("here");
+        for path in ["s/run.sh", "s/sub"] {
+            far.put("s/SKILL.md", &skill(2));
+            far.put("s/run.sh", "echo 2\n");
+            far.put("s/sub/deep.sh", "deep 2\n");
+            far.change(|state| {
+                state.refused = [(path.to_owned(), reason.clone())].into();
+                // A directory is told of by its name.
+                if path == "s/sub" {
+                    state.files.remove("s/sub/deep.sh");
+                    state.files.insert(path.to_owned(), "none\n".to_owned());
+                }
+            });
+            let run = world.sync("far").await;
+            assert_eq!(run.status, RunStatus::Partial, "{run:#?}");
+            assert_eq!(world.tree("here"), before, "{reason:?}");
+            assert_eq!(self::told(&run.problems).len(), 1, "{run:#?}");
+            world.restart().await;
+            world.sync("far").await;
+            let conditions = conditions(&mut world).await;
+            assert_eq!(conditions.len(), 1, "{conditions:?}");
+            assert!(conditions[0].contains(told), "{conditions:?}");
+            far.change(|state| drop(state.files.remove("s/sub")));
+        }
+
+        far.put("s/sub/deep.sh", "deep 2\n");
+        refuse(&far, &[]);
+        world.sync_well("far").await;
+        assert!(
+            world
+                .tree("here")
+                .values()
+                .all(|content| content.contains('2'))
+        );
+        assert_eq!(conditions(&mut world).await, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_skill_waits_for_its_files_and_for_no_links() {
+    let (mut world, far) = world();
+    let refused = |reason: UnknownReason| {
+        far.change(|state| state.refused = [("s/run.sh".to_owned(), reason)].into());
+    };
+    refused(UnknownReason::Pointer);
+    let run = world.sync_well("far").await;
+    assert!(world.tree("here").is_empty());
+    assert_eq!(
+        told(&run.problems),
+        [
+            "`s/run.sh` of source `far` could not be had: it is a Git LFS pointer, which is not followed; the skill is \
+             not published in target `here` (follow it with a source of kind `git` where git-lfs is installed, then \
+             sync with `--force`, or name it in `exclude` of the source to have the skill without it)"
+        ]
+    );
+    // It is known as long as the origin is the same.
+    world.restart().await;
+    world.sync_well("far").await;
+    assert!(world.tree("here").is_empty());
+    assert_eq!(conditions(&mut world).await.len(), 1);
+
+    far.put("s/SKILL.md", &skill(2));
+    refused(UnknownReason::NotAFile("a symbolic link"));
+    let run = world.sync_well("far").await;
+    assert_eq!(told(&run.problems), [""; 0]);
+    assert_eq!(
+        world.tree("here").into_keys().collect::<Vec<_>>(),
+        ["s/SKILL.md"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

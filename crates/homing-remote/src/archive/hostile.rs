@@ -21,7 +21,11 @@ pub(super) const DEVICE: &str = "a device";
 
 /// Tells whether a path from so many directories below the top is not below the top.
 fn leads_out(path: &[u8], mut depth: usize) -> bool {
-    let is_absolute = matches!(path, [b'/' | b'\\', ..] | [b'a'..=b'z' | b'A'..=b'Z', b':', ..]);
+    // A letter and a colon alone are a file's name: only with what follows are they a drive.
+    let is_absolute = matches!(
+        path,
+        [b'/' | b'\\', ..] | [b'a'..=b'z' | b'A'..=b'Z', b':', b'/' | b'\\', ..]
+    );
     is_absolute
         || components(path).any(|component| match component {
             b".." if depth == 0 => true,
@@ -51,7 +55,7 @@ mod tests {
             "../a",
             "/a",
             "a/../../b",
-            "C:a",
+            "C:/a",
             "c:\\a",
             "..\\a",
             "\\a",
@@ -68,6 +72,8 @@ mod tests {
             ".git/config",
             "",
             "ab:c",
+            "a:b.md",
+            "a:",
         ] {
             assert!(of_name(name.as_bytes()).is_none(), "{name}");
         }

@@ -105,8 +105,7 @@ impl Mirror {
             progress,
         };
         let mut state = self.state(progress).await;
-        // Whoever waits for it need not be as large.
-        Box::pin(self.bring(&mut state, reach, want)).await?;
+        self.bring(&mut state, reach, want).await?;
         Ok(self.seen())
     }
 

@@ -31,9 +31,9 @@ impl Mirror {
         };
         let mut state = self.state(progress).await;
         if self.seen() == seen {
-            Box::pin(self.remake(&mut state, reach, want)).await
+            self.remake(&mut state, reach, want).await
         } else {
-            Box::pin(self.bring(&mut state, reach, want)).await
+            self.bring(&mut state, reach, want).await
         }
     }
 

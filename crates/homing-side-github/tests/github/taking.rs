@@ -463,7 +463,7 @@ async fn git_lfs_pointers_are_told_by_name_and_asked_for_once() -> TestResult {
         world.expect(&first.manifest, &bytes(&files[..count]));
         assert_eq!(
             first.manifest.state(&key("model.bin")),
-            homing_core::ItemState::Unknown(UnknownReason::NotAFile("a Git LFS pointer"))
+            homing_core::ItemState::Unknown(UnknownReason::Pointer)
         );
         let told = crate::support::problems(&first.manifest);
         assert!(

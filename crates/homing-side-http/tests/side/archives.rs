@@ -101,7 +101,7 @@ async fn an_archive_with_a_hostile_entry_is_refused_as_a_whole() {
         "../evil.txt",
         "x/../../evil.txt",
         "/etc/evil.txt",
-        "C:evil.txt",
+        "C:/evil.txt",
         "..\\evil.txt",
         "d/link->../../secret",
         "link->/etc/passwd",

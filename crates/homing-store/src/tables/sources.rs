@@ -118,6 +118,10 @@ impl Writer<'_> {
         self.connection
             .prepare_cached("DELETE FROM conflicts WHERE source_id = ?1")?
             .execute([id.as_str()])?;
+        // Whoever gets the name next has another origin.
+        for about in ["unfetched", "examined_by"] {
+            self.remove_metadata(&format!("{about}:{id}"))?;
+        }
         if purge {
             // Journal rows of targets' runs name the source too, and are theirs.
             self.connection

@@ -98,12 +98,12 @@ pub(in crate::commands) fn back_to<'a>(
     name: &'a str,
     before: Option<&'a str>,
 ) -> impl Fn(&mut Edit) -> Result<(), EditError> + 'a {
-    move |edit| {
-        if let Some(before) = before {
-            return to(name, before)(edit);
+    move |edit| match before {
+        Some(before) => to(name, before)(edit),
+        None => {
+            edit.unset(Section::Source, name, "pin");
+            Ok(())
         }
-        edit.unset(Section::Source, name, "pin");
-        Ok(())
     }
 }
 

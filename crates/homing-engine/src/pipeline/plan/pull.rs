@@ -1,6 +1,7 @@
 //! The plan of a pull: what the head takes from the origin.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use homing_core::{
     ConflictKind, Contents, Decision, Direction, FetchRequest, Item, ItemKey, Manifest, PlanInput,
@@ -11,6 +12,7 @@ use homing_store::{ConflictRow, HeadRow, Hop};
 
 use crate::error;
 use crate::merging::{Settled, Versions, settle};
+use crate::missing::{Missing, Unfetched};
 use crate::report::{ItemAction, ItemReport};
 use crate::runs;
 
@@ -25,7 +27,7 @@ pub(crate) struct PullInput<'a> {
     /// Which keys the run is about.
     pub(crate) filter: &'a crate::filter::Filter,
     /// What the origin did not give so far.
-    pub(crate) unfetched: &'a BTreeSet<ItemKey>,
+    pub(crate) unfetched: &'a Unfetched,
 }
 
 /// What is to be done, before contents are at hand.
@@ -60,7 +62,7 @@ pub(crate) struct PullPlan {
     /// Keys that the head changed and the origin did not.
     pub(crate) modified: Vec<ItemKey>,
     /// What the origin has and did not give: files, and directories of which it tells nothing.
-    pub(crate) unfetched: BTreeSet<ItemKey>,
+    pub(crate) unfetched: Unfetched,
 }
 
 /// Decides every key. Pure.
@@ -127,14 +129,16 @@ pub(crate) fn resolve(
     };
     for (key, planned) in &decisions.decisions {
         if let Some(error) = failed.get(key) {
-            pull.unfetched.insert(key.clone());
+            let reason = error::reason(error);
+            let missing = Missing::not_fetched(reason.clone());
+            pull.unfetched.insert(key.clone(), missing);
             pull.items.push(report(
                 input,
                 key,
                 planned,
                 ItemAction::Failed,
                 None,
-                Some(error::reason(error)),
+                Some(reason),
             ));
             continue;
         }
@@ -203,15 +207,27 @@ pub(crate) fn resolve(
 }
 
 /// Returns what the origin does not give now, and what it did not give before and this run is not about.
-fn unfetched(input: &PullInput<'_>) -> BTreeSet<ItemKey> {
+fn unfetched(input: &PullInput<'_>) -> Unfetched {
     let unknown = input.listing.unknown.iter();
-    let now = unknown.filter_map(|(path, reason)| match reason {
-        UnknownReason::NotFetched(_) | UnknownReason::Changing => ItemKey::new(path).ok(),
-        _ => None,
+    let now = unknown.filter_map(|(path, reason)| {
+        let missing = Missing::of(reason, || was_item(input.rows, path))?;
+        Some((ItemKey::new(path).ok()?, missing))
     });
     let before = input.unfetched.iter();
-    let others = before.filter(|key| !input.filter.covers(key)).cloned();
-    now.chain(others).collect()
+    // The selection may be another since.
+    let is_others = |key: &ItemKey| !input.filter.covers(key) && input.origin.covers(key);
+    let others = before.filter(|(key, _)| is_others(key));
+    let others = others.map(|(key, missing)| (key.clone(), missing.clone()));
+    others.chain(now).collect()
+}
+
+/// Tells whether the origin had a file under this path or below it.
+fn was_item(rows: &BTreeMap<ItemKey, HeadRow>, path: &str) -> bool {
+    let is_one = |row: &HeadRow| row.base.is_some();
+    let below = format!("{path}/");
+    let under = rows.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+    let mut under = under.take_while(|(key, _)| key.as_str().starts_with(&below));
+    rows.get(path).is_some_and(is_one) || under.any(|(_, row)| is_one(row))
 }
 
 /// Reports what the origin has and did not give, where Homing never had it: of that no decision tells.
