@@ -156,7 +156,16 @@ async fn submodules_of_submodules_are_read_at_the_commits_that_are_named() -> Te
     // Without the setting they are told by name.
     let listed = world.list(&world.side()?).await?;
     expect(world, &listed, &[("a.md", "a")]);
-    assert!(told(&listed, "p/tools").contains("a submodule"));
+    let left_out = told(&listed, "p/tools");
+    assert!(
+        left_out.contains("a submodule") && left_out.contains("`exclude`"),
+        "{left_out}"
+    );
+    let side = world.side_with(|options| options.exclude = vec!["p/tools".to_owned()])?;
+    let listed = world.list(&side).await?;
+    assert!(
+        !listed.manifest.unknown.contains_key("p/tools") && told(&listed, "p/tools").is_empty()
+    );
     Ok(())
 }
 
