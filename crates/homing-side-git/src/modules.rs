@@ -121,7 +121,8 @@ impl GitSide {
             let reached = match begun {
                 Ok(address) => {
                     let place = (&address, near);
-                    let reached = self.reach(&parent, &link, place, &mut room, progress).await;
+                    let reached =
+                        Box::pin(self.reach(&parent, &link, place, &mut room, progress)).await;
                     attempts.end(&address, reached.as_ref().err());
                     reached
                 }

@@ -380,7 +380,7 @@ impl Remote {
             ssh,
             has_proxy,
         } = self.settings(progress).await?;
-        let moved = self.moved(&address, has_proxy, progress).await?;
+        let moved = Box::pin(self.moved(&address, has_proxy, progress)).await?;
         if moved.may_lead_on {
             command.args(["-c", "http.followRedirects=initial"]);
         }
