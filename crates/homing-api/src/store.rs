@@ -64,6 +64,9 @@ pub struct StoreCheck {
     /// The repositories of mirrors that are damaged: the next run that reads one makes it anew.
     #[serde(default)]
     pub damaged_mirrors: Vec<String>,
+    /// Why mirrors could not be examined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrors_unexamined: Option<String>,
 }
 
 /// Answer to `POST /v1/store/vacuum`: bytes of the database.

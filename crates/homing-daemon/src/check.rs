@@ -15,6 +15,9 @@ use crate::start::StartError;
 /// What makes up the database, in the order in which a copy is consistent: nobody writes, for the lock is held.
 const DATABASE_FILES: [&str; 2] = ["state.db", "state.db-wal"];
 const CONTENTS: &str = "contents";
+/// What is said of the mirrors of repositories: only who knows the sources can tell whose they are.
+const UNEXAMINED: &str =
+    "the database alone is examined while homingd does not run; `homing db check` looks at mirrors";
 
 /// Examines the database in `data_dir`: every row, every checksum, the bytes of every content.
 ///
@@ -28,6 +31,7 @@ pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
             lost_contents: Vec::new(),
             mirrors: 0,
             damaged_mirrors: Vec::new(),
+            mirrors_unexamined: None,
         });
     }
     let _lock = Lock::acquire(data_dir)?;
@@ -40,16 +44,19 @@ pub(crate) fn check(data_dir: &Path) -> Result<StoreCheck, StartError> {
         data_dir: copy.0.clone(),
     }) {
         Ok(store) => store,
-        Err(StoreError::Corrupt { what }) => return Ok(damaged(&what)),
+        Err(StoreError::Corrupt { what }) => return Ok(damaged(&what, data_dir)),
         Err(error) => return Err(failed(error)),
     };
     if was_moved_aside(&copy.0) {
         store.close_blocking();
-        return Ok(damaged("it does not pass SQLite's examination"));
+        return Ok(damaged("it does not pass SQLite's examination", data_dir));
     }
     let report = store.check_blocking(true);
     store.close_blocking();
-    Ok(convert::store_check(&report.map_err(failed)?))
+    Ok(StoreCheck {
+        mirrors_unexamined: unexamined(data_dir),
+        ..convert::store_check(&report.map_err(failed)?)
+    })
 }
 
 /// Tells whether the database of a copy, which had none aside, was found damaged when it was opened.
@@ -63,7 +70,7 @@ fn was_moved_aside(copy: &Path) -> bool {
     })
 }
 
-fn damaged(what: &str) -> StoreCheck {
+fn damaged(what: &str, data_dir: &Path) -> StoreCheck {
     StoreCheck {
         sound: false,
         contents: 0,
@@ -71,11 +78,24 @@ fn damaged(what: &str) -> StoreCheck {
         lost_contents: Vec::new(),
         mirrors: 0,
         damaged_mirrors: Vec::new(),
+        mirrors_unexamined: unexamined(data_dir),
     }
+}
+
+/// Returns why nothing is known of mirrors, where there are some.
+fn unexamined(data_dir: &Path) -> Option<String> {
+    let has_some = data_dir.join("mirrors").is_dir();
+    has_some.then(|| UNEXAMINED.to_owned())
 }
 
 /// Returns what was found, in words.
 pub(crate) fn text(found: &StoreCheck, data_dir: &Path) -> String {
+    let why = found.mirrors_unexamined.as_ref();
+    let of_mirrors = why.map(|why| format!("mirrors were not examined: {why}\n"));
+    of_store(found, data_dir) + &of_mirrors.unwrap_or_default()
+}
+
+fn of_store(found: &StoreCheck, data_dir: &Path) -> String {
     if found.sound && !is_there(data_dir) {
         return format!("there is no database in {}\n", data_dir.display());
     }
@@ -160,6 +180,16 @@ mod tests {
                 .any(|name| name.to_string_lossy().starts_with(".check-")),
             "{left:?}"
         );
+    }
+
+    #[test]
+    fn mirrors_that_are_not_examined_are_told() {
+        let home = made();
+        assert_eq!(check(home.path()).unwrap().mirrors_unexamined, None);
+        fs::create_dir(home.path().join("mirrors")).unwrap();
+        let checked = check(home.path()).unwrap();
+        let told = text(&checked, home.path());
+        assert!(told.contains("mirrors were not examined"), "{told}");
     }
 
     #[test]

@@ -451,6 +451,7 @@ pub(crate) fn store_check(report: &homing_store::CheckReport) -> wire::StoreChec
         lost_contents: lost.map(ToString::to_string).collect(),
         mirrors: 0,
         damaged_mirrors: Vec::new(),
+        mirrors_unexamined: None,
     }
 }
 

@@ -14,8 +14,10 @@ use crate::pack;
 
 /// Bytes of a list of commits: 40,000 of them.
 const MOST_LISTED: usize = 2 << 20;
-/// Bytes of the commits at which the history that was fetched ends.
+/// Bytes of a list of commits with what is said of each.
 const MOST_READ: usize = 1 << 20;
+/// Bytes of the commits at which the history that was fetched ends.
+const MOST_ENDS: usize = 32 << 20;
 
 /// What one revision has and the other has not.
 #[derive(Debug, Default)]
@@ -103,16 +105,19 @@ impl GitSide {
         ids: &[&str],
         progress: &Progress,
     ) -> Result<BTreeSet<String>, SideError> {
-        let mut parents = BTreeSet::new();
-        for id in ids {
-            let arguments = ["cat-file", "commit", id];
-            let told = self.told(mirror, &arguments, MOST_READ, progress).await?;
-            let header = told.as_deref().unwrap_or_default().split("\n\n").next();
-            let lines = header.unwrap_or_default().lines();
-            parents
-                .extend(lines.filter_map(|line| line.strip_prefix("parent ").map(str::to_owned)));
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
         }
-        Ok(parents)
+        let question = Question {
+            arguments: &["cat-file", "--batch"].map(OsStr::new),
+            input: (ids.join("\n") + "\n").into_bytes(),
+            most: MOST_ENDS,
+        };
+        match Git::ask(mirror.reading(&self.git), question, progress).await {
+            Ok((told, _)) => Ok(parents_told(&told)),
+            Err(SideError::Untrusted { .. }) => Ok(BTreeSet::new()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn newest(
@@ -176,6 +181,28 @@ impl GitSide {
     }
 }
 
+/// Reads what `git cat-file --batch` says of commits: `ID commit SIZE`, the commit and a line feed each.
+fn parents_told(mut told: &[u8]) -> BTreeSet<String> {
+    let mut parents = BTreeSet::new();
+    while let Some(end) = told.iter().position(|byte| *byte == b'\n') {
+        let head = String::from_utf8_lossy(&told[..end]);
+        told = &told[end + 1..];
+        // Of what is missing nothing follows.
+        let Some(Ok(size)) = head.split(' ').nth(2).map(str::parse::<usize>) else {
+            continue;
+        };
+        let commit = &told[..size.min(told.len())];
+        told = told.get(size + 1..).unwrap_or_default();
+        let commit = String::from_utf8_lossy(commit);
+        let header = commit.split("\n\n").next().unwrap_or_default();
+        let named = header
+            .lines()
+            .filter_map(|line| line.strip_prefix("parent "));
+        parents.extend(named.map(str::to_owned));
+    }
+    parents
+}
+
 /// Tells how `until` follows on `since`: what only each of them has leads to the other one, or it does not.
 fn course(since: &str, until: &str, old: &Branch, new: &Branch) -> Course {
     if old.commits.is_empty() || new.beneath.contains(since) {
@@ -203,6 +230,17 @@ mod tests {
             commits: set(commits),
             beneath: set(beneath),
         }
+    }
+
+    #[test]
+    fn parents_of_many_are_told_at_once() {
+        let commit = |parents: &str| format!("tree t\n{parents}author x\n\nparent no\n");
+        let (one, two) = (commit("parent p\nparent q\n"), commit(""));
+        let three = commit("parent r\n");
+        let said = |text: &str| format!("id commit {}\n{text}\n", text.len());
+        let told = said(&one) + "gone missing\n" + &said(&two) + &said(&three);
+        let parents = parents_told(told.as_bytes());
+        assert_eq!(parents.into_iter().collect::<Vec<_>>(), ["p", "q", "r"]);
     }
 
     #[test]

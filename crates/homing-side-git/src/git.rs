@@ -39,6 +39,8 @@ const SETTINGS: &[&str] = &[
     "protocol.ssh.allow=always",
     "protocol.git.allow=always",
     "protocol.file.allow=always",
+    // Where a server leads is judged by us.
+    "http.followRedirects=false",
     // A server that sends nothing is not waited for.
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=30",
@@ -166,6 +168,14 @@ impl Git {
             command.args(["-c", setting]);
         }
         command
+    }
+
+    /// Tells whether there is a program of this name on its PATH.
+    pub(crate) fn finds(&self, program: &str) -> bool {
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        path.is_some_and(|(_, path)| {
+            std::env::split_paths(path).any(|directory| directory.join(program).is_file())
+        })
     }
 
     /// Returns a command of another program, in the same environment.

@@ -114,7 +114,7 @@ impl Mirrors {
 }
 
 /// Returns the bytes of all files below a directory; what goes away meanwhile has none.
-fn bytes(directory: &Path) -> io::Result<u64> {
+pub(crate) fn bytes(directory: &Path) -> io::Result<u64> {
     let unless_gone = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Ok(0),
         _ => Err(error),

@@ -6,22 +6,33 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homing_core::{
-    ContentHash, Contents, Item, ItemKey, ListRequest, ProblemKind, Progress, SideError,
-    UnknownReason,
+    ContentHash, Contents, Item, ItemKey, ListRequest, Manifest, ProblemKind, Progress, Revision,
+    SideError, UnknownReason,
 };
+use homing_process::Most;
 use homing_remote::{Gathering, git_id};
 
 use crate::GitSide;
 use crate::errors;
 use crate::git::{Git, Question};
+use crate::inventory;
 use crate::mirror::{Mirror, blocking, patiently};
 use crate::modules::Module;
 use crate::remote::Remote;
 
 /// Where `git-lfs` puts what it fetches, in the mirror.
 const FETCHED: &str = "lfs";
+/// The program that fetches it.
+const PROGRAM: &str = "git-lfs";
+/// What is noted of a revision of which pointers were left where they are, for there was no program that fetches them.
+const WITHOUT: &str = "without git-lfs";
+/// A file that `git-lfs` writes for itself may be so long, and all of those together.
+const SLACK: u64 = 1 << 20;
+/// How often it is looked at how much there is.
+const GLANCE: Duration = Duration::from_millis(100);
 /// What a repository, or a user's own habits, may not change of a fetch.
 const SETTINGS: &[&str] = &[
     "lfs.fetchinclude=",
@@ -139,6 +150,14 @@ impl GitSide {
         // What is fetched lies in one place of the mirror, and goes when it was taken.
         let _turn = patiently(progress, mirror.turn()).await;
         let place = mirror.path().join(FETCHED);
+        let clear = || {
+            let place = place.clone();
+            blocking(move || match fs::remove_dir_all(place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            })
+        };
+        clear().await?;
         let ended = self.fetch_into(mirror, remote, wanted, progress).await;
         let (wanted, contents) = (wanted.to_vec(), Arc::clone(contents));
         let taken = blocking({
@@ -146,11 +165,7 @@ impl GitSide {
             move || Ok(take(&place, &wanted, &*contents))
         });
         let taken = taken.await?;
-        blocking(move || match fs::remove_dir_all(place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await?;
+        clear().await?;
         let (fetched, lost) = taken?;
         match ended {
             Err(error @ (SideError::Cancelled | SideError::Storage { .. })) => Err(error),
@@ -187,6 +202,8 @@ impl GitSide {
         command.args(["-c", &url, "lfs", "fetch", "origin", &commit]);
         progress.count_request();
         let mut talk = Git::begin(command, progress)?;
+        // Its end is told by its status, and then there is nothing to hold.
+        talk.limit(most(wanted)).unwrap_or_default();
         let said = talk.output();
         let moves = progress.clone();
         let hearing = tokio::task::spawn_blocking(move || {
@@ -197,13 +214,20 @@ impl GitSide {
                 moves.advance(0);
             }
         });
-        hearing.await.map_err(|_ended| SideError::Cancelled)?;
+        tokio::select! {
+            heard = hearing => heard.map_err(|_ended| SideError::Cancelled)?,
+            // It is ended with the talk.
+            error = overflow(mirror, wanted) => return Err(error?),
+        }
         let ended = talk.end().await.map_err(|error| SideError::Storage {
             message: format!("`git lfs` cannot be heard: {error}"),
             source: Some(Box::new(error)),
         })?;
         if ended.status.success() {
             return Ok(());
+        }
+        if ended.complaints.contains("file too large") {
+            return Err(too_much());
         }
         let doing = format!("fetching large files (Git LFS) from `{address}`");
         Err(errors::of_git(&doing, &ended))
@@ -232,6 +256,18 @@ impl GitSide {
         Err(errors::of_git("naming large files (Git LFS)", &ended))
     }
 
+    /// Returns what is noted of a revision whose pointers were left where they are, for want of `git-lfs`.
+    pub(crate) fn without_lfs(&self, manifest: &Manifest) -> Option<String> {
+        let mut unknown = manifest.unknown.values();
+        let has_pointers = unknown.any(|reason| *reason == UnknownReason::NotAFile(NOT_FETCHED));
+        (has_pointers && !self.git.finds(PROGRAM)).then(|| WITHOUT.to_owned())
+    }
+
+    /// Tells whether what was left where it is could be fetched by now.
+    pub(crate) fn has_lfs_come(&self, since: &Revision) -> bool {
+        since.validator.as_deref() == Some(WITHOUT) && self.git.finds(PROGRAM)
+    }
+
     async fn has_lfs(&self, progress: &Progress) -> Result<bool, SideError> {
         let question = Question {
             arguments: &["lfs", "version"].map(OsStr::new),
@@ -240,6 +276,34 @@ impl GitSide {
         };
         let (_, ended) = Git::ask(self.git.command(None), question, progress).await?;
         Ok(ended.status.success())
+    }
+}
+
+/// Returns what `git-lfs` may take: no file is longer than what its pointer says.
+fn most(wanted: &[(String, Pointer)]) -> Most {
+    let longest = wanted.iter().map(|(_, pointer)| pointer.size).max();
+    Most {
+        file: longest.unwrap_or_default().saturating_add(SLACK),
+        memory: u64::MAX,
+    }
+}
+
+/// Waits until more was fetched than all pointers together say.
+async fn overflow(mirror: &Mirror, wanted: &[(String, Pointer)]) -> Result<SideError, SideError> {
+    let sizes = wanted.iter().map(|(_, pointer)| pointer.size);
+    let all = sizes.fold(SLACK, u64::saturating_add);
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        let place = mirror.path().join(FETCHED);
+        if blocking(move || inventory::bytes(&place)).await? > all {
+            return Ok(too_much());
+        }
+    }
+}
+
+fn too_much() -> SideError {
+    SideError::Untrusted {
+        message: "the server sends more than the pointers say".to_owned(),
     }
 }
 

@@ -24,7 +24,8 @@ impl GitSide {
             return Ok(self.no_commit().into());
         };
         let since = request.since.as_ref();
-        let is_known = since.is_some_and(|since| since.name == found.commit);
+        let is_known =
+            since.is_some_and(|since| since.name == found.commit && !self.has_lfs_come(since));
         // Keys that count no more are noticed, too.
         if is_known && self.is_verified(&found).await? {
             return Ok(Listing::Unchanged(Unchanged::default()));
@@ -51,12 +52,12 @@ impl GitSide {
         };
         let about = history::about(&self.git, &mirror, &found.commit, progress).await?;
         Ok(Listing::from(Listed {
-            manifest,
             revision: Some(Revision {
                 name: found.commit,
-                validator: None,
+                validator: self.without_lfs(&manifest),
                 about,
             }),
+            manifest,
             shortfall,
         }))
     }

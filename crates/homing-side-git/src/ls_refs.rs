@@ -115,6 +115,24 @@ pub(crate) async fn is_empty_answer(
     Ok(head.is_none_or(|head| head.is_empty()))
 }
 
+/// Asks where a repository is; `None` where nothing leads elsewhere.
+pub(crate) async fn end(session: &Session, repository: &Url) -> Result<Option<Url>, SideError> {
+    let name = "info/refs";
+    let mut asked = below(repository, name);
+    asked.set_query(Some("service=git-upload-pack"));
+    let answer = session.send(Request::get(asked.clone())).await?;
+    if answer.url == asked {
+        return Ok(None);
+    }
+    let mut end = answer.url;
+    end.set_query(None);
+    let path = end.path().strip_suffix(name).map(str::to_owned);
+    Ok(path.map(|path| {
+        end.set_path(path.trim_end_matches('/'));
+        end
+    }))
+}
+
 /// Returns where a repository's refs and packs are asked for.
 pub(crate) fn service(repository: &Url) -> Url {
     below(repository, "git-upload-pack")

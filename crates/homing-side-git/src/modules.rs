@@ -1,5 +1,6 @@
 //! Submodules that are followed: each at the commit that its parent names, from where `.gitmodules` says.
 
+mod attempts;
 mod listed;
 mod named;
 mod nearness;
@@ -18,14 +19,12 @@ use crate::remote::Remote;
 use crate::sorting::Room;
 use crate::tree::{self, Entry, Kind};
 
+use attempts::Attempts;
+pub(crate) use nearness::Nearness;
 pub(crate) use used::{NOTES, forget_outdated, used};
-
-use nearness::Nearness;
 
 /// Submodules of submodules of …
 const DEEPEST: usize = 5;
-/// Submodules of one source.
-const MOST: usize = 100;
 
 /// A repository at one of its commits, and where its files are.
 #[derive(Debug, Clone)]
@@ -106,22 +105,37 @@ impl GitSide {
     ) -> Result<Followed, SideError> {
         let mut followed = Followed::default();
         let mut waiting = VecDeque::new();
-        let mut room = Room::default();
+        let (mut room, mut attempts) = (Room::default(), Attempts::default());
         let near = Nearness::of(top.remote.configured(), &self.git, progress).await?;
         self.queue(&top, links, &mut waiting, progress).await?;
         while let Some(one) = waiting.pop_front() {
-            let room = (followed.modules.len() < MOST).then_some(&mut room);
-            match self
-                .reach(&one.parent, &one.link, one.address, (near, room), progress)
-                .await
-            {
+            let Waiting {
+                parent,
+                link,
+                address,
+            } = one;
+            let begun = address.and_then(|address| {
+                attempts.begin(&address)?;
+                Ok(address)
+            });
+            let reached = match begun {
+                Ok(address) => {
+                    let place = (&address, near);
+                    let reached =
+                        Box::pin(self.reach(&parent, &link, place, &mut room, progress)).await;
+                    attempts.end(&address, reached.as_ref().err());
+                    reached
+                }
+                Err(loss) => Err(loss),
+            };
+            match reached {
                 Ok((module, mut entries)) => {
                     let links = entries.extract_if(.., |entry| entry.kind == Kind::Submodule);
                     let links = links.collect();
                     self.queue(&module, links, &mut waiting, progress).await?;
                     followed.modules.push((module, entries));
                 }
-                Err(loss) => followed.lost.push((one.link.path, loss.unless_ours()?)),
+                Err(loss) => followed.lost.push((link.path, loss.unless_ours()?)),
             }
         }
         Ok(followed)
@@ -159,32 +173,29 @@ impl GitSide {
         Ok(())
     }
 
-    /// Fetches a submodule, where there is room for it, and lists what is in it.
+    /// Fetches a submodule, and lists what is in it.
     async fn reach(
         &self,
         parent: &Module,
         link: &Entry,
-        address: Result<Address, Loss>,
-        (near, room): (Nearness, Option<&mut Room>),
+        (address, near): (&Address, Nearness),
+        room: &mut Room,
         progress: &Progress,
     ) -> Result<(Arc<Module>, Vec<Entry>), Loss> {
-        let address = address?;
         if parent.depth == DEEPEST {
             return Err(Loss::Refused(format!(
                 "it lies in more than {DEEPEST} others"
             )));
         }
-        let Some(room) = room else {
-            return Err(Loss::Refused(format!("there are more than {MOST} of them")));
-        };
         let is_allowed =
-            near == Nearness::Machine || Nearness::of(&address, &self.git, progress).await? <= near;
+            near == Nearness::Machine || Nearness::of(address, &self.git, progress).await? <= near;
         if !is_allowed {
             return Err(Loss::Refused(format!(
-                "`{address}` is nearer to this machine than the repository that leads there"
+                "`{address}` is an address of this machine or its network, and `{}` is not: a repository elsewhere may not lead there; to have it, add it as a source of its own",
+                parent.remote.configured()
             )));
         }
-        let remote = Arc::new(self.remote.elsewhere(address));
+        let remote = Arc::new(self.remote.elsewhere(address.clone()));
         let followed = remote.address(progress).await?;
         let mirror = self.mirrors.of(followed.as_str());
         let prefix = [&link.path, &b"/"[..]].concat();
@@ -205,7 +216,13 @@ impl GitSide {
             since: None,
             may_be_partial: within.is_some(),
         };
-        let seen = mirror.ensure(&self.git, remote, want, progress).await?;
+        let seen = match mirror.ensure(&self.git, remote, want, progress).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                attempts::forget_if_empty(mirror).await?;
+                return Err(error.into());
+            }
+        };
         let mut entries = match self.entries(&module, within, room, progress).await {
             Err(Trouble::Broken(_)) => {
                 mirror

@@ -1,5 +1,7 @@
 //! A remote: which refs it has, and how Git reaches it.
 
+mod moved;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,8 @@ use crate::ls_refs::{self, Answer};
 use crate::pack::{self, Fetched, Order};
 use crate::refs::{Ref, Wanted};
 use crate::ssh::{self, SshCommand, SshConnections};
+
+use moved::Moved;
 
 /// Bytes of what `git ls-remote` tells.
 const MOST_BYTES: usize = 32 << 20;
@@ -54,12 +58,16 @@ pub(crate) struct Remote {
     login: Option<Login>,
     ca_file: Option<PathBuf>,
     connections: SshConnections,
+    /// Another repository named it, and not the user.
+    is_led_to: bool,
     /// What the user's own configuration of Git says, as long as it stays as it was.
     settings: Mutex<Option<(Stamp, Settings)>>,
     /// Whom the server took last.
     welcome: Mutex<Option<Pair>>,
     /// Since when only Git can ask, and under which configuration.
     left_to_git: Mutex<Option<(Stamp, Instant)>>,
+    /// Where Git is to ask, as that was found then.
+    moved: Mutex<Option<(Stamp, Instant, Moved)>>,
     /// `sha256` once its ids were seen to be that.
     format: OnceCell<&'static str>,
 }
@@ -80,14 +88,16 @@ impl Remote {
             login,
             ca_file,
             connections,
+            is_led_to: false,
             settings: Mutex::default(),
             welcome: Mutex::default(),
             left_to_git: Mutex::default(),
+            moved: Mutex::default(),
             format: OnceCell::new(),
         }
     }
 
-    /// Returns another one, reached in the same way. Who asks is said to the same server alone.
+    /// Returns another one that a repository leads to, reached in the same way. Who asks is said to the same server alone.
     pub(crate) fn elsewhere(&self, address: Address) -> Self {
         let origin = |address: &Address| match address.transport() {
             Transport::Http(url) => Some(url.origin()),
@@ -96,14 +106,18 @@ impl Remote {
         let here = origin(&self.configured);
         let login = self.login.clone();
         let login = login.filter(|_| here.is_some() && here == origin(&address));
-        Self::new(
+        let other = Self::new(
             self.git.clone(),
             self.client.clone(),
             address,
             login,
             self.ca_file.clone(),
             self.connections.clone(),
-        )
+        );
+        Self {
+            is_led_to: true,
+            ..other
+        }
     }
 
     /// Returns where it is said to be.
@@ -174,12 +188,14 @@ impl Remote {
             let told = self.refs_told_by_git(wanted, progress).await;
             if told.is_err() {
                 *locked(&self.left_to_git) = None;
+                *locked(&self.moved) = None;
             }
             return told;
         }
         match self.refs_over_http(url, wanted, progress).await? {
             Asked::Told(refs) => Ok(refs),
             Asked::Surprise => {
+                *locked(&self.moved) = None;
                 let refs = self.refs_told_by_git(wanted, progress).await?;
                 if refs.is_empty() {
                     self.expect_a_repository(url, progress).await?;
@@ -359,13 +375,21 @@ impl Remote {
         progress: &Progress,
     ) -> Result<Command, SideError> {
         let mut command = self.git.command(repository);
-        let Settings { address, ssh, .. } = self.settings(progress).await?;
+        let Settings {
+            address,
+            ssh,
+            has_proxy,
+        } = self.settings(progress).await?;
+        let moved = Box::pin(self.moved(&address, has_proxy, progress)).await?;
+        if moved.may_lead_on {
+            command.args(["-c", "http.followRedirects=initial"]);
+        }
         if let Some(ssh) = ssh {
             command.env("GIT_SSH_COMMAND", ssh.text);
         }
-        if address != self.configured {
+        if address != self.configured || address != moved.address {
             // It was followed once. Of all that begin alike the longest counts, and that is the address itself.
-            let key = format!("url.{}.insteadOf", address.as_str());
+            let key = format!("url.{}.insteadOf", moved.address.as_str());
             command
                 .env("GIT_CONFIG_COUNT", "1")
                 .env("GIT_CONFIG_KEY_0", key)

@@ -210,9 +210,12 @@ fn check_text(found: &StoreCheck, screen: Screen) -> String {
             0 => String::new(),
             mirrors => format!(", {}", count(mirrors, "mirror")),
         };
-        return format!("sound: the database and {contents}{mirrors}\n");
+        return format!(
+            "sound: the database and {contents}{mirrors}\n{}",
+            unexamined(found)
+        );
     }
-    let mut text = String::new();
+    let mut text = unexamined(found);
     let mut line = |word: &str, rest: &str| {
         writeln!(text, "{} {}", screen.paint(RED, word), escape(rest)).expect("a String takes all");
     };
@@ -242,6 +245,13 @@ fn check_text(found: &StoreCheck, screen: Screen) -> String {
     let next = ways_out.into_iter().filter(|(is_so, _)| *is_so);
     text.extend(next.map(|(_, next)| next));
     text
+}
+
+/// Returns why nothing is said of mirrors, where that is so.
+fn unexamined(found: &StoreCheck) -> String {
+    let why = found.mirrors_unexamined.as_ref();
+    why.map(|why| format!("mirrors could not be examined: {}\n", escape(why)))
+        .unwrap_or_default()
 }
 
 fn size_text(size: &StoreSize) -> String {
@@ -293,6 +303,7 @@ mod tests {
             lost_contents: vec!["ab12".to_owned()],
             mirrors: 2,
             damaged_mirrors: vec!["/srv/a".to_owned()],
+            mirrors_unexamined: None,
         };
         insta::assert_snapshot!(check_text(&found, Screen::default()), @r"
         damaged: row 7 of journal\u{1b}
@@ -300,6 +311,23 @@ mod tests {
         damaged: the mirror of `/srv/a`
         next: restart homingd; it moves a damaged database aside and rebuilds it, or restore a backup
         next: `homing sync --all --force` makes damaged mirrors anew; what is published stays
+        ");
+    }
+
+    #[test]
+    fn a_database_is_told_of_though_mirrors_could_not_be_examined() {
+        let found = StoreCheck {
+            sound: true,
+            contents: 2,
+            damage: Vec::new(),
+            lost_contents: Vec::new(),
+            mirrors: 0,
+            damaged_mirrors: Vec::new(),
+            mirrors_unexamined: Some("there is no `git`".to_owned()),
+        };
+        insta::assert_snapshot!(check_text(&found, Screen::default()), @r"
+        sound: the database and 2 contents
+        mirrors could not be examined: there is no `git`
         ");
     }
 

@@ -1,5 +1,6 @@
 //! `GET /v1/status`
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
@@ -51,7 +52,13 @@ async fn fill_in(status: &mut Status, api: &Api) -> Result<(), Refusal> {
             source.stale_at = detail.stale_at.map(convert::time);
         }
     }
-    for (id, bytes) in serving.repositories.sizes(&serving.engine).await? {
+    // Without `git` nobody knows which mirrors are whose; that is left out, and the rest told.
+    let sizes = serving.repositories.sizes(&serving.engine).await;
+    let sizes = sizes.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the room of the sources' mirrors is not known");
+        BTreeMap::new()
+    });
+    for (id, bytes) in sizes {
         let mut sources = status.sources.iter_mut();
         if let Some(source) = sources.find(|source| source.id == id.as_str()) {
             source.mirror_bytes = Some(bytes);

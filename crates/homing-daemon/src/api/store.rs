@@ -50,12 +50,19 @@ pub(super) async fn check(
     let serving = api.serving()?;
     let report = serving.engine.store().check(request.deep).await;
     let found = convert::store_check(&report.map_err(EngineError::from)?);
-    let mirrors = serving.repositories.examine(&serving.engine).await?;
-    Ok(Json(StoreCheck {
-        sound: found.sound && mirrors.damaged.is_empty(),
-        mirrors: mirrors.mirrors,
-        damaged_mirrors: mirrors.damaged,
-        ..found
+    let examined = serving.repositories.examine(&serving.engine).await;
+    Ok(Json(match examined {
+        Ok(mirrors) => StoreCheck {
+            sound: found.sound && mirrors.damaged.is_empty(),
+            mirrors: mirrors.mirrors,
+            damaged_mirrors: mirrors.damaged,
+            ..found
+        },
+        // What is known of the database is told all the same.
+        Err(error) => StoreCheck {
+            mirrors_unexamined: Some(error.to_string()),
+            ..found
+        },
     }))
 }
 

@@ -15,6 +15,9 @@ use crate::mirror::{Trouble, Want};
 use crate::sorting::{self, Sorted};
 use crate::tree::{Entry, Kind};
 
+/// What stands where a submodule is that is not followed.
+const NOT_FOLLOWED: &str = "a submodule (`submodules = true` follows it; `exclude` leaves it out, and with it what is published of it)";
+
 /// Submodules that are here, with all that is in each.
 type Here = Vec<(Arc<Module>, Vec<Entry>)>;
 
@@ -57,7 +60,7 @@ impl GitSide {
     ) -> Result<(Here, Option<SideError>), SideError> {
         if !self.submodules {
             for link in links {
-                gathering.not_a_file(&link.path, ProblemKind::SpecialFile, "a submodule");
+                gathering.not_a_file(&link.path, ProblemKind::SpecialFile, NOT_FOLLOWED);
             }
             return Ok((Vec::new(), None));
         }

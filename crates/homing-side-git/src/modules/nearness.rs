@@ -11,7 +11,7 @@ use crate::git::{Git, Question};
 
 /// How near a repository is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Nearness {
+pub(crate) enum Nearness {
     /// Anywhere.
     Far,
     /// In a private network.
@@ -22,7 +22,7 @@ pub(super) enum Nearness {
 
 impl Nearness {
     /// Finds out how near a repository is; a name that does not resolve is far, and will not be reached either.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         address: &Address,
         git: &Git,
         progress: &Progress,

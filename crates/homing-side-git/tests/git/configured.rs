@@ -42,9 +42,8 @@ async fn a_token_goes_to_no_server_that_another_one_leads_to() -> TestResult {
         let world = World::at(GitRepository::new()?, first.url("agents.git"))?;
         let side = world.side_with(|options| options.login = Some(login("s3cret")))?;
         let error = world.list(&side).await.unwrap_err();
-        assert!(matches!(error, SideError::Auth { .. }), "{error:?}");
+        assert!(matches!(error, SideError::Untrusted { .. }), "{error:?}");
         let requests = other.requests();
-        assert!(!requests.is_empty(), "nobody came there");
         assert!(!requests.iter().any(|one| has_secret(one)), "{requests:?}");
         assert!(first.requests().iter().any(|one| has_secret(one)));
     }

@@ -165,6 +165,55 @@ async fn without_git_lfs_a_pointer_is_told_and_no_content() -> TestResult {
         (ProblemKind::Link, "large.bin")
     );
     assert!(listed.shortfall.is_none());
+    // As soon as there is one, it is fetched, though nothing was committed.
+    let since = listed.revision.as_ref();
+    let again = world.ask(&side, Some(&listed.manifest), since).await?;
+    assert!(matches!(again, Listing::Unchanged(_)));
+    if !is_there() {
+        return Ok(());
+    }
+    let side = world.side()?;
+    let listed = world
+        .ask(&side, Some(&listed.manifest), since)
+        .await?
+        .whole()?;
+    assert_eq!(world.files(&listed.manifest)["large.bin"], "large");
+    let since = listed.revision.as_ref();
+    let again = world.ask(&side, Some(&listed.manifest), since).await?;
+    assert!(matches!(again, Listing::Unchanged(_)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_fetched_than_a_pointer_says() -> TestResult {
+    if !is_there() {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let content = "little";
+    let much = directory
+        .path()
+        .join(ContentHash::of(content.as_bytes()).to_string());
+    fs::File::create(&much)?.set_len(64 << 20)?;
+    let options = NginxOptions {
+        directives: batch("$http_host", &[content])
+            + &format!(
+                "location /large/ {{ alias {}/; }}\n",
+                directory.path().display()
+            ),
+        ..NginxOptions::default()
+    };
+    let Some(server) = GitHttp::start(&options, true)? else {
+        return Ok(());
+    };
+    let repository = GitRepository::new()?;
+    let url = server.serve("agents.git", repository.path())?;
+    let world = World::at(repository, url)?;
+    world.commit(&[("little.bin", Node::File(pointer(content).as_bytes()))])?;
+    let listed = world.list(&world.side()?).await?;
+    let reason = listed.manifest.unknown["little.bin"].to_string();
+    assert!(reason.contains("more than the pointers say"), "{reason}");
+    assert!(!world.mirror()?.join("lfs").exists());
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use homing_core::{
 use homing_side_git::{GitOptions, GitSide};
 use testkit::{GitHttp, GitRepository, MemoryContents, NginxOptions, Node};
 
+use crate::gateway::Gateway;
 use crate::support::{TestResult, World, login};
 use crate::upkeep::tidy;
 
@@ -155,7 +156,16 @@ async fn submodules_of_submodules_are_read_at_the_commits_that_are_named() -> Te
     // Without the setting they are told by name.
     let listed = world.list(&world.side()?).await?;
     expect(world, &listed, &[("a.md", "a")]);
-    assert!(told(&listed, "p/tools").contains("a submodule"));
+    let left_out = told(&listed, "p/tools");
+    assert!(
+        left_out.contains("a submodule") && left_out.contains("`exclude`"),
+        "{left_out}"
+    );
+    let side = world.side_with(|options| options.exclude = vec!["p/tools".to_owned()])?;
+    let listed = world.list(&side).await?;
+    assert!(
+        !listed.manifest.unknown.contains_key("p/tools") && told(&listed, "p/tools").is_empty()
+    );
     Ok(())
 }
 
@@ -243,7 +253,7 @@ async fn what_is_not_safe_to_follow_is_refused_and_the_rest_comes() -> TestResul
     expect(&world, &listed, &[("a.md", "a")]);
     for path in ["file", "here", "good"] {
         let told = told(&listed, path);
-        assert!(told.contains("nearer to this machine"), "{path}: {told}");
+        assert!(told.contains("may not lead there"), "{path}: {told}");
     }
     Ok(())
 }
@@ -348,6 +358,73 @@ async fn a_token_goes_to_its_own_server_alone() -> TestResult {
         !asked.is_empty() && !asked.iter().any(|one| one.has_credentials),
         "{asked:?}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_leads_to_no_other_server() -> TestResult {
+    let Some(strange) = GitHttp::start(&NginxOptions::default(), true)? else {
+        return Ok(());
+    };
+    let moved = GitRepository::new()?;
+    let id = moved.commit("main", &[("m.md", Node::File(b"m"))])?;
+    let url = strange.serve("moved.git", moved.path())?;
+    let gateway = Gateway::start(&url)?;
+    gateway.redirect(&url);
+    let leading = gateway.url(&url)?;
+    let world = World::of(GitRepository::new()?)?;
+    commit(&world.repository, &[("m", &leading, &id)], &[("a.md", "a")])?;
+    let listed = world.list(&world.side_with(follow)?).await?;
+    expect(&world, &listed, &[("a.md", "a")]);
+    let reason = listed.manifest.unknown["m"].to_string();
+    assert!(reason.contains("another server"), "{reason}");
+    let posted = |asked: Vec<testkit::Logged>| {
+        let mut asked = asked.into_iter();
+        asked.any(|one| one.path.contains("git-upload-pack") && !one.path.contains("info/refs"))
+    };
+    assert!(!posted(strange.requests()?));
+    // Neither does it where there is a token; without one a repository may have moved.
+    let world = World::at(moved, leading)?;
+    let side = world.side_with(|options| options.login = Some(login("s3cret")))?;
+    let error = world.list(&side).await.unwrap_err().to_string();
+    assert!(error.contains("the token does not go"), "{error}");
+    let asked = strange.requests()?;
+    assert!(!asked.iter().any(|one| one.has_credentials), "{asked:?}");
+    assert!(!posted(asked));
+    let listed = world.list(&world.side()?).await?;
+    expect(&world, &listed, &[("m.md", "m")]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_lead_nowhere_cost_little_and_leave_nothing() -> TestResult {
+    let Some(world) = World::over_http()? else {
+        return Ok(());
+    };
+    let id = world.commit(&[("a.md", Node::File(b"a"))])?;
+    // Nobody listens there any more.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let away = |number: u32| (format!("m{number}"), format!("http://{closed}/{number}"));
+    let mut modules: Vec<(String, String)> = (0..6).map(away).collect();
+    modules.push(("gone".to_owned(), "../gone.git".to_owned()));
+    let modules = modules.iter();
+    let modules: Vec<_> = modules
+        .map(|(path, url)| (path.as_str(), url.as_str(), id.as_str()))
+        .collect();
+    commit(&world.repository, &modules, &[])?;
+    let listed = world.list(&world.side_with(follow)?).await?;
+    expect(&world, &listed, &[("a.md", "a")]);
+    let reason = |path: &str| listed.manifest.unknown[path].to_string();
+    for (path, asked) in [
+        ("m2", "/2"),
+        ("m3", "/2"),
+        ("m5", "/2"),
+        ("gone", "gone.git"),
+    ] {
+        assert!(reason(path).contains(asked), "{path}: {}", reason(path));
+    }
+    // Only that of the repository itself is there.
+    world.mirror()?;
     Ok(())
 }
 
