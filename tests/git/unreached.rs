@@ -1,13 +1,15 @@
 //! Servers that are not what they were: what is published stays, and the reason is told.
 
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use testkit::{GitRepository, GitSsh, Node};
 
 use super::{home, serve, sync};
-use crate::harness::{Home, TestResult, write};
+use crate::harness::{Home, TestResult, is_root, skip, write};
 
 /// Syncs, which must fail; returns the error.
 fn failure(home: &Home) -> Result<Value> {
@@ -92,5 +94,25 @@ fn another_repository_in_its_place_is_told_and_waits_for_a_person() -> TestResul
     outcome.expect(7, &["is empty", "--accept-root"])?;
     ensure!(!outcome.to_string().contains("mount"), "{outcome}");
     ensure!(home.target("agents").texts()? == published);
+    Ok(())
+}
+
+#[test]
+fn a_repository_of_somebody_else_is_told_as_that() -> TestResult {
+    let repository = GitRepository::new()?;
+    repository.commit("main", &[("a.md", Node::File(b"a\n"))])?;
+    let mut home = home(&repository.path().display().to_string(), "", "")?;
+    if !is_root()? || !home.hand_over()? {
+        return skip("only root can act as somebody else");
+    }
+    let _daemon = home.start()?;
+    fs::set_permissions(repository.path(), Permissions::from_mode(0o700))?;
+    let error = failure(&home)?;
+    ensure!(error["kind"] == "auth", "{error:#}");
+    ensure!(error.to_string().contains("may not read"), "{error:#}");
+    fs::set_permissions(repository.path(), Permissions::from_mode(0o755))?;
+    let error = failure(&home)?;
+    ensure!(error["kind"] == "auth", "{error:#}");
+    ensure!(error.to_string().contains("safe.directory"), "{error:#}");
     Ok(())
 }

@@ -166,7 +166,7 @@ impl Service {
         let env = &self.place.env;
         Repositories {
             mirrors: self.place.kept.mirrors.clone(),
-            environment: env.passed_on.iter().chain(&env.for_git).cloned().collect(),
+            environment: self.place.kept.environment_of_git(env),
         }
     }
 

@@ -1,5 +1,8 @@
 //! What Git's complaints mean for the engine.
 
+use std::path::Path;
+use std::{fs, io};
+
 use homing_core::SideError;
 use homing_process::Ended;
 
@@ -125,6 +128,25 @@ pub(crate) fn of_git(doing: &str, ended: &Ended) -> SideError {
             retry_after: None,
             source: None,
         },
+    }
+}
+
+/// Makes sure that a repository of this machine may be read, for Git says of one that may not that it is none.
+pub(crate) fn expect_readable(doing: &str, path: &Path) -> Result<(), SideError> {
+    let git = path.join(".git");
+    let git = if git.exists() { &git } else { path };
+    let read = fs::read_dir(git)
+        .and_then(|_| fs::read_dir(git.join("objects")))
+        .and_then(|_| fs::File::open(git.join("HEAD")));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(SideError::Auth {
+            message: format!(
+                "{doing} failed: the user that runs homingd may not read {}",
+                path.display()
+            ),
+            source: Some(Box::new(error)),
+        }),
+        _ => Ok(()),
     }
 }
 

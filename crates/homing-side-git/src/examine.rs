@@ -20,7 +20,8 @@ impl GitSide {
     /// Looks at the tree of the revision that is meant; no longer than something comes.
     pub(crate) async fn look(&self) -> Result<Examined, SideError> {
         let progress = Progress::default();
-        let looked = while_it_goes_on(&progress, self.look_at_all(progress.clone())).await;
+        let looked =
+            while_it_goes_on(&progress, Box::pin(self.look_at_all(progress.clone()))).await;
         looked.unwrap_or_else(|| {
             Err(SideError::Transient {
                 message: format!(
@@ -138,7 +139,7 @@ mod tests {
         assert_eq!(while_it_goes_on(&progress, never).await, None);
         let slow = async {
             for _ in 0..10 {
-                sleep(PATIENCE - Duration::from_secs(1)).await;
+                sleep(PATIENCE / 2).await;
                 progress.advance(1);
             }
         };

@@ -259,7 +259,7 @@ impl GitSide {
     /// Returns what is noted of a revision whose pointers were left where they are, for want of `git-lfs`.
     pub(crate) fn without_lfs(&self, manifest: &Manifest) -> Option<String> {
         let mut unknown = manifest.unknown.values();
-        let has_pointers = unknown.any(|reason| *reason == UnknownReason::NotAFile(NOT_FETCHED));
+        let has_pointers = unknown.any(|reason| *reason == UnknownReason::Pointer);
         (has_pointers && !self.git.finds(PROGRAM)).then(|| WITHOUT.to_owned())
     }
 

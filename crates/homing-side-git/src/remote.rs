@@ -330,6 +330,9 @@ impl Remote {
         let (answer, ended) = Git::ask(command, question, progress).await?;
         if !ended.status.success() {
             let doing = format!("asking `{}` for its refs", self.configured);
+            if let Transport::File(path) = address.transport() {
+                errors::expect_readable(&doing, path)?;
+            }
             return Err(errors::of_git(&doing, &ended));
         }
         let refs = listed(&answer, wanted);

@@ -16,6 +16,9 @@ use testkit::{GitRepository, MemoryContents, RawServer};
 /// Mebibytes that the process may come to hold beyond what it began with; what is told below is four times that.
 const MOST: u64 = 64;
 
+/// Tells whether an error is the one that is due.
+type Expected = fn(&SideError) -> bool;
+
 /// Returns the most that the process has held so far, in mebibytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -99,7 +102,7 @@ fn talkative() -> RawServer {
                         "a".repeat(40),
                         "x".repeat(50)
                     );
-                    lines += &format!("{:04x}{line}", line.len() + 4);
+                    lines.extend([format!("{:04x}", line.len() + 4), line]);
                 }
                 chunk(stream, lines.as_bytes())?;
             }
@@ -141,7 +144,7 @@ async fn what_a_repository_tells_is_not_held_in_memory() {
     let home = tempfile::tempdir().unwrap();
     let (long, longer, many) = (nested(3000), nested(10_000), many());
     let server = talkative();
-    let cases: [(String, fn(&SideError) -> bool); 3] = [
+    let cases: [(String, Expected); 3] = [
         (format!("file://{}", many.path().display()), |error| {
             matches!(error, SideError::Untrusted { .. }) && error.to_string().contains("max_files")
         }),

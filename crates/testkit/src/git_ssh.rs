@@ -1,5 +1,6 @@
 //! Git repositories over ssh, as they are really served: an sshd of an ordinary user with a forced `git-shell`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -111,9 +112,10 @@ impl GitSsh {
             "IdentitiesOnly yes\nUserKnownHostsFile {path}/known_hosts\nGlobalKnownHostsFile none\n"
         );
         for (name, key) in aliases {
-            text += &format!(
-                "Host {name}\nHostName {ip}\nPort {port}\nUser {user}\nIdentityFile {path}/{key}\n"
-            );
+            writeln!(
+                text,
+                "Host {name}\nHostName {ip}\nPort {port}\nUser {user}\nIdentityFile {path}/{key}"
+            )?;
         }
         write(&self.directory.path().join("aliases"), &text)?;
         Ok(format!("ssh -F {path}/aliases"))

@@ -77,7 +77,7 @@ struct Source {
     /// Kind `http`: the URL is an archive: tar, tar.gz, tar.zst or zip.
     archive: Option<bool>,
     /// Kinds `github` and `git`: a branch, a tag, or a full commit, which is never asked about again. Kind `git`:
-    /// `latest` is the tag with the highest version.
+    /// `latest` is the tag with the highest version, such as `v1.2.0`.
     r#ref: Option<String>,
     /// Kinds `github` and `git`: the full id of a commit, which takes the place of `ref` while it is there.
     /// `homing source pin` and `homing rollback` write it, `homing source unpin` removes it.

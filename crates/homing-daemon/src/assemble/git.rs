@@ -28,8 +28,6 @@ pub(crate) fn side(
     remotes: &Remotes,
 ) -> Result<Arc<dyn Side>, SideError> {
     let token = config.token.as_ref();
-    let env = remotes.env();
-    let given = env.passed_on.iter().chain(&env.for_git);
     let options = GitOptions {
         address: Address::parse(repository.url)?,
         reference: repository.reference.map(str::to_owned),
@@ -41,10 +39,7 @@ pub(crate) fn side(
         login: token.map(|token| remotes.login(id, token, repository.user)),
         ca_file: repository.ca_file.cloned(),
         trust: repository.verify.map(trust),
-        environment: given
-            .cloned()
-            .chain([remotes.kept().mark.variable()])
-            .collect(),
+        environment: remotes.kept().environment_of_git(remotes.env()),
         connections: remotes.kept().connections.clone(),
     };
     let mirrors = remotes.kept().mirrors.clone();

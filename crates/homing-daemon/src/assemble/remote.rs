@@ -1,6 +1,7 @@
 //! What sources of remote systems share: clients, and whom their secrets come from.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,6 +36,12 @@ impl Kept {
             connections: SshConnections::of_process(&sockets.join("ssh")),
             mark: Mark::new("HOMING_GIT_OF", data_dir),
         }
+    }
+
+    /// Returns what every `git` finds in its environment.
+    pub(crate) fn environment_of_git(&self, env: &Env) -> Vec<(OsString, OsString)> {
+        let given = env.passed_on.iter().chain(&env.for_git).cloned();
+        given.chain([self.mark.variable()]).collect()
     }
 }
 

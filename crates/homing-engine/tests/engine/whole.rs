@@ -24,7 +24,9 @@ fn world() -> (World, Arc<Far>) {
 fn refuse(far: &Far, paths: &[&str]) {
     far.change(|state| {
         state.refused.clear();
-        paths.iter().for_each(|path| state.refuse(path));
+        for path in paths {
+            state.refuse(path);
+        }
     });
 }
 

@@ -105,7 +105,8 @@ impl Mirror {
             progress,
         };
         let mut state = self.state(progress).await;
-        self.bring(&mut state, reach, want).await?;
+        // Whoever waits for it need not be as large.
+        Box::pin(self.bring(&mut state, reach, want)).await?;
         Ok(self.seen())
     }
 

@@ -31,9 +31,9 @@ impl Mirror {
         };
         let mut state = self.state(progress).await;
         if self.seen() == seen {
-            self.remake(&mut state, reach, want).await
+            Box::pin(self.remake(&mut state, reach, want)).await
         } else {
-            self.bring(&mut state, reach, want).await
+            Box::pin(self.bring(&mut state, reach, want)).await
         }
     }
 

@@ -98,12 +98,12 @@ pub(in crate::commands) fn back_to<'a>(
     name: &'a str,
     before: Option<&'a str>,
 ) -> impl Fn(&mut Edit) -> Result<(), EditError> + 'a {
-    move |edit| match before {
-        Some(before) => to(name, before)(edit),
-        None => {
-            edit.unset(Section::Source, name, "pin");
-            Ok(())
+    move |edit| {
+        if let Some(before) = before {
+            return to(name, before)(edit);
         }
+        edit.unset(Section::Source, name, "pin");
+        Ok(())
     }
 }
 
@@ -118,7 +118,10 @@ pub(in crate::commands) fn of(config: &Config, name: &str) -> Option<String> {
 
 /// Says until when a pin holds.
 pub(in crate::commands) fn stays(name: &str) -> String {
-    format!("it is pinned there until `homing source unpin {}`", quote(name))
+    format!(
+        "it is pinned there until `homing source unpin {}`",
+        quote(name)
+    )
 }
 
 /// Makes sure that there is such a source, and that its revisions are commits; returns the configuration.
