@@ -273,3 +273,19 @@ fn mirrors_are_in_sight_and_go_with_the_last_source_that_reads_them() -> TestRes
     ensure!(there()? == 1);
     home.target("agents").expect(&[("a.md", "a\n")])
 }
+
+#[test]
+fn submodules_are_followed_by_a_flag() -> TestResult {
+    let home = Home::new()?;
+    let repository = GitRepository::new()?;
+    repository.commit("main", &[("a.md", Node::File(b"a"))])?;
+    let place = repository.path().display().to_string();
+    home.ok(&["source", "add", "up", "--url", &place, "--submodules"])?;
+    let config = home.json_ok(&["config", "show"])?;
+    let source = &config["sources"][0];
+    ensure!(
+        source["kind"] == "git" && source["options"]["submodules"] == "true",
+        "{config:#}"
+    );
+    Ok(())
+}

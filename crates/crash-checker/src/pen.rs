@@ -58,7 +58,7 @@ impl Pen {
     }
 }
 
-fn is_binary_path(path: &str) -> bool {
+pub(crate) fn is_binary_path(path: &str) -> bool {
     std::path::Path::new(path)
         .extension()
         .is_some_and(|extension| extension == "bin")

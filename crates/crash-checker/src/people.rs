@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::model::{Model, Place, Spot};
-use crate::pen::Pen;
+use crate::pen::{Pen, is_binary_path};
 use crate::person::Editor;
 use crate::rng::Rng;
 use crate::tree;
@@ -305,7 +305,9 @@ fn rename(world: &mut World, model: &mut Model, from: &Spot, to: &Spot) -> Resul
     let file = world.root(from.0).join(&from.1);
     let told = format!("{} renames {} to {}", from.0, from.1, to.1);
     let destination = world.root(to.0).join(&to.1);
+    // Homing publishes nothing binary under a name of a text, and says so: no promise is about that.
     if from.1 == to.1
+        || is_binary_path(&from.1) != is_binary_path(&to.1)
         || destination.exists()
         || destination.starts_with(&file)
         || file.starts_with(&destination)

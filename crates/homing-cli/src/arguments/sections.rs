@@ -166,6 +166,9 @@ pub(crate) struct RemoteArgs {
     /// The base of the API, where the URL's host does not tell it
     #[arg(long, value_name = "URL", conflicts_with_all = ["root", "listing"], help_heading = OF_GITHUB)]
     pub(crate) api: Option<String>,
+    /// Follow the submodules, each at the commit that is recorded
+    #[arg(long, conflicts_with_all = ["root", "listing"], help_heading = OF_GIT)]
+    pub(crate) submodules: bool,
     /// Publish only what is signed: the commit, or the tag that --ref names
     #[arg(long, value_name = "WHAT", value_parser = ["commit", "tag"], requires = "signers", conflicts_with_all = ["root", "listing"], help_heading = OF_GIT)]
     pub(crate) verify: Option<String>,

@@ -100,7 +100,9 @@ fn place(
     let kind = match (args.kind.as_deref(), place) {
         (Some(kind), _) => kind,
         (None, Place::Root(_)) => "dir",
-        (None, Place::Url(url)) if !has_listing && (is_git(url) || remote.verify.is_some()) => {
+        (None, Place::Url(url))
+            if !has_listing && (is_git(url) || remote.verify.is_some() || remote.submodules) =>
+        {
             "git"
         }
         (None, Place::Url(_)) if has_listing || remote.user.is_some() => "http",
@@ -150,6 +152,7 @@ fn place(
     let flags = [
         ("agent_skills", remote.agent_skills),
         ("archive", remote.archive),
+        ("submodules", remote.submodules),
     ];
     let given = flags.into_iter().filter(|(_, flag)| *flag);
     settings.extend(given.map(|(key, flag)| (key, Setting::Flag(flag))));
